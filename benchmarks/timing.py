@@ -1,0 +1,61 @@
+"""What the benchmarks share: fair timing, and a table of ratios with their bars."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from statistics import median
+from typing import TypeVar
+
+from attrs import frozen
+from rich.console import Console
+from rich.table import Table
+
+K = TypeVar("K", bound=Hashable)
+
+
+def interleaved_medians(
+    functions: Mapping[K, Callable[[], object]], *, rounds: int, warmup: int = 2
+) -> dict[K, float]:
+    """Return each function's median CPU time in seconds, of all of this process's threads.
+
+    The functions take turns, so that a busy neighbour or a change of clock hits all of them alike;
+    CPU time leaves out what others use. Both make ratios repeatable where wall times are not.
+    """
+    for _ in range(warmup):
+        for function in functions.values():
+            function()
+    times: dict[K, list[float]] = {key: [] for key in functions}
+    for _ in range(rounds):
+        for key, function in functions.items():
+            start = time.process_time()
+            function()
+            times[key].append(time.process_time() - start)
+    return {key: median(values) for key, values in times.items()}
+
+
+@frozen
+class Row:
+    """A measured ratio, the most it may be, and what it is made of."""
+
+    what: str
+    ratio: float
+    bar: float
+    detail: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the ratio is within the bar."""
+        return self.ratio <= self.bar
+
+
+def print_rows(title: str, rows: list[Row]) -> int:
+    """Print the table; return the process's exit status, 1 where a bar does not hold."""
+    table = Table(title=title)
+    for column in ("what", "ratio", "bar", "", "detail"):
+        table.add_column(column)
+    for row in rows:
+        mark = "holds" if row.holds else "missed"
+        table.add_row(row.what, f"{row.ratio:.3f}", f"<= {row.bar:.2f}", mark, row.detail)
+    Console(width=140).print(table)
+    return 0 if all(row.holds for row in rows) else 1

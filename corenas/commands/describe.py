@@ -1,0 +1,134 @@
+"""What there is: ``list``, ``show`` and ``plugins``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+import typer
+
+from corenas.commands.output import Json, print_columns, print_json
+from corenas.config import structure, unstructure
+from corenas.errors import UnknownName
+from corenas.hookspecs import Component, Recipe
+from corenas.names import nearest
+from corenas.registry import KINDS, Registry, default_registry
+from corenas.toml import parse_assignment, read_toml, to_toml
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="See 'corenas list recipes'.")]
+Preset = Annotated[str, typer.Option(help="Changes to the defaults, by name.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="TOML with options.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One option; may be given more than once."),
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("list")(list_)
+    app.command()(show)
+    app.command()(plugins)
+
+
+def choose_preset(recipe: Recipe, name: str) -> str:
+    """Return the preset's name; by default that of the first one, or nothing.
+
+    Raises:
+        UnknownName: There is no such preset; the message offers the nearest.
+    """
+    if name and name not in recipe.presets:
+        raise UnknownName(f"unknown preset {name!r}{nearest(name, recipe.presets)}")
+    return name or next(iter(recipe.presets), "")
+
+
+def configure(recipe: Recipe, *, preset: str, file: Path | None, assignments: Sequence[str]) -> Any:
+    """Return a recipe's configuration: defaults < preset < file < assignments."""
+    layers: list[Mapping[str, Any]] = [recipe.presets.get(preset, {})]
+    if file is not None:
+        layers.append(read_toml(file))
+    layers += [parse_assignment(text) for text in assignments]
+    return structure(recipe.config, *layers)
+
+
+def list_(
+    kind: Annotated[
+        str, typer.Argument(metavar="[KIND]", help="Such as strategies or recipes; default: all.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """List components and recipes with their plugins."""
+    registry = default_registry()
+    known = ["recipes", *KINDS]
+    wanted = kind.replace("-", "_")
+    if wanted and wanted not in known:
+        raise UnknownName(f"unknown kind {kind!r}{nearest(wanted, known)}")
+    found = {each: _described(registry, each) for each in ([wanted] if wanted else known)}
+    if as_json:
+        print_json(found)
+        return
+    for each, described in found.items():
+        typer.echo(f"{each.replace('_', ' ')}:{'' if described else ' none'}")
+        rows = [(one["name"], one["plugin"], one["summary"]) for one in described]
+        print_columns(rows, indent="  ")
+
+
+def _described(registry: Registry, kind: str) -> list[dict[str, Any]]:
+    offered = registry.recipes if kind == "recipes" else registry.components(kind)
+    return [
+        {
+            "name": name,
+            "plugin": registry.owner(kind, name),
+            "summary": one.summary,
+            **_details(one),
+        }
+        for name, one in offered.items()
+    ]
+
+
+def _details(offered: Component | Recipe) -> dict[str, Any]:
+    if isinstance(offered, Recipe):
+        return {"presets": list(offered.presets), "paper": offered.paper}
+    metadata = offered.metadata
+    return {"metadata": unstructure(metadata) if attrs.has(type(metadata)) else metadata}
+
+
+def show(
+    recipe: RecipeName,
+    preset: Preset = "",
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Print a recipe's configuration as commented TOML."""
+    found = default_registry().recipe(recipe)
+    chosen = choose_preset(found, preset)
+    values = configure(found, preset=chosen, file=config, assignments=assignments or [])
+    typer.echo(f"# {found.name}: {found.summary}")
+    if found.paper:
+        typer.echo(f"# {found.paper}")
+    if chosen:
+        typer.echo(f"# preset {chosen}; there are: {', '.join(found.presets)}")
+    typer.echo(f"\n{to_toml(values)}", nl=False)
+
+
+def plugins(as_json: Json = False) -> None:
+    """List all plugins; exit status 1 when one is broken."""
+    found = default_registry().plugins
+    if as_json:
+        print_json([attrs.asdict(each) for each in found])
+    else:
+        print_columns(
+            (
+                each.name,
+                each.distribution,
+                each.version,
+                f"broken: {each.error}" if each.error else "works",
+            )
+            for each in found
+        )
+    if any(each.error for each in found):
+        raise typer.Exit(1)

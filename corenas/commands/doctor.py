@@ -1,0 +1,106 @@
+"""``doctor``: whether this machine has what a run needs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import attrs
+import typer
+from attrs import frozen
+
+from corenas.commands.output import Json, print_columns, print_json
+from corenas.registry import default_registry
+
+GIB = 2**30
+NEEDED_DISK = 1 * GIB
+
+
+@frozen
+class Check:
+    """What was found out; ``ok`` is False where a run would fail for it."""
+
+    name: str
+    found: str
+    ok: bool = True
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(doctor)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check this machine; exit status 1 when something is broken."""
+    checks = list(_checks())
+    healthy = all(check.ok for check in checks)
+    if as_json:
+        print_json({"ok": healthy, "checks": [attrs.asdict(check) for check in checks]})
+    else:
+        marks = {True: "ok", False: "BROKEN"}
+        print_columns((marks[check.ok], check.name, check.found) for check in checks)
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _checks() -> Iterator[Check]:
+    yield Check("python", f"{platform.python_version()} ({sys.executable})")
+    yield Check("corenas", version("corenas"))
+    for plugin in default_registry().plugins:
+        found = f"{plugin.distribution} {plugin.version}".strip()
+        problem = f": {plugin.error}" if plugin.error else ""
+        yield Check(f"plugin {plugin.name}", f"{found}{problem}", not plugin.error)
+    yield from _torch()
+    yield Check("cores", str(_cores()))
+    yield _disk(Path.cwd())
+    yield _cache(cache_folder())
+
+
+def _torch() -> Iterator[Check]:
+    try:
+        import torch
+    except Exception as error:
+        yield Check("torch", f"cannot be imported: {error}", ok=False)
+        return
+    yield Check("torch", torch.__version__)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
+        memory = torch.cuda.get_device_properties(index).total_memory / GIB
+        yield Check(f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {memory:.0f} GiB")
+    if not count:
+        yield Check("cuda", "none; the CPU is used")
+    yield _weights(Path(torch.hub.get_dir()) / "checkpoints")
+
+
+def _weights(folder: Path) -> Check:
+    """Report torchvision's cache; without it, what needs pretrained weights asks for a file."""
+    files = sorted(file.name for file in folder.glob("*.pth"))
+    return Check("pretrained weights", f"{folder}: {', '.join(files) or 'none'}")
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _disk(folder: Path) -> Check:
+    free = shutil.disk_usage(folder).free
+    return Check("free disk", f"{free / GIB:.1f} GiB in {folder}", free >= NEEDED_DISK)
+
+
+def cache_folder() -> Path:
+    """Return where plugins keep what can be made again: the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "corenas"
+
+
+def _cache(folder: Path) -> Check:
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    writable = existing.is_dir() and os.access(existing, os.W_OK)
+    return Check("cache", f"{folder}{'' if writable else ': cannot be written'}", writable)

@@ -1,0 +1,162 @@
+"""``run`` and ``resume``: begin a run, or continue one."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+import typer
+
+from corenas.commands.describe import (
+    Assignments,
+    ConfigFile,
+    Preset,
+    RecipeName,
+    choose_preset,
+    configure,
+)
+from corenas.commands.output import print_columns
+from corenas.errors import InputError
+from corenas.registry import default_registry
+
+if TYPE_CHECKING:
+    from corenas.hookspecs import Recipe
+    from corenas.launch import RunOptions
+    from corenas.plan import StagePlan
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
+Device = Annotated[
+    str, typer.Option(help="torch devices, such as cuda:0,cuda:1; auto takes every GPU.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Candidates at once; default: one per core or GPU.")
+]
+MaxTime = Annotated[
+    str, typer.Option(metavar="TIME", help="Stop and hand over after 90s, 30m, 2h or 1d12h.")
+]
+
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Default: a new folder below runs/.")]
+Seed = Annotated[int, typer.Option(min=0, help="What all random numbers derive from.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything and estimate; train nothing.")
+]
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS))
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(run)
+    app.command()(resume)
+
+
+def parse_duration(text: str) -> float | None:
+    """Return ``1d12h``, ``30m`` or ``90s`` in seconds; an empty text is None, without a limit.
+
+    Raises:
+        InputError: It is no such text, or no time at all.
+    """
+    if not text:
+        return None
+    match = _DURATION.fullmatch(text)
+    numbers = match.groups(default="0") if match else ()
+    seconds = sum(float(n) * size for n, size in zip(numbers, _UNITS.values(), strict=False))
+    if not seconds:
+        raise InputError(f"--max-time {text}: expected a time such as 90s, 30m, 2h or 1d12h")
+    return seconds
+
+
+def run(
+    recipe: RecipeName,
+    preset: Preset = "",
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    workers: Workers = None,
+    max_time: MaxTime = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Carry out a recipe, or continue it in --out.
+
+    A run that was begun in that folder with the same configuration goes on where it was.
+    """
+    from corenas.launch import RunOptions
+
+    found = default_registry().recipe(recipe)
+    chosen = choose_preset(found, preset)
+    values = configure(found, preset=chosen, file=config, assignments=assignments or [])
+    options = RunOptions(
+        out, chosen, seed, device, workers, parse_duration(max_time), ("corenas", *sys.argv[1:])
+    )
+    if dry_run:
+        _dry_run(found, values, options)
+    else:
+        _launch(found, values, options)
+
+
+def resume(
+    folder: Folder, device: Device = "auto", workers: Workers = None, max_time: MaxTime = ""
+) -> None:
+    """Continue an unfinished run."""
+    from corenas.launch import saved_config
+
+    recipe, config, options = saved_config(folder, default_registry())
+    options = attrs.evolve(
+        options, device=device, workers=workers, max_time=parse_duration(max_time)
+    )
+    _launch(recipe, config, options)
+
+
+def _launch(recipe: Recipe, config: Any, options: RunOptions) -> None:
+    from rich.console import Console
+
+    from corenas.launch import launch
+    from corenas.reporter import reporter_for
+
+    folder = launch(
+        recipe,
+        config,
+        registry=default_registry(),
+        options=options,
+        reporter=reporter_for(Console()),
+    )
+    summary = json.loads((folder / "summary.json").read_text())
+    if summary["finished"]:
+        typer.echo(f"finished: {folder}")
+    else:
+        typer.echo(f"stopped ({summary['stopped']}); continue with 'corenas resume {folder}'")
+
+
+def _dry_run(recipe: Recipe, config: Any, options: RunOptions) -> None:
+    from corenas.launch import check
+
+    plans = check(recipe, config, options)
+    if plans:
+        print_columns(_plan_rows(plans))
+    typer.echo("nothing was trained; the configuration is valid")
+
+
+def _plan_rows(plans: Sequence[StagePlan]) -> list[tuple[str, ...]]:
+    head = ("stage", "steps", "s/step", "workers", "memory", "hours", "")
+    rows = [
+        (
+            plan.stage,
+            str(plan.steps),
+            f"{plan.seconds_per_step:.3g}",
+            str(plan.workers),
+            f"{plan.memory / 2**20:.0f} MiB" if plan.memory else "",
+            f"{plan.hours:.2f}",
+            plan.note,
+        )
+        for plan in plans
+    ]
+    total = sum(plan.hours for plan in plans)
+    return [head, *rows, ("together", "", "", "", "", f"{total:.2f}", "")]

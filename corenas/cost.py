@@ -1,0 +1,91 @@
+"""What a network costs: trainable parameters, and the mult-adds of one forward pass.
+
+Mult-adds are those of convolutions and matrix products, half of what torch's `FlopCounterMode`
+counts: no biases, activations, additions or interpolation, as papers on efficient networks count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from copy import deepcopy
+from typing import Any
+
+import torch
+from attrs import frozen
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+Shape = tuple[int, ...]
+
+
+@frozen
+class Cost:
+    """Trainable parameters, and mult-adds for a (first) input of the shape ``input``."""
+
+    params: int
+    mult_adds: int
+    input: Shape
+
+    def __str__(self) -> str:
+        params, mult_adds = human(self.params, decimals=1), human(self.mult_adds)
+        return f"{params} parameters, {mult_adds} mult-adds at {'x'.join(map(str, self.input))}"
+
+
+def count(module: nn.Module, shape: Shape, *others: Shape) -> Cost:
+    """Count the cost of a module's forward pass, in evaluation mode.
+
+    Nothing is computed, and the module is left as it is: a copy without storage (torch's device
+    ``meta``) is run instead.
+
+    Args:
+        module: Takes one tensor per shape, of its own parameters' type.
+        shape: The input's shape with the batch, such as (1, 3, 360, 640).
+        others: The shapes of further inputs.
+    """
+    ghost = _without_storage(module)
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
+    inputs = [torch.empty(each, dtype=dtype, device="meta") for each in (shape, *others)]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        ghost(*inputs)
+    params = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    return Cost(params, counter.get_total_flops() // 2, tuple(shape))
+
+
+def _without_storage(module: nn.Module) -> nn.Module:
+    tensors = [*module.parameters(), *module.buffers()]
+    # A tensor that stands in deepcopy's memo is taken from there: its numbers are not copied.
+    memo: dict[int, Any] = {id(tensor): tensor.detach().to("meta") for tensor in tensors}
+    for parameter in module.parameters():
+        memo[id(parameter)] = nn.Parameter(memo[id(parameter)], parameter.requires_grad)
+    return deepcopy(module, memo).eval()
+
+
+class CostTable:
+    """Remembers costs by key and input shape, because counting one takes milliseconds."""
+
+    def __init__(self) -> None:
+        self._costs: dict[tuple[Hashable, Shape], Cost] = {}
+
+    def cost(self, key: Hashable, shape: Shape, build: Callable[[], nn.Module]) -> Cost:
+        """Return the cost of what ``build`` makes; it is called (on ``meta``) only once per key.
+
+        Args:
+            key: Stands for the module; equal keys must stand for equal costs.
+            shape: The input's shape with the batch.
+            build: Returns the module, on torch's default device.
+        """
+        entry = (key, tuple(shape))
+        if entry not in self._costs:
+            with torch.device("meta"):
+                self._costs[entry] = count(build(), shape)
+        return self._costs[entry]
+
+
+def human(number: int, *, decimals: int = 2) -> str:
+    """Return a number with a decimal unit: ``432``, ``60.8 K``, ``13.95 G``."""
+    value, unit = float(number), ""
+    for larger in ("K", "M", "G", "T", "P"):
+        if round(value, decimals) < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.{decimals}f} {unit}" if unit else str(number)

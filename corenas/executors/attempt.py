@@ -1,0 +1,55 @@
+"""One attempt at a job: whatever goes wrong becomes a `Failure` of one line."""
+
+from __future__ import annotations
+
+import textwrap
+import traceback
+from pathlib import Path
+
+from corenas.errors import CorenasError
+from corenas.evaluator import Diverged, Job, Outcome, Report
+from corenas.executor import Failure
+
+LONGEST_MESSAGE = 400
+
+# Most of torch's allocators raise no type of their own: the CPU's, cuBLAS, a CUDA context that does
+# not fit. `torch.OutOfMemoryError` is a RuntimeError as well, and its text says the first of these.
+_OUT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "ALLOC_FAILED")
+
+
+def attempt(job: Job, device: str, report: Report) -> Outcome | Failure:
+    """Run the job; only what is meant for the whole process, such as KeyboardInterrupt, passes."""
+    try:
+        outcome = job.run(device, report)
+    except (Exception, SystemExit) as error:
+        return failure(error)
+    if not isinstance(outcome, Outcome):
+        got = type(outcome).__name__
+        return Failure("error", f"{type(job).__name__}.run returned {got}, not an Outcome")
+    return outcome
+
+
+def failure(error: BaseException) -> Failure:
+    """Classify an exception, and say in one line what happened and where."""
+    if isinstance(error, Diverged):
+        return Failure("diverged", _describe(error))
+    return Failure("memory" if _is_out_of_memory(error) else "error", _describe(error))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
+
+
+def _describe(error: BaseException) -> str:
+    text = textwrap.shorten(str(error), LONGEST_MESSAGE)
+    if isinstance(error, CorenasError):
+        return text  # written for the user; where it was raised says nothing more
+    name = type(error).__name__
+    described = f"{name}: {text}" if text else name
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if not frames:
+        return described
+    frame, line = frames[-1]
+    return f"{described} ({Path(frame.f_code.co_filename).name}, line {line})"

@@ -1,0 +1,46 @@
+"""Options of the executors; light, because the command line imports them.
+
+Workers and devices are no options: they may differ from one start of a run to the next.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from corenas.config import option
+from corenas.executor import Order
+
+
+@frozen
+class SerialConfig:
+    """Options of the executor that evaluates in this process."""
+
+    time_limit: float | None = option(
+        None, "longest time a trial may take, where its job asks", unit="seconds", gt=0
+    )
+
+
+@frozen
+class ProcessesConfig:
+    """Options of the executor that evaluates in worker processes on this machine."""
+
+    order: Order = option(
+        "completion",
+        "in which order results are told; 'submission' is slower and repeats a run exactly",
+        choices=("completion", "submission"),
+    )
+    time_limit: float | None = option(
+        None, "time after which a trial's worker is killed", unit="seconds", gt=0
+    )
+
+
+def default_workers(devices: Sequence[str]) -> int:
+    """Return one worker per core, or one per device where they are not CPUs."""
+    if any(device != "cpu" for device in devices):
+        return len(devices)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,229 @@
+"""Evaluation in worker processes on this machine, which may die without harm to the run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import resource_tracker
+from queue import Empty, SimpleQueue
+
+from pebble import ProcessExpired, ProcessPool
+
+from corenas.errors import CorenasError
+from corenas.evaluator import Job, Outcome
+from corenas.executor import Executor, Failure, Order
+from corenas.executors.attempt import failure
+from corenas.executors.config import ProcessesConfig
+from corenas.executors.worker import prepare, work
+from corenas.stopping import Stop
+
+
+def processes(
+    config: ProcessesConfig, stop: Stop, *, workers: int, devices: Sequence[str] = ("cpu",)
+) -> Executor:
+    """Build the executor for so many workers, which share the devices."""
+    return Processes(
+        stop=stop,
+        workers=workers,
+        devices=devices,
+        order=config.order,
+        time_limit=config.time_limit,
+    )
+
+
+class Processes:
+    """Runs jobs in worker processes, which start when they are first needed.
+
+    A worker is occupied until its result is handed out. So `idle`, and which device a job gets,
+    depend with ``order="submission"`` on the sequence of calls alone, and not on time.
+
+    Args:
+        stop: Wakes `next`.
+        workers: How many jobs run at once.
+        devices: torch devices, given to the workers in turn.
+        order: Whether `next` gives results as they come, or in the order of `submit`.
+        time_limit: Seconds after which a job's worker is killed, from the moment it takes the job.
+    """
+
+    def __init__(
+        self,
+        *,
+        stop: Stop,
+        workers: int,
+        devices: Sequence[str] = ("cpu",),
+        order: Order = "completion",
+        time_limit: float | None = None,
+    ) -> None:
+        if workers < 1 or not devices:
+            raise ValueError(f"expected workers and devices, got {workers} and {devices}")
+        self._stop = stop
+        self._order = order
+        self._workers = [_Worker(devices[i % len(devices)], time_limit) for i in range(workers)]
+        self._free = deque(self._workers)
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._running: dict[int, _Worker] = {}
+        self._finished: dict[int, Outcome | Failure] = {}
+        self._arrivals: SimpleQueue[tuple[int, Future[bytes]] | None] = SimpleQueue()
+        stop.on_request(partial(self._arrivals.put, None))
+
+    @property
+    def idle(self) -> bool:
+        """Whether a worker is free."""
+        return bool(self._free)
+
+    def submit(self, key: int, job: Job) -> None:
+        """Start the job, or let it wait for a worker when none is idle.
+
+        Raises:
+            CorenasError: The job cannot be pickled, or the system starts no process.
+        """
+        if not self._workers:
+            raise RuntimeError("the executor is closed")
+        try:
+            pickled = pickle.dumps(job)
+        except Exception as error:
+            message = f"{type(job).__name__}: the job cannot be sent to a worker: {error}"
+            raise CorenasError(message) from error
+        self._waiting.append((key, pickled))
+        self._start()
+
+    def next(self) -> tuple[int, Outcome | Failure]:
+        """Wait for the next result in the executor's order.
+
+        Raises:
+            Interrupted: A stop was requested meanwhile; results not handed out yet are lost.
+        """
+        while True:
+            self._stop.check()
+            if not self._running:
+                raise RuntimeError("next() was called without a job in flight")
+            key = next(iter(self._running if self._order == "submission" else self._finished), None)
+            if key is not None and key in self._finished:
+                return key, self._hand_out(key)
+            self._wait()
+
+    def close(self) -> None:
+        """Kill every worker; a second call does nothing."""
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join()
+        self._workers.clear()
+        self._free.clear()
+
+    def _start(self) -> None:
+        while self._waiting and self._free:
+            (key, job), worker = self._waiting.popleft(), self._free.popleft()
+            future = worker.start(job)
+            self._running[key] = worker
+            future.add_done_callback(partial(self._arrive, key))
+
+    def _arrive(self, key: int, future: Future[bytes]) -> None:
+        """Take a result; called in a thread of the pool."""
+        self._arrivals.put((key, future))
+
+    def _wait(self) -> None:
+        """Return when something may have changed."""
+        try:
+            arrival = self._arrivals.get(timeout=self._stop.remaining())
+        except Empty:
+            return  # the time budget is spent
+        if arrival is not None:
+            key, future = arrival
+            self._finished[key] = self._running[key].outcome(future)
+
+    def _hand_out(self, key: int) -> Outcome | Failure:
+        self._free.append(self._running.pop(key))
+        self._start()
+        return self._finished.pop(key)
+
+
+class _Worker:
+    """One process, in a pool of its own: one that dies leaves no lock or pipe to the others."""
+
+    def __init__(self, device: str, time_limit: float | None) -> None:
+        self._device = device
+        self._time_limit = time_limit
+        self._pool = _new_pool()
+
+    def start(self, job: bytes) -> Future[bytes]:
+        """Schedule the job on a process that lives."""
+        try:
+            return self._schedule(job)
+        except RuntimeError:  # it died while it was idle, and the pool with it
+            self._renew()
+        try:
+            return self._schedule(job)
+        except RuntimeError as error:
+            reason = error.__cause__ or error
+            raise CorenasError(f"a worker process cannot be started: {reason}") from error
+
+    def _schedule(self, job: bytes) -> Future[bytes]:
+        with _interrupts_held():
+            return self._pool.schedule(work, (job, self._device), timeout=self._time_limit)
+
+    def outcome(self, future: Future[bytes]) -> Outcome | Failure:
+        """Return what the job gave, or what became of its process."""
+        try:
+            outcome: Outcome | Failure = pickle.loads(future.result())
+        except TimeoutError:
+            limit = f"{self._time_limit:g} s"
+            return Failure("timeout", f"took longer than its limit of {limit}; it was killed")
+        except ProcessExpired as error:
+            pass
+            return Failure("killed", f"its worker process {_ending(error.exitcode)}")
+        except BrokenProcessPool:
+            self._renew()
+            return Failure("killed", _NEVER_BEGAN)
+        except Exception as error:  # the outcome cannot be unpickled here
+            return failure(error)
+        return outcome
+
+    def _renew(self) -> None:
+        self.stop()
+        self.join()
+        self._pool = _new_pool()
+
+    def stop(self) -> None:
+        """Let the process be killed."""
+        self._pool.stop()  # type: ignore[no-untyped-call] # pebble leaves it so
+
+    def join(self) -> None:
+        """Wait until the process is gone."""
+        self._pool.join()
+
+
+_NEVER_BEGAN = (
+    "its worker process ended before it took the job; what it printed may say why (a script that "
+    "starts workers must do so under `if __name__ == '__main__':`)"
+)
+
+
+def _new_pool() -> ProcessPool:
+    context = multiprocessing.get_context("spawn")  # fork is unsafe beside threads and CUDA
+    return ProcessPool(max_workers=1, initializer=prepare, context=context)
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"exited with status {status}"
+    cause = "; the system does that when memory runs out" if -status == signal.SIGKILL else ""
+    return f"was ended by signal {-status} ({signal.strsignal(-status)}{cause})"
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start processes and threads that Ctrl-C, which reaches a whole terminal, does not reach."""
+    resource_tracker.ensure_running()  # when it starts by itself, it lifts the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,83 @@
+"""Evaluation in this process: repeatable, and easy to debug."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from corenas.evaluator import Job, Outcome
+from corenas.executor import Executor, Failure
+from corenas.executors.attempt import attempt
+from corenas.executors.config import SerialConfig
+from corenas.stopping import Stop
+
+
+def serial(
+    config: SerialConfig, stop: Stop, *, workers: int = 1, devices: Sequence[str] = ("cpu",)
+) -> Executor:
+    """Build the executor for the first of the devices; there is always one worker."""
+    return Serial(stop=stop, device=devices[0], time_limit=config.time_limit)
+
+
+class Serial:
+    """Runs each job inside `next`, in the order of submission.
+
+    A stop and the time limit take effect when the job reports: a job that hangs is not killed.
+
+    Args:
+        stop: Ends a job, and `next`, early.
+        device: torch device for the jobs.
+        time_limit: Longest time of a job in seconds.
+    """
+
+    def __init__(self, *, stop: Stop, device: str = "cpu", time_limit: float | None = None) -> None:
+        self._stop = stop
+        self._device = device
+        self._time_limit = time_limit
+        self._jobs: deque[tuple[int, Job]] = deque()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job waits for `next`."""
+        return not self._jobs
+
+    def submit(self, key: int, job: Job) -> None:
+        """Keep the job for `next`."""
+        self._jobs.append((key, job))
+
+    def next(self) -> tuple[int, Outcome | Failure]:
+        """Run the oldest job.
+
+        Raises:
+            Interrupted: A stop was requested before the job began, or the job was told of it.
+        """
+        self._stop.check()
+        if not self._jobs:
+            raise RuntimeError("next() was called without a job in flight")
+        key, job = self._jobs.popleft()
+        watch = _Watch(self._stop, self._time_limit)
+        outcome = attempt(job, self._device, watch.report)
+        if not watch.told:
+            return key, outcome
+        # What a job gives after it was told to stop, if it gives anything, depends on timing.
+        self._stop.check()
+        return key, Failure("timeout", f"took longer than its limit of {self._time_limit:g} s")
+
+    def close(self) -> None:
+        """Forget the jobs that wait."""
+        self._jobs.clear()
+
+
+class _Watch:
+    """Answers one job's reports, and remembers having told it to stop."""
+
+    def __init__(self, stop: Stop, time_limit: float | None) -> None:
+        self.told = False
+        self._stop = stop
+        self._deadline = None if time_limit is None else time.monotonic() + time_limit
+
+    def report(self, step: int, value: float) -> bool:
+        overdue = self._deadline is not None and time.monotonic() > self._deadline
+        self.told = self.told or overdue or self._stop.requested
+        return self.told

@@ -1,0 +1,56 @@
+"""What runs inside a worker process: its preparation, and one job after the other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+
+from corenas.executors.attempt import attempt, failure
+
+
+def prepare() -> None:
+    """Give the process one thread, its signals, and an end together with its parent."""
+    _use_one_thread()
+    signal.signal(
+        signal.SIGTERM, signal.SIG_DFL
+    )  # so that the parent's word is carried out at once
+    threading.Thread(target=_leave_with_parent, name="parent-watch", daemon=True).start()
+
+
+def _use_one_thread() -> None:
+    """Workers beside each other are the parallelism; more threads each would slow all of them."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    # torch reads the variables when a job imports it, unless the user's script did so already.
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def work(job: bytes, device: str) -> bytes:
+    """Unpickle and run a job; return its pickled `Outcome` or `Failure`.
+
+    Pickling on both sides here, and not in the pool, makes a failure of it the trial's alone, and
+    lets weights travel as bytes instead of as shared memory.
+    """
+    try:
+        return pickle.dumps(attempt(pickle.loads(job), device, _keep_going))
+    except Exception as error:
+        return pickle.dumps(failure(error))
+
+
+def _keep_going(step: int, value: float) -> bool:
+    """Answer a report: a worker is never asked to stop, it is killed."""
+    return False

@@ -1,0 +1,126 @@
+"""The journal of a run: one event a line, each with a checksum.
+
+A kill or a full disk can tear the last line, and nothing else: the damaged tail is cut when the
+journal is opened again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from corenas.trial import Event
+
+SYNC_SECONDS = 1.0
+_CHECK = b', "check": "'
+
+
+def encode(value: dict[str, Any]) -> bytes:
+    """Return the line for a JSON object: the object with a CRC-32 of the rest as its last key."""
+    body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()[:-1]
+    return body + _CHECK + b'%08x"}\n' % zlib.crc32(body)
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """Read a line back.
+
+    Raises:
+        ValueError: It is torn, or its checksum is wrong.
+    """
+    body, separator, check = line.rpartition(_CHECK)
+    if not separator or check != b'%08x"}\n' % zlib.crc32(body):
+        raise ValueError("torn line or wrong checksum")
+    value: dict[str, Any] = json.loads(body + b"}")
+    return value
+
+
+@frozen
+class Contents:
+    """The valid part of a journal: its events, their lines' end offsets, and what was wrong."""
+
+    events: tuple[Event, ...]
+    ends: tuple[int, ...]
+    damage: str = ""
+
+    @property
+    def size(self) -> int:
+        """Length of the valid part in bytes."""
+        return self.ends[-1] if self.ends else 0
+
+    def before(self, offset: int) -> Iterator[Event]:
+        """Iterate over the events whose lines end at or before ``offset``."""
+        return (event for event, end in zip(self.events, self.ends, strict=True) if end <= offset)
+
+
+def read(path: Path) -> Contents:
+    """Read a journal up to its first damaged line; a missing one is empty."""
+    events: list[Event] = []
+    ends: list[int] = []
+    position = 0
+    if path.exists():
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    events.append(Event.from_json(decode(line)))
+                except (ValueError, KeyError) as error:
+                    lost = path.stat().st_size - position
+                    return Contents(
+                        tuple(events),
+                        tuple(ends),
+                        f"line {len(events) + 1} is damaged ({error}); {lost} bytes were cut",
+                    )
+                position += len(line)
+                ends.append(position)
+    return Contents(tuple(events), tuple(ends))
+
+
+class Journal:
+    """The journal, open for appending from ``offset`` on; what lies behind it is cut."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self._descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o644)
+        os.ftruncate(self._descriptor, offset)
+        os.lseek(self._descriptor, offset, os.SEEK_SET)
+        self.offset = offset
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def append(self, event: Event) -> None:
+        """Write an event. It reaches the disk within `SYNC_SECONDS`, or at the next `sync`.
+
+        Raises:
+            OSError: The disk is full, say. A torn line is cut when the journal is read.
+        """
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = encode({"time": time, **event.to_json()})
+        written = 0
+        while written < len(line):
+            written += os.write(self._descriptor, line[written:])
+        self.offset += len(line)
+        with self._lock:
+            if self._timer is None:
+                self._timer = threading.Timer(SYNC_SECONDS, self.sync)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def sync(self) -> None:
+        """Put everything that was appended on the disk."""
+        with self._lock:
+            if self._timer is None:
+                return
+            self._timer.cancel()
+            self._timer = None
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        os.close(self._descriptor)

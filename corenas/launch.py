@@ -1,0 +1,222 @@
+"""From a recipe and its configuration to a finished run folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from corenas.config import differences, structure
+from corenas.errors import CorenasError, Interrupted, ResumeError
+from corenas.executors.config import default_workers
+from corenas.files import atomic_write, write_json
+from corenas.hookspecs import Recipe
+from corenas.plan import StagePlan
+from corenas.registry import Registry, load_attribute
+from corenas.reporter import Reporter
+from corenas.run import Run
+from corenas.stopping import Stop
+from corenas.toml import read_toml, to_toml
+
+RUN_SCHEMA = 1
+
+
+@frozen
+class RunOptions:
+    """What may differ from one start of a run to the next, and where and how it began.
+
+    ``max_time`` is in seconds and counts from this start.
+    """
+
+    out: Path | None = None
+    preset: str = ""
+    seed: int = 0
+    device: str = "auto"
+    workers: int | None = None
+    max_time: float | None = None
+    command: Sequence[str] = ()
+
+
+def launch(
+    recipe: Recipe, config: Any, *, registry: Registry, options: RunOptions, reporter: Reporter
+) -> Path:
+    """Begin or continue a run and carry it to its end.
+
+    Returns:
+        The run's folder, with ``summary.json`` in it.
+
+    Raises:
+        Interrupted: It was stopped by a signal; it is saved and the best so far handed over.
+        ResumeError: The folder holds another run, or one that is being worked on.
+    """
+    folder = options.out or _new_folder(recipe.name)
+    devices = pick_devices(options.device)
+    _make(folder)
+    with _locked(folder), Stop(options.max_time).installed() as stop:
+        _identify(folder, recipe, config, registry, options)
+        reporter.start(f"{recipe.name} {options.preset}".strip(), folder)
+        try:
+            run = Run(
+                folder,
+                seed=options.seed,
+                stop=stop,
+                reporter=reporter,
+                observe=registry.observe,
+                workers=options.workers or default_workers(devices),
+                devices=devices,
+            )
+            try:
+                summary = load_attribute(recipe.run, f"the recipe {recipe.name!r}")(run, config)
+            finally:
+                run.close()
+        finally:
+            reporter.close()
+        _summarise(folder, recipe, options, run, summary)
+    if stop.reason == "interrupted":
+        raise Interrupted(f"stopped; continue with 'corenas resume {folder}'")
+    return folder
+
+
+def check(recipe: Recipe, config: Any, options: RunOptions) -> Sequence[StagePlan]:
+    """Check data, weights and costs, and estimate each stage, without making a run."""
+    if not recipe.check:
+        return []
+    devices = pick_devices(options.device)
+    plans: Sequence[StagePlan] = load_attribute(recipe.check, f"the recipe {recipe.name!r}")(
+        config, devices=devices, workers=options.workers or default_workers(devices)
+    )
+    return plans
+
+
+def saved_config(folder: Path, registry: Registry) -> tuple[Recipe, Any, RunOptions]:
+    """Read what a run folder was begun with.
+
+    Raises:
+        ResumeError: It is not a run folder.
+    """
+    info = read_info(folder)
+    recipe = registry.recipe(info["recipe"])
+    config = structure(recipe.config, read_toml(folder / "config.toml"), registry=registry)
+    return recipe, config, RunOptions(folder, info["preset"], info["seed"])
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Read ``run.json``; a `ResumeError` says what is wrong with it."""
+    try:
+        info: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ResumeError(f"{folder}: not a run folder, its run.json cannot be read") from error
+    if info.get("schema") != RUN_SCHEMA:
+        raise ResumeError(f"{folder}: run.json has schema {info.get('schema')}, not {RUN_SCHEMA}")
+    return info
+
+
+def pick_devices(device: str) -> tuple[str, ...]:
+    """Return the torch devices of ``auto``, or of a list such as ``cuda:0,cuda:1``."""
+    import torch
+
+    if device == "auto":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return tuple(f"cuda:{i}" for i in range(count)) or ("cpu",)
+    names = tuple(device.split(","))
+    for name in names:
+        try:
+            torch.empty(0, device=name)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise CorenasError(f"--device {name}: cannot be used: {reason}") from error
+    return names
+
+
+def _new_folder(recipe: str) -> Path:
+    base = Path("runs") / f"{recipe}-{datetime.now():%Y-%m-%d-%H%M}"
+    folder, number = base, 1
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{base.name}-{number}")
+    return folder
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CorenasError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time work in a run folder."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ResumeError(f"{folder}: another process is working on this run") from error
+        yield
+
+
+def _identify(
+    folder: Path, recipe: Recipe, config: Any, registry: Registry, options: RunOptions
+) -> None:
+    """Write what the run is, or check that the folder holds this very run."""
+    if not (folder / "run.json").exists():
+        if any(p.name != ".lock" for p in folder.iterdir()):
+            raise ResumeError(f"{folder}: is neither empty nor a run folder")
+        with atomic_write(folder / "config.toml") as file:
+            file.write(to_toml(config, registry=registry).encode())
+        write_json(folder / "run.json", _info(recipe, registry, options))
+        return
+    saved, saved_values, saved_options = saved_config(folder, registry)
+    changes = [] if saved.name != recipe.name else differences(saved_values, config)
+    if saved.name != recipe.name:
+        changes = [f"recipe: {saved.name} -> {recipe.name}"]
+    if saved_options.seed != options.seed:
+        changes.append(f"seed: {saved_options.seed} -> {options.seed}")
+    if changes:
+        listed = "\n  ".join(changes)
+        raise ResumeError(f"{folder}: holds a run with another configuration:\n  {listed}")
+
+
+def _info(recipe: Recipe, registry: Registry, options: RunOptions) -> dict[str, Any]:
+    versions = {name: metadata.version(name) for name in ("corenas", "torch")}
+    plugins = {p.name: p.version for p in registry.plugins if not p.error}
+    return {
+        "schema": RUN_SCHEMA,
+        "recipe": recipe.name,
+        "preset": options.preset,
+        "seed": options.seed,
+        "command": list(options.command),
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **versions, "plugins": plugins},
+        "hardware": {
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "device": options.device,
+        },
+    }
+
+
+def _summarise(
+    folder: Path, recipe: Recipe, options: RunOptions, run: Run, summary: Mapping[str, Any]
+) -> None:
+    stopped = run.stop.reason if run.stop.requested else ""
+    write_json(
+        folder / "summary.json",
+        {
+            "recipe": recipe.name,
+            "preset": options.preset,
+            "finished": not stopped,
+            "stopped": stopped,
+            "seconds": {name: round(value, 3) for name, value in run.seconds.items()},
+            **summary,
+        },
+    )

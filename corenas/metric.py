@@ -1,0 +1,50 @@
+"""What a metric is, and what must be known of it without importing torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@frozen
+class MetricInfo:
+    """A metric's metadata: all of it is printed beside its numbers.
+
+    ``better`` is the good direction; ``reference`` says whether it compares with a ground truth;
+    ``range`` is what values it can take; ``protocol`` is how exactly it was measured.
+    """
+
+    better: Literal["higher", "lower"]
+    reference: Literal["full", "none"] = "full"
+    range: str = ""
+    unit: str = ""
+    protocol: str = ""
+
+    @property
+    def sign(self) -> int:
+        """1 when higher is better, -1 when lower is."""
+        return 1 if self.better == "higher" else -1
+
+
+class Metric(Protocol):
+    """Measures images. What a component of the kind ``metrics`` builds."""
+
+    @property
+    def info(self) -> MetricInfo:
+        """The metadata with the protocol that this configuration chose."""
+
+    def __call__(self, image: Tensor, reference: Tensor | None, *, scale: int) -> Tensor:
+        """Measure each image of a batch.
+
+        Args:
+            image: Quantised images, uint8, shape (N, 3, H, W).
+            reference: Ground truth of the same shape and type, or None where not needed.
+            scale: The up-scaling factor, from which protocols take their shave.
+
+        Returns:
+            One float64 value per image, shape (N,).
+        """

@@ -1,0 +1,116 @@
+"""What a config class says about one of its options: meaning, unit, range, the paper's value."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from corenas.errors import ConfigError
+from corenas.names import nearest
+
+METADATA = "corenas"
+_BOUNDS = (
+    ("gt", operator.gt, "greater than", ">"),
+    ("ge", operator.ge, "at least", ">="),
+    ("lt", operator.lt, "less than", "<"),
+    ("le", operator.le, "at most", "<="),
+)
+
+
+@frozen
+class Option:
+    """What is known of an option beside its type.
+
+    ``paper`` is the published value as text; the bounds and ``choices`` hold for each element of
+    a tuple or mapping; ``kind`` is that of the components which the option names; ``default`` is
+    that of a section or component, as a layer would write it.
+    """
+
+    help: str = ""
+    unit: str = ""
+    paper: str = ""
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+    choices: tuple[Any, ...] = ()
+    kind: str = ""
+    default: Any = None
+
+    @classmethod
+    def of(cls, attribute: attrs.Attribute[Any]) -> Option:
+        """Return what a config class says about one of its fields."""
+        known: Option = attribute.metadata.get(METADATA, cls())
+        return known
+
+    @property
+    def allowed(self) -> str:
+        """The range or the choices as text; empty when everything is allowed."""
+        if self.choices:
+            return "one of " + ", ".join(map(str, self.choices))
+        bounds = ((sign, getattr(self, name)) for name, _, _, sign in _BOUNDS)
+        return ", ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)
+
+    def problem(self, value: Any) -> str:
+        """Return why ``value`` is not allowed, or an empty string."""
+        problems = (self._problem(each) for each in _elements(value) if each is not None)
+        return next(filter(None, problems), "")
+
+    def _problem(self, value: Any) -> str:
+        if self.choices and value not in self.choices:
+            if isinstance(value, str):
+                return f"unknown value {value!r}{nearest(value, map(str, self.choices))}"
+            return f"must be {self.allowed}, got {value!r}"
+        for name, holds, words, _ in _BOUNDS:
+            bound = getattr(self, name)
+            if bound is None:
+                continue
+            if not isinstance(value, int | float):
+                return f"expected a number, got {value!r}"
+            if not holds(value, bound):
+                return f"must be {words} {bound}, got {value!r}"
+        return ""
+
+
+def _elements(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, tuple | list) else (value,)
+
+
+def _check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if problem := Option.of(attribute).problem(value):
+        raise ConfigError(f"{attribute.name}: {problem}")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    paper: str = "",
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+    choices: Iterable[Any] = (),
+) -> Any:
+    """Describe a field of a config class; ``None`` as the default makes an unset option.
+
+    Args:
+        default: Every option has one, so that every config class can be made without arguments.
+        help: The meaning, as a phrase.
+        unit: Such as ``dB`` or ``seconds``.
+        paper: The published value, as text.
+        gt: The value, or each element of it, is greater than this; `ConfigError` otherwise.
+        ge: It is at least this.
+        lt: It is less than this.
+        le: It is at most this.
+        choices: It is one of these.
+    """
+    known = Option(help, unit, paper, gt, ge, lt, le, tuple(choices))
+    return field(default=default, validator=_check, metadata={METADATA: known})

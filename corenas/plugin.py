@@ -1,0 +1,57 @@
+"""The core's own components, found like everybody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from corenas.executors.config import ProcessesConfig, SerialConfig
+from corenas.hookspecs import Component, hookimpl
+from corenas.objectives import MetricObjectiveConfig
+from corenas.strategies.config import EvolutionConfig
+
+
+@hookimpl
+def corenas_strategies() -> Iterable[Component]:
+    return (
+        Component(
+            "random",
+            "corenas.strategies.random:random",
+            summary="every option equally likely; the baseline for everything",
+        ),
+        Component(
+            "evolution",
+            "corenas.strategies.evolution:evolution",
+            EvolutionConfig,
+            "regularised evolution (Real et al., arXiv:1802.01548)",
+        ),
+    )
+
+
+@hookimpl
+def corenas_executors() -> Iterable[Component]:
+    return (
+        Component(
+            "serial",
+            "corenas.executors.serial:serial",
+            SerialConfig,
+            "one candidate after the other, in this process",
+        ),
+        Component(
+            "processes",
+            "corenas.executors.processes:processes",
+            ProcessesConfig,
+            "worker processes on this machine, with a time limit for each candidate",
+        ),
+    )
+
+
+@hookimpl
+def corenas_objectives() -> Iterable[Component]:
+    return (
+        Component(
+            "metric",
+            "corenas.objectives:metric",
+            MetricObjectiveConfig,
+            "one metric in its good direction",
+        ),
+    )

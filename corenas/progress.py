@@ -1,0 +1,199 @@
+"""How far a run is, told from its events, and numbers as people read them."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+
+from attrs import Factory, define
+
+from corenas.trial import Event, Trial
+
+BEST = 5
+"""How many of the best trials a stage remembers."""
+
+_RECENT_EVENTS = 50
+_SI_UNITS = ((1e3, "K", 1), (1e6, "M", 2), (1e9, "G", 2), (1e12, "T", 2))
+_TIME_UNITS = ((1, "s"), (60, "min"), (3600, "h"))
+
+
+@define
+class StageProgress:
+    """What is known of one stage so far. Times are seconds of any one clock.
+
+    ``counts`` holds the trials by status; ``running`` the numbers of those that have begun only.
+    """
+
+    name: str
+    note: str = ""
+    began: float = 0.0
+    ended: float | None = None
+    step: int = 0
+    total: int = 0
+    finished: bool = False
+    scalars: dict[str, float] = Factory(dict)
+    message: str = ""
+    best: list[Trial] = Factory(list)
+    counts: Counter[str] = Factory(Counter)
+    running: set[int] = Factory(set)
+    failure: str = ""
+    _recent: deque[tuple[float, int]] = Factory(lambda: deque(maxlen=_RECENT_EVENTS))
+
+    def begin(self, note: str, now: float) -> None:
+        """Begin in this session: rate and time count from here."""
+        self.note, self.began, self.ended = note, now, None
+        self._recent.append((now, self.step))
+
+    def take(self, event: Event, now: float) -> bool:
+        """Take in an event; return whether its trial is the best so far."""
+        self.step, self.total = event.step, event.total or self.total
+        if event.kind == "stage":
+            self.finished = event.message == "finished"
+        elif event.kind == "started":
+            self.running.add(int(event.scalars.get("number", event.step)))
+        else:
+            self.scalars.update(event.scalars)
+            self.message = event.message or self.message
+        if event.trial is not None:
+            self._take_trial(event.trial)
+        if self._recent:
+            self._recent.append((now, self.step))
+        return event.trial is not None and self.best[:1] == [event.trial]
+
+    def _take_trial(self, trial: Trial) -> None:
+        self.running.discard(trial.number)
+        self.counts[trial.status] += 1
+        if trial.status == "failed":
+            self.failure = f"trial {trial.number}: {trial.reason}"
+        if trial.status == "finished" and trial.score is not None:
+            self._rank(trial)
+
+    def _rank(self, trial: Trial) -> None:
+        """Keep the best trial of each architecture; of equals the earlier one."""
+        ranked = sorted([*self.best, trial], key=lambda t: (-(t.score or 0.0), t.number))
+        first = {t.architecture: t for t in reversed(ranked)}
+        self.best = [t for t in ranked if first[t.architecture] is t][:BEST]
+
+    def rate(self) -> float | None:
+        """Return the recent steps per second; None before there are any."""
+        if not self._recent:
+            return None
+        (since, first), (until, last) = self._recent[0], self._recent[-1]
+        return (last - first) / (until - since) if until > since and last > first else None
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the time until the last step at the recent rate; None where it is unknown."""
+        rate = self.rate()
+        if rate is None or not self.total:
+            return None
+        return max(0.0, (self.total - self.step) / rate - (now - self._recent[-1][0]))
+
+    @property
+    def worked(self) -> bool:
+        """Whether anything happened in this session."""
+        return len(self._recent) > 1
+
+    def position(self) -> str:
+        """Return ``412/1000``, or the step alone where there is no last one."""
+        return f"{self.step}/{self.total}" if self.total else str(self.step)
+
+    def tally(self) -> Iterator[tuple[int, str]]:
+        """Iterate over how many trials ended in which way, and how many are running."""
+        for status in ("finished", "rejected", "failed"):
+            if self.counts[status]:
+                yield self.counts[status], status
+        if self.running and self.ended is None:
+            yield len(self.running), "running"
+
+
+@define
+class RunProgress:
+    """The stages of a run, in the order in which they began in this session.
+
+    Events of a stage that has not begun are those of earlier sessions: they count, but take no
+    time.
+    """
+
+    stages: list[StageProgress] = Factory(list)
+    _known: dict[str, StageProgress] = Factory(dict)
+
+    @property
+    def current(self) -> StageProgress | None:
+        """The stage in progress."""
+        return self.stages[-1] if self.stages and self.stages[-1].ended is None else None
+
+    def begin(self, name: str, note: str, now: float) -> StageProgress:
+        """Begin a stage; the one before it is over."""
+        self.end(now)
+        stage = self._of(name)
+        stage.begin(note, now)
+        self.stages = [s for s in self.stages if s is not stage] + [stage]
+        return stage
+
+    def end(self, now: float) -> StageProgress | None:
+        """End the stage in progress and return it."""
+        stage = self.current
+        if stage is not None:
+            stage.ended = now
+        return stage
+
+    def take(self, event: Event, now: float) -> bool:
+        """Take in an event; return whether its trial is the best one of the stage in progress."""
+        stage = self._of(event.stage)
+        return stage.take(event, now) and stage is self.current
+
+    def _of(self, name: str) -> StageProgress:
+        return self._known.setdefault(name, StageProgress(name))
+
+
+def trial_numbers(trial: Trial) -> dict[str, str]:
+    """Return score and metrics of a trial as text, in the order of the measurement."""
+    metrics = trial.measurement.metrics if trial.measurement else {}
+    return {name: format_number(value) for name, value in {"score": trial.score, **metrics}.items()}
+
+
+def format_number(value: float | None) -> str:
+    """Return a number as people read it: ``13.95 G``, ``60.8 K``, ``34.12``, ``1.5e-05``.
+
+    From 10^4 on it has an SI suffix. Below that an integer stays whole, and anything else has four
+    significant digits. None is a dash.
+    """
+    if value is None:
+        return "–"
+    size = abs(value)
+    if 1e4 <= size < 1e15:
+        return _with_suffix(value)
+    if size < 1e4 and value == int(value):
+        return str(int(value))
+    return f"{value:#.4g}".rstrip(".") if 1e-3 <= size < 1e4 else f"{value:.4g}"
+
+
+def _with_suffix(value: float) -> str:
+    fitting = (unit for unit in _SI_UNITS if abs(round(value / unit[0], unit[2])) < 1000)
+    factor, suffix, digits = next(fitting, _SI_UNITS[-1])
+    return f"{value / factor:.{digits}f} {suffix}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return ``12 s``, ``3:12``, ``1:03:12`` or ``2 d 3 h``."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02}"
+    if whole < 48 * 3600:
+        return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    return f"{whole // 86400} d {whole // 3600 % 24} h"
+
+
+def format_rate(per_second: float) -> str:
+    """Return a rate in the smallest unit of time that makes it at least one: ``3.1/min``."""
+    fitting = (unit for unit in _TIME_UNITS if per_second * unit[0] >= 1)
+    seconds, name = next(fitting, _TIME_UNITS[-1])
+    value = per_second * seconds
+    return f"{value:.0f}/{name}" if value >= 9.95 else f"{value:.1f}/{name}"
+
+
+def printable(text: str) -> str:
+    """Return text on one line without control characters: it may come from anywhere."""
+    return "".join(c if c.isprintable() else " " for c in text)

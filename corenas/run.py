@@ -1,0 +1,235 @@
+"""The run: a folder, and the only loop. Every stage of every recipe goes through it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from corenas import checkpoint as checkpoints
+from corenas import journal
+from corenas.checkpoint import Checkpoint
+from corenas.errors import CorenasError, Interrupted, ResumeError
+from corenas.files import write_json
+from corenas.reporter import Reporter
+from corenas.stopping import Stop
+from corenas.task import Result, Task
+from corenas.trial import Event
+
+CHECKPOINT_SECONDS = 1.0
+CHECKPOINT_SHARE = 0.02
+
+
+class Run:
+    """One job in one folder: takes events, journals and shows them, saves, resumes, stops.
+
+    Args:
+        folder: Holds everything that the run writes; what is there already is continued.
+        seed: What all random numbers of the run derive from.
+        stop: Asked after every event.
+        reporter: Shows events.
+        observe: Called with the run and each event after it is journaled.
+        workers: How many candidates may be evaluated at once.
+        devices: torch devices; the first one is for what runs in this process.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        stop: Stop,
+        reporter: Reporter,
+        observe: Callable[[Run, Event], None] = lambda run, event: None,
+        workers: int = 1,
+        devices: Sequence[str] = ("cpu",),
+    ) -> None:
+        self.folder = folder
+        self.seed = seed
+        self.stop = stop
+        self.workers = workers
+        self.devices = tuple(devices)
+        self.seconds: dict[str, float] = {}
+        self._reporter = reporter
+        self._observe = observe
+        self._checkpoint_file = folder / "checkpoints" / "current.pt"
+        self._finished: dict[str, Result] = {}
+        self._checkpoint: Checkpoint | None = None
+        self._open()
+
+    @property
+    def device(self) -> str:
+        """The device for work in this process."""
+        return self.devices[0]
+
+    @property
+    def models(self) -> Path:
+        """Folder of finished models."""
+        return self._made("models")
+
+    @property
+    def images(self) -> Path:
+        """Folder of pictures."""
+        return self._made("images")
+
+    def _made(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def say(self, message: str) -> None:
+        """Tell the user something that stays on the screen."""
+        self._reporter.say(message)
+
+    def stage(self, name: str, task: Task) -> Result:
+        """Do a task, or return what it gave when it is done already.
+
+        A task that was begun continues. After a stop was requested nothing more is done: the result
+        is the task's best so far, and the stage stays open for the next resume.
+        """
+        if name in self._finished:
+            self._reporter.stage(name, "already done")
+            return self._finished[name]
+        if self.stop.requested:
+            return task.result(self.models)
+        before = self._begin(name, task)
+        started = time.monotonic()
+        try:
+            last = self._loop(name, task, lambda: before + time.monotonic() - started)
+        except Interrupted:
+            last = None
+        self.seconds[name] = before + time.monotonic() - started
+        if last is None or self.stop.requested:
+            self._save(name, task, self.seconds[name])
+            return task.result(self.models)
+        result = task.result(self.models)
+        self._take(Event("stage", last.step, last.total, message="finished", stage=name))
+        self._finish(name, result)
+        return result
+
+    def _begin(self, name: str, task: Task) -> float:
+        """Restore the task or start it; return the seconds that it took before."""
+        checkpoint = self._checkpoint
+        if checkpoint is not None and checkpoint.stage == name:
+            self._reporter.stage(name, "resumed")
+            try:
+                task.restore(checkpoint.state)
+            except (KeyError, ValueError, TypeError, RuntimeError) as error:
+                raise ResumeError(
+                    f"{self.folder}: the state of stage {name} does not fit this version ({error})"
+                ) from error
+            return checkpoint.seconds
+        self._reporter.stage(name)
+        self._take(Event("stage", message="started", stage=name))
+        return 0.0
+
+    def _loop(self, name: str, task: Task, seconds: Callable[[], float]) -> Event:
+        last = Event("stage")
+        saved, cost = time.monotonic(), 0.0
+        for event in task.events():
+            last = event.at(name)
+            self._take(last)
+            if self.stop.requested:
+                break
+            now = time.monotonic()
+            if now - saved >= max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
+                self._save(name, task, seconds())
+                saved = time.monotonic()
+                cost = saved - now
+        return last
+
+    def _take(self, event: Event) -> None:
+        with self._disk():
+            self._journal.append(event)
+        self._reporter.event(event)
+        self._observe(self, event)
+
+    def _save(self, name: str, task: Task, seconds: float) -> None:
+        with self._disk():
+            self._journal.sync()  # a checkpoint must never point behind the journal's end
+            checkpoint = Checkpoint(name, self._journal.offset, seconds, task.state())
+            checkpoints.save(self._checkpoint_file, checkpoint)
+        self._reporter.checkpoint()
+
+    def _finish(self, name: str, result: Result) -> None:
+        with self._disk():
+            self._journal.sync()
+            write_json(
+                self._record(name),
+                {
+                    "stage": name,
+                    "offset": self._journal.offset,
+                    "seconds": self.seconds[name],
+                    "values": result.values,
+                    "files": dict(result.files),
+                },
+            )
+            checkpoints.remove(self._checkpoint_file)
+        self._finished[name] = result
+
+    def _record(self, name: str) -> Path:
+        return self.folder / "checkpoints" / f"{name}.finished.json"
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Say what a failed write means for the run."""
+        try:
+            yield
+        except OSError as error:
+            raise CorenasError(
+                f"{self.folder}: cannot write: {error.strerror}; the run is saved up to its last "
+                f"checkpoint: mend this, then 'corenas resume {self.folder}'"
+            ) from error
+
+    def _open(self) -> None:
+        """Find the last point that journal and checkpoints agree upon; cut the journal there."""
+        with self._disk():
+            self._checkpoint_file.parent.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "journal.jsonl"
+        contents = journal.read(path)
+        if contents.damage:
+            self.say(f"journal: {contents.damage}")
+        offset = self._read_finished(contents.size)
+        self._checkpoint = self._read_checkpoint(offset, contents.size)
+        if self._checkpoint is not None:
+            offset = self._checkpoint.offset
+        kept = list(contents.before(offset))
+        for event in kept:
+            self._reporter.event(event)
+        with self._disk():
+            self._journal = journal.Journal(path, offset)
+        if contents.events:
+            again = len(contents.events) - len(kept)
+            message = f"resumed after {len(kept)} events; {again} later ones are done again"
+            self._observe(self, Event("stage", message=message))
+
+    def _read_finished(self, size: int) -> int:
+        offset = 0
+        for file in self.folder.glob("checkpoints/*.finished.json"):
+            record: dict[str, Any] = json.loads(file.read_text())
+            if record["offset"] > size:
+                file.unlink()  # the journal that it rests on is gone
+                continue
+            self._finished[record["stage"]] = Result(record["values"], record["files"])
+            self.seconds[record["stage"]] = record["seconds"]
+            offset = max(offset, record["offset"])
+        return offset
+
+    def _read_checkpoint(self, after: int, size: int) -> Checkpoint | None:
+        for file in checkpoints.candidates(self._checkpoint_file):
+            try:
+                checkpoint = checkpoints.load(file)
+            except ResumeError as error:
+                self.say(f"{error}; continuing from what was saved before it")
+                continue
+            if after < checkpoint.offset <= size:
+                return checkpoint
+        return None
+
+    def close(self) -> None:
+        """Sync and close the journal."""
+        with self._disk():
+            self._journal.close()

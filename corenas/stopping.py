@@ -1,0 +1,98 @@
+"""How a run is asked to stop: by a signal, or because its time is spent."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Literal
+
+from corenas.errors import Interrupted
+
+Reason = Literal["interrupted", "time budget"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """A request to stop, which whoever works asks for between two steps.
+
+    No locks are taken: everything here may be called from a signal handler and from any thread.
+
+    Args:
+        seconds: Time budget from now on, on the monotonic clock; none by default.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._reason: Reason | None = None
+        self._callbacks: list[Callable[[], object]] = []
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop now."""
+        if self._reason is None and self.remaining() == 0.0:
+            self.request("time budget")
+        return self._reason is not None
+
+    @property
+    def reason(self) -> Reason | None:
+        """The first reason to stop that was given; none while there is no request."""
+        return self._reason if self.requested else None
+
+    def remaining(self) -> float | None:
+        """Return what is left of the time budget in seconds, at least 0; none without one."""
+        if self._deadline is None:
+            return None
+        return max(self._deadline - time.monotonic(), 0.0)
+
+    def request(self, reason: Reason) -> None:
+        """Ask to stop; a second request changes nothing."""
+        if self._reason is None:
+            self._reason = reason
+            for callback in tuple(self._callbacks):
+                callback()
+
+    def on_request(self, callback: Callable[[], object]) -> None:
+        """Call back when a stop is requested, at once if it was already; at least one time.
+
+        The callback may run inside a signal handler: it must neither wait nor raise.
+        `queue.SimpleQueue.put` is safe. Nothing watches the clock: whoever waits does so no longer
+        than `remaining` and asks for `requested` then.
+        """
+        self._callbacks.append(callback)
+        if self.requested:
+            callback()
+
+    def check(self) -> None:
+        """Raise `Interrupted` when a stop was requested."""
+        if self.requested:
+            raise Interrupted(f"stopped: {self._reason}")
+
+    @contextmanager
+    def installed(self) -> Iterator[Stop]:
+        """Let the first SIGINT or SIGTERM request a stop, and each later one interrupt.
+
+        The later ones raise `KeyboardInterrupt` in the main thread. The handlers before are put
+        back at the end. In other threads, where Python allows no handlers, nothing is installed.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        received: list[int] = []
+
+        def handle(number: int, _: FrameType | None) -> None:
+            received.append(number)
+            if len(received) > 1:
+                raise KeyboardInterrupt
+            self.request("interrupted")
+
+        previous = {number: signal.signal(number, handle) for number in _SIGNALS}
+        try:
+            yield self
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)

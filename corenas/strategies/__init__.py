@@ -1,0 +1,1 @@
+"""Strategies without a model of the space: baselines for every other one."""

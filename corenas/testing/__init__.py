@@ -1,0 +1,1 @@
+"""Contracts that implementations are tested against, for this project and for plugins."""

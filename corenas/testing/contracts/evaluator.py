@@ -1,0 +1,122 @@
+"""What every evaluator promises."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+
+import pytest
+
+from corenas.evaluator import Evaluator, Job, Outcome, Rejected, Stopped
+from corenas.space import Architecture
+from corenas.testing.contracts.states import reloaded
+from corenas.trial import Measurement, Trial
+
+
+class EvaluatorContract:
+    """What every `Evaluator` promises."""
+
+    def make(self) -> Evaluator:
+        """Return a new evaluator."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def architecture(self) -> Architecture:
+        """A candidate that is not refused."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def refused(self) -> Architecture:
+        """A candidate that is refused."""
+        pytest.skip("this evaluator refuses nothing")
+
+    def job(self, evaluator: Evaluator, architecture: Architecture, number: int) -> Job:
+        job = evaluator.prepare(architecture, number=number, seed=number)
+        assert not isinstance(job, Rejected)
+        return job
+
+    def outcome(self, job: Job) -> Outcome:
+        """Run the job as a worker does, on a copy that went through a pickle."""
+        copy: Job = pickle.loads(pickle.dumps(job))
+        return copy.run("cpu", lambda step, value: False)
+
+    def collect(self, evaluator: Evaluator, architecture: Architecture, number: int) -> Measurement:
+        outcome = self.outcome(self.job(evaluator, architecture, number))
+        measurement = evaluator.measure(architecture, outcome)
+        evaluator.collect(Trial(number, architecture, measurement, score=0.5), outcome)
+        return measurement
+
+    def test_measurement_has_the_metrics_of_the_outcome(self, architecture: Architecture) -> None:
+        evaluator = self.make()
+        outcome = self.outcome(self.job(evaluator, architecture, 0))
+        metrics = evaluator.measure(architecture, outcome).metrics
+        assert metrics.items() >= dict(outcome.metrics).items()
+        assert metrics
+        assert all(math.isfinite(value) for value in metrics.values())
+
+    def test_result_depends_on_the_seed_and_not_on_the_time(
+        self, architecture: Architecture
+    ) -> None:
+        first, again, other = (
+            self.outcome(self.job(self.make(), architecture, number)) for number in (0, 0, 1)
+        )
+        assert first.metrics == again.metrics
+        assert first.payload == again.payload
+        assert first.metrics != other.metrics
+
+    def test_job_in_flight_is_the_same_after_a_restore(self, architecture: Architecture) -> None:
+        evaluator = self.make()
+        expected = self.outcome(self.job(evaluator, architecture, 0))
+        self.collect(evaluator, architecture, 1)
+        restored = self.make()
+        restored.restore(reloaded(evaluator.state()))
+        outcome = self.outcome(self.job(restored, architecture, 0))
+        assert outcome.metrics == expected.metrics
+        assert outcome.payload == expected.payload
+
+    def test_restored_evaluator_goes_on_like_the_uninterrupted_one(
+        self, architecture: Architecture
+    ) -> None:
+        evaluator = self.make()
+        self.collect(evaluator, architecture, 0)
+        restored = self.make()
+        restored.restore(reloaded(evaluator.state()))
+        outcomes = [self.outcome(self.job(e, architecture, 1)) for e in (evaluator, restored)]
+        assert outcomes[0].metrics == outcomes[1].metrics
+
+    def test_failed_job_is_forgotten(self, architecture: Architecture) -> None:
+        evaluator = self.make()
+        self.collect(evaluator, architecture, 0)
+        before = len(pickle.dumps(evaluator.state()))
+        self.job(evaluator, architecture, 1)
+        evaluator.drop(1)
+        assert len(pickle.dumps(evaluator.state())) == before
+
+    def test_job_that_reports_stops_when_it_is_told_to(self, architecture: Architecture) -> None:
+        reported = []
+
+        def stop(step: int, value: float) -> bool:
+            reported.append(step)
+            return True
+
+        try:
+            self.job(self.make(), architecture, 0).run("cpu", stop)
+        except Stopped:
+            assert len(reported) == 1
+        else:
+            assert not reported
+
+    def test_refusal_has_a_reason_and_the_costs(self, refused: Architecture) -> None:
+        answer = self.make().prepare(refused, number=0, seed=0)
+        assert isinstance(answer, Rejected)
+        assert answer.reason
+        assert answer.metrics
+
+    def test_save_writes_the_files_that_it_names(
+        self, architecture: Architecture, tmp_path: Path
+    ) -> None:
+        evaluator = self.make()
+        self.collect(evaluator, architecture, 0)
+        files = evaluator.save(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == set(files.values())

@@ -1,0 +1,237 @@
+"""A search problem without training, for tests and benchmarks of strategies.
+
+Twenty decisions like those of the published space of super-resolution cells: ten nodes, each with
+one of sixteen operations and the cell's input or an earlier node as its source. The score plays the
+part of a PSNR: better operations cost more, chains of nodes help, and there is a limit to the cost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+
+from corenas.errors import InputError
+from corenas.evaluator import Job, Outcome, Rejected, Report
+from corenas.space import Architecture, Decision, check_choices
+from corenas.strategy import Budget, Problem
+from corenas.task import State
+from corenas.trial import Measurement, Trial
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NODES = 10
+
+POSITIONS = 640 * 360
+"""Where mult-adds are counted: the input of a x2 network with 1280x720 output."""
+
+FIXED_MULT_ADDS = 2160
+"""Mult-adds of what is not searched, per position."""
+
+OPERATIONS: Mapping[str, tuple[int, float]] = {
+    "conv1": (256, 0.00),
+    "conv3": (2304, 0.05),
+    "conv5": (6400, 0.07),
+    "conv7": (12544, 0.08),
+    "gconv3": (576, 0.02),
+    "gconv5": (1600, 0.03),
+    "gconv7": (3136, 0.04),
+    "dsep3": (400, 0.03),
+    "dsep5": (656, 0.04),
+    "dsep7": (1040, 0.04),
+    "inv3": (1312, 0.04),
+    "inv5": (1824, 0.05),
+    "inv7": (2592, 0.05),
+    "se": (0, -0.01),
+    "ca": (0, -0.01),
+    "identity": (0, -0.03),
+}
+"""Mult-adds per position of each operation, and its made-up worth in dB."""
+
+BASE_SCORE = 35.2
+DEPTH_WORTH = 0.02
+NOISE = 0.02
+"""Standard deviation of the score of one architecture, in dB."""
+
+MAX_MULT_ADDS = 14.0e9
+
+
+class SurrogateSpace:
+    """The search space; its networks are placeholders, because nothing is trained."""
+
+    name = "surrogate"
+
+    @cached_property
+    def decisions(self) -> Sequence[Decision]:
+        """``op_1``, ``in_1``, ``op_2``, …; the source ``0`` is the cell's input."""
+        return tuple(
+            decision
+            for node in range(1, NODES + 1)
+            for decision in (
+                Decision(f"op_{node}", tuple(OPERATIONS)),
+                Decision(f"in_{node}", tuple(str(source) for source in range(node))),
+            )
+        )
+
+    @property
+    def known(self) -> Mapping[str, Architecture]:
+        """A plain chain of convolutions."""
+        return {"surrogate/chain": self.parse([["conv3", str(node)] for node in range(NODES)])}
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        """Return a placeholder."""
+        from torch import nn  # the surrogate itself does without torch
+
+        return nn.Identity()
+
+    def check(self, architecture: Architecture) -> str:
+        """Return why the architecture is not of this space, or an empty string."""
+        return check_choices(self.name, self.decisions, architecture)
+
+    def active(self, architecture: Architecture) -> Sequence[Decision]:
+        """Return all decisions: each of them matters."""
+        return self.decisions
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Return the same choices in the order of the decisions."""
+        choices = {d.name: architecture[d.name] for d in self.decisions}
+        return Architecture(self.name, choices)
+
+    def parse(self, value: Any) -> Architecture:
+        """Read a list with an operation and a source for each node."""
+        try:
+            pairs = [(str(operation), str(source)) for operation, source in value]
+        except (TypeError, ValueError):
+            raise InputError(f"expected pairs of operation and source, got {value!r}") from None
+        options = [option for pair in pairs for option in pair]
+        if len(options) != len(self.decisions):
+            raise InputError(f"expected {NODES} nodes, got {len(pairs)}")
+        named = {d.name: option for d, option in zip(self.decisions, options, strict=True)}
+        architecture = Architecture(self.name, named)
+        if reason := self.check(architecture):
+            raise InputError(reason)
+        return architecture
+
+    def format(self, architecture: Architecture) -> Any:
+        """Return a list with an operation and a source for each node."""
+        nodes = range(1, NODES + 1)
+        return [[architecture[f"op_{node}"], architecture[f"in_{node}"]] for node in nodes]
+
+
+def mult_adds(architecture: Architecture) -> int:
+    """Return the mult-adds of a whole network with 1280x720 output at x2."""
+    costs = (OPERATIONS[architecture[f"op_{node}"]][0] for node in range(1, NODES + 1))
+    return (FIXED_MULT_ADDS + sum(costs)) * POSITIONS
+
+
+def expected_score(architecture: Architecture) -> float:
+    """Return the score without its noise, in dB: worths add up, and the longest chain counts."""
+    depths = [0]
+    worth = 0.0
+    for node in range(1, NODES + 1):
+        worth += OPERATIONS[architecture[f"op_{node}"]][1]
+        depths.append(depths[int(architecture[f"in_{node}"])] + 1)
+    return BASE_SCORE + worth + DEPTH_WORTH * max(depths)
+
+
+@frozen
+class SurrogateJob:
+    """Measures one candidate; its noise depends on the seed alone."""
+
+    architecture: Architecture
+    seed: int
+
+    def run(self, device: str, report: Report) -> Outcome:
+        """Return the noisy score as ``psnr``."""
+        noise = NOISE * float(np.random.default_rng(self.seed).standard_normal())
+        return Outcome({"psnr": expected_score(self.architecture) + noise})
+
+
+class SurrogateEvaluator:
+    """Refuses what costs more than ``limit`` mult-adds, and scores the rest."""
+
+    def __init__(self, limit: float = MAX_MULT_ADDS) -> None:
+        self._limit = limit
+
+    def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
+        """Return the job, or the reason why the candidate is too expensive."""
+        cost = mult_adds(architecture)
+        if cost > self._limit:
+            reason = f"{cost / 1e9:.2f} G mult-adds, more than {self._limit / 1e9:.2f} G"
+            return Rejected(reason, {"mult_adds": cost})
+        return SurrogateJob(architecture, seed)
+
+    def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
+        """Return the score and the cost."""
+        return Measurement({**outcome.metrics, "mult_adds": mult_adds(architecture)})
+
+    def collect(self, trial: Trial, outcome: Outcome) -> None:
+        """Take nothing back."""
+
+    def drop(self, number: int) -> None:
+        """Forget nothing."""
+
+    def state(self) -> State:
+        """Return nothing: jobs do not depend on each other."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Take nothing over."""
+
+    def save(self, folder: Path) -> Mapping[str, str]:
+        """Write nothing."""
+        return {}
+
+
+class InlineExecutor:
+    """Runs jobs in this process, in the order of submission, each when its outcome is asked for.
+
+    With several ``slots`` it behaves like as many workers: outcomes come back late.
+    """
+
+    def __init__(self, slots: int = 1) -> None:
+        self._slots = slots
+        self._waiting: deque[tuple[int, Job]] = deque()
+
+    @property
+    def idle(self) -> bool:
+        """Whether a slot is free."""
+        return len(self._waiting) < self._slots
+
+    def submit(self, key: int, job: Job) -> None:
+        """Keep the job until its turn comes."""
+        self._waiting.append((key, job))
+
+    def next(self) -> tuple[int, Outcome]:
+        """Run the oldest job; what it raises passes through."""
+        key, job = self._waiting.popleft()
+        return key, job.run("cpu", lambda step, value: False)
+
+    def close(self) -> None:
+        """Forget the jobs that have not run."""
+        self._waiting.clear()
+
+
+def psnr_score(measurement: Measurement) -> float:
+    """Return the objective of the surrogate."""
+    return measurement.metrics["psnr"]
+
+
+def surrogate_problem(
+    trials: int, *, seed: int = 0, slots: int = 1, limit: float = MAX_MULT_ADDS
+) -> Problem:
+    """Return the surrogate as a `Problem` with so many trials."""
+    return Problem(
+        SurrogateSpace(),
+        SurrogateEvaluator(limit),
+        psnr_score,
+        InlineExecutor(slots),
+        Budget(trials),
+        seed,
+    )

@@ -1,0 +1,127 @@
+"""What a search reports: measurements, trials and events. Immutable, and JSON both ways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import evolve, field, frozen
+
+from corenas.space import Architecture
+
+Status = Literal["finished", "rejected", "failed"]
+Kind = Literal["started", "trial", "rejected", "failed", "epoch", "stage"]
+
+
+@frozen
+class Measurement:
+    """What an evaluator measured of one candidate.
+
+    ``metrics`` are numbers by name, such as ``psnr`` in dB and ``mult_adds``; ``seconds`` is what
+    the evaluation took; ``artefacts`` are file names by purpose.
+    """
+
+    metrics: Mapping[str, float]
+    seconds: float = 0.0
+    artefacts: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class Trial:
+    """One candidate and what became of it; ``score`` is higher for a better one."""
+
+    number: int
+    architecture: Architecture
+    measurement: Measurement | None = None
+    score: float | None = None
+    status: Status = "finished"
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that `from_json` turns back into an equal trial."""
+        value: dict[str, Any] = {
+            "number": self.number,
+            "status": self.status,
+            "architecture": self.architecture.to_json(),
+        }
+        if self.measurement is not None:
+            value["metrics"] = dict(self.measurement.metrics)
+            value["seconds"] = self.measurement.seconds
+            value["artefacts"] = dict(self.measurement.artefacts)
+        if self.score is not None:
+            value["score"] = self.score
+        if self.reason:
+            value["reason"] = self.reason
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Trial:
+        """Read what `to_json` wrote."""
+        measurement = None
+        if "metrics" in value:
+            measurement = Measurement(value["metrics"], value["seconds"], value["artefacts"])
+        return cls(
+            value["number"],
+            Architecture.from_json(value["architecture"]),
+            measurement,
+            value.get("score"),
+            value["status"],
+            value.get("reason", ""),
+        )
+
+
+@frozen
+class Event:
+    """One line of the journal: what happened at ``step`` of ``total`` in a stage.
+
+    ``scalars`` are numbers to plot; a non-finite one is left out when it is written, because JSON
+    has no such number. The run fills in ``stage``.
+    """
+
+    kind: Kind
+    step: int = 0
+    total: int = 0
+    scalars: Mapping[str, float] = field(factory=dict)
+    architecture: Architecture | None = None
+    trial: Trial | None = None
+    message: str = ""
+    stage: str = ""
+
+    def at(self, stage: str) -> Event:
+        """Return the same event as one of ``stage``."""
+        return evolve(self, stage=stage)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object without the fields that are empty."""
+        value: dict[str, Any] = {"kind": self.kind, "stage": self.stage, "step": self.step}
+        if self.total:
+            value["total"] = self.total
+        scalars = {k: v for k, v in self.scalars.items() if math.isfinite(v)}
+        if scalars:
+            value["scalars"] = scalars
+        if self.trial is not None:
+            value["trial"] = self.trial.to_json()
+        elif self.architecture is not None:
+            value["architecture"] = self.architecture.to_json()
+        if self.message:
+            value["message"] = self.message
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Event:
+        """Read what `to_json` wrote."""
+        trial = Trial.from_json(value["trial"]) if "trial" in value else None
+        architecture = trial.architecture if trial else None
+        if "architecture" in value:
+            architecture = Architecture.from_json(value["architecture"])
+        return cls(
+            value["kind"],
+            value["step"],
+            value.get("total", 0),
+            value.get("scalars", {}),
+            architecture,
+            trial,
+            value.get("message", ""),
+            value["stage"],
+        )

@@ -1,0 +1,62 @@
+"""Options and metadata of the metrics; imported without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from corenas.config import option
+from corenas.metric import MetricInfo
+from corenas_metrics.protocols import LPIPS_NETS, NIQE_PROTOCOLS, PROTOCOLS, lpips_text
+
+PSNR = MetricInfo("higher", range="0 to inf", unit="dB", protocol=PROTOCOLS["y"].text)
+SSIM = MetricInfo("higher", range="-1 to 1", protocol=PROTOCOLS["y"].text)
+LPIPS = MetricInfo("lower", range="0 to about 1", protocol=lpips_text("vgg"))
+NIQE = MetricInfo("lower", reference="none", range="0 to inf", protocol=NIQE_PROTOCOLS["live"].text)
+RANDOM_FEATURES = MetricInfo(
+    "lower",
+    range="0 to inf",
+    protocol="distance of random features of squeezenet1_1, for tests only",
+)
+
+
+@frozen
+class PsnrConfig:
+    """What is compared."""
+
+    protocol: str = option("y", "channels compared and pixels cut off", choices=PROTOCOLS)
+
+
+@frozen
+class SsimConfig:
+    """What is compared."""
+
+    protocol: str = option("y", "channels compared and pixels cut off", choices=PROTOCOLS)
+
+
+@frozen
+class LpipsConfig:
+    """Which features are compared, and where their weights and the computation are."""
+
+    net: str = option("vgg", "network whose features are compared", choices=LPIPS_NETS)
+    weights: Path | None = option(
+        None, "file of that network's ImageNet weights; torchvision's cache when unset"
+    )
+    download: bool = option(False, "fetch the weights into torchvision's cache if not there")
+    device: str | None = option(None, "device that computes; that of the images when unset")
+
+
+@frozen
+class RandomFeaturesConfig:
+    """How the random weights are drawn."""
+
+    seed: int = option(0, "seed of the weights")
+
+
+@frozen
+class NiqeConfig:
+    """What is measured, and against what."""
+
+    protocol: str = option("live", "plane measured and pixels cut off", choices=NIQE_PROTOCOLS)
+    model: Path | None = option(None, "file of a pristine model of your own; LIVE's when unset")

@@ -1,0 +1,142 @@
+"""Checking, cropping and comparing an image with its ground truth, as PSNR and SSIM both do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol as Interface
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from corenas.errors import DataError
+from corenas.metric import MetricInfo
+from corenas_metrics.filtering import STRIP_PIXELS, strips
+from corenas_metrics.protocols import Protocol
+from corenas_sr import images
+
+PEAK = 255.0
+
+
+class Measure(Interface):
+    """A pure function that compares two batches, `psnr` or `ssim`."""
+
+    def __call__(
+        self, image: Tensor, reference: Tensor, *, shave: int, luma: bool, rounded: bool
+    ) -> Tensor:
+        """Return one float64 value per image, shape (N,)."""
+
+
+@frozen
+class ProtocolMetric:
+    """A `corenas.Metric` that compares under one of the named protocols."""
+
+    measure: Measure
+    protocol: Protocol
+    info: MetricInfo
+
+    def __call__(self, image: Tensor, reference: Tensor | None, *, scale: int) -> Tensor:
+        """Measure each image of a batch; see `corenas.Metric`."""
+        return self.measure(
+            image,
+            given(reference),
+            shave=self.protocol.shave(scale),
+            luma=self.protocol.luma,
+            rounded=self.protocol.rounded,
+        )
+
+
+def given(reference: Tensor | None) -> Tensor:
+    """Return the ground truth.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if reference is None:
+        raise ValueError("this metric compares with a ground truth; none was given")
+    return reference
+
+
+def mean_of(
+    compare: Callable[[Tensor, Tensor], Tensor],
+    image: Tensor,
+    reference: Tensor,
+    *,
+    luma: bool,
+    rounded: bool,
+    overlap: int = 0,
+) -> Tensor:
+    """Average a map that compares two batches, computed in pieces that fit the cache.
+
+    Args:
+        compare: From two float64 batches (N, C, H, W) to their map, whose sides are smaller by
+            ``overlap``.
+        image: Shape (N, 3, H, W).
+        reference: Same shape.
+        luma: Compare Y alone; otherwise R, G and B.
+        rounded: Round Y to integers.
+        overlap: Rows and columns that the map lacks.
+
+    Returns:
+        Mean over channels and places of each image's map, float64 (N,).
+    """
+    height, width = image.shape[-2:]
+    together = max(STRIP_PIXELS // (height * width), 1)
+    sums = []
+    for x, y in zip(torch.split(image, together), torch.split(reference, together), strict=True):
+        total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        for rows in strips(height, width * len(x), overlap=overlap):
+            strip = (_channels(each[:, :, rows], luma=luma, rounded=rounded) for each in (x, y))
+            total += compare(*strip).sum((1, 2, 3))
+        sums.append(total)
+    places = (height - overlap) * (width - overlap)
+    return torch.cat(sums) / (places * (1 if luma else 3))
+
+
+def _channels(image: Tensor, *, luma: bool, rounded: bool) -> Tensor:
+    return images.luma(image.double(), rounded=rounded) if luma else image.double()
+
+
+def comparable(
+    image: Tensor, reference: Tensor, *, shave: int, window: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Check a pair of batches, and cut ``shave`` pixels off every side of both.
+
+    Raises:
+        ValueError: Shapes or types differ, or values are not whole numbers in 0..255.
+        DataError: What is left is smaller than the metric's window.
+    """
+    if image.shape != reference.shape or image.dtype != reference.dtype:
+        raise ValueError(
+            f"image and reference differ: {image.dtype} {tuple(image.shape)} "
+            f"and {reference.dtype} {tuple(reference.shape)}"
+        )
+    check_quantised(image)
+    check_quantised(reference)
+    height, width = image.shape[-2:]
+    if min(height, width) - 2 * shave < window:
+        raise DataError(
+            f"an image of {width}x{height} pixels is too small: with {shave} cut off every side, "
+            f"at least {window}x{window} must be left"
+        )
+    inner = (..., slice(shave, height - shave), slice(shave, width - shave))
+    return image[inner], reference[inner]
+
+
+def check_quantised(image: Tensor) -> None:
+    """Refuse what is not a batch of quantised RGB images, in uint8 or floating point.
+
+    Raises:
+        ValueError: The shape is not (N, 3, H, W), or values are not whole numbers in 0..255.
+    """
+    if image.ndim != 4 or image.shape[1] != 3:
+        raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
+    if image.dtype == torch.uint8:
+        return
+    # NaN is unequal to its own rounding, so this refuses it too.
+    whole = (image == image.round()) & (image >= 0) & (image <= PEAK)
+    if not image.is_floating_point() or not bool(whole.all()):
+        raise ValueError(
+            f"expected uint8, or floating point with whole numbers in 0..255; got {image.dtype} "
+            "with other values: quantise restored images first (corenas_sr.images.quantise)"
+        )

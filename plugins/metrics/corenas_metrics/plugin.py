@@ -1,0 +1,50 @@
+"""What this package adds to CoreNAS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from corenas.hookspecs import Component, hookimpl
+from corenas_metrics import config
+
+
+@hookimpl
+def corenas_metrics() -> Iterable[Component]:
+    """Return PSNR, SSIM, LPIPS, NIQE and a stand-in for LPIPS that needs no weights."""
+    return [
+        Component(
+            "psnr",
+            "corenas_metrics.psnr:build",
+            config.PsnrConfig,
+            "peak signal-to-noise ratio",
+            config.PSNR,
+        ),
+        Component(
+            "ssim",
+            "corenas_metrics.ssim:build",
+            config.SsimConfig,
+            "structural similarity",
+            config.SSIM,
+        ),
+        Component(
+            "lpips",
+            "corenas_metrics.lpips:build",
+            config.LpipsConfig,
+            "learned perceptual image patch similarity",
+            config.LPIPS,
+        ),
+        Component(
+            "niqe",
+            "corenas_metrics.niqe:build",
+            config.NiqeConfig,
+            "natural image quality evaluator",
+            config.NIQE,
+        ),
+        Component(
+            "random-features",
+            "corenas_metrics.lpips:build_random",
+            config.RandomFeaturesConfig,
+            "distance of random features, for tests of what needs a distance but no weights",
+            config.RANDOM_FEATURES,
+        ),
+    ]

@@ -1,0 +1,53 @@
+"""Peak signal-to-noise ratio, as super-resolution papers measure it: 10 log10(255^2 / MSE)."""
+
+from __future__ import annotations
+
+import torch
+from attrs import evolve
+from torch import Tensor
+
+from corenas_metrics.config import PSNR, PsnrConfig
+from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, mean_of
+from corenas_metrics.protocols import PROTOCOLS
+
+
+def psnr(
+    image: Tensor,
+    reference: Tensor,
+    *,
+    shave: int = 0,
+    luma: bool = True,
+    rounded: bool = False,
+) -> Tensor:
+    """Peak signal-to-noise ratio of each image, in dB (higher is better).
+
+    A set's value is the mean of its images' values, never that of the mean error.
+
+    Args:
+        image: Restored and quantised images in 0..255, shape (N, 3, H, W), uint8 or whole numbers
+            in floating point.
+        reference: Ground truth, same shape and type.
+        shave: Pixels cut off every side first; SR papers use the scale factor.
+        luma: Compare only the Y channel of ITU-R BT.601 (studio range), not R, G and B.
+        rounded: Round Y to integers, as MATLAB does.
+
+    Returns:
+        One float64 value per image, shape (N,); ``inf`` where both are equal.
+
+    Raises:
+        ValueError: Shapes or types differ, or values are not whole numbers in 0..255.
+        DataError: Shaving leaves nothing.
+    """
+    image, reference = comparable(image, reference, shave=shave)
+    error = mean_of(_squared_error, image, reference, luma=luma, rounded=rounded)
+    return 10 * torch.log10(PEAK**2 / error)
+
+
+def _squared_error(image: Tensor, reference: Tensor) -> Tensor:
+    return (image - reference).square()
+
+
+def build(config: PsnrConfig) -> ProtocolMetric:
+    """Build the component ``psnr``."""
+    protocol = PROTOCOLS[config.protocol]
+    return ProtocolMetric(psnr, protocol, evolve(PSNR, protocol=protocol.text))

@@ -1,0 +1,69 @@
+"""Structural similarity (Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 2004, Eq. 13)."""
+
+from __future__ import annotations
+
+import torch
+from attrs import evolve
+from torch import Tensor
+
+from corenas_metrics.config import SSIM, SsimConfig
+from corenas_metrics.filtering import filter_valid, gaussian
+from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, mean_of
+from corenas_metrics.protocols import PROTOCOLS
+
+_WINDOW = gaussian(11, 1.5)
+_C1 = (0.01 * PEAK) ** 2
+_C2 = (0.03 * PEAK) ** 2
+
+
+def ssim(
+    image: Tensor,
+    reference: Tensor,
+    *,
+    shave: int = 0,
+    luma: bool = True,
+    rounded: bool = False,
+) -> Tensor:
+    """Structural similarity of each image (1 when equal, higher is better).
+
+    The parameters are those of the authors' ``ssim_index.m``: a Gaussian window of 11x11 with
+    sigma 1.5, K1 = 0.01, K2 = 0.03, the mean over all places where the window fits.
+
+    Args:
+        image: Restored and quantised images in 0..255, shape (N, 3, H, W), uint8 or whole numbers
+            in floating point.
+        reference: Ground truth, same shape and type.
+        shave: Pixels cut off every side first; SR papers use the scale factor.
+        luma: Compare only the Y channel of ITU-R BT.601 (studio range); otherwise the result is
+            the mean over R, G and B.
+        rounded: Round Y to integers, as MATLAB does.
+
+    Returns:
+        One float64 value per image, shape (N,).
+
+    Raises:
+        ValueError: Shapes or types differ, or values are not whole numbers in 0..255.
+        DataError: Shaving leaves less than the window.
+    """
+    image, reference = comparable(image, reference, shave=shave, window=len(_WINDOW))
+    margin = len(_WINDOW) - 1
+    return mean_of(_similarity, image, reference, luma=luma, rounded=rounded, overlap=margin)
+
+
+def _similarity(x: Tensor, y: Tensor) -> Tensor:
+    """Return the map of SSIM, without the border that the window does not reach."""
+    # The formula needs only the sum of both variances, so four filterings do for five.
+    moments = torch.stack((x, y, x * x + y * y, x * y))
+    mean_x, mean_y, mean_squares, mean_product = filter_valid(moments, _WINDOW).unbind()
+    product = mean_x * mean_y
+    squares = mean_x.square() + mean_y.square()
+    covariance = mean_product - product
+    variances = mean_squares - squares
+    luminance = (2 * product + _C1) / (squares + _C1)
+    return luminance * ((2 * covariance + _C2) / (variances + _C2))
+
+
+def build(config: SsimConfig) -> ProtocolMetric:
+    """Build the component ``ssim``."""
+    protocol = PROTOCOLS[config.protocol]
+    return ProtocolMetric(ssim, protocol, evolve(SSIM, protocol=protocol.text))

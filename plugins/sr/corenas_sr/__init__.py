@@ -1,0 +1,1 @@
+"""Super-resolution as a task: images, data, training, inference and files."""

@@ -1,0 +1,176 @@
+"""The commands of the super-resolution plugin; each imports what computes when it is called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from corenas.commands.describe import Assignments, ConfigFile, Preset
+from corenas.commands.runs import DryRun, MaxTime, Out, Seed, run
+from corenas.errors import InputError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Device = Annotated[str, typer.Option(help="torch device; auto takes a GPU when there is one.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(train)
+    app.command()(evaluate)
+    app.command()(upscale)
+    app.command()(cost)
+
+
+def train(
+    architecture: Annotated[
+        str, typer.Argument(help="Published architecture such as tpsr/paper, or a model file.")
+    ],
+    scale: Annotated[int | None, typer.Option(help="Default: the architecture's own.")] = None,
+    preset: Preset = "",
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    max_time: MaxTime = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Train a known or found architecture; the same as 'corenas run train'."""
+    values = [f"architecture={json.dumps(architecture)}"]
+    if scale is not None:
+        values.append(f"scale={scale}")
+    run(
+        "train",
+        preset=preset,
+        config=config,
+        assignments=[*values, *(assignments or [])],
+        out=out,
+        seed=seed,
+        device=device,
+        max_time=max_time,
+        dry_run=dry_run,
+    )
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(help="Model file, folder of upscaled images, or 'bicubic'.")
+    ],
+    folder: Annotated[str, typer.Argument(help="Images: a folder, a benchmark, or 'embedded'.")],
+    scale: Annotated[int | None, typer.Option(help="Default: the model's own.")] = None,
+    metrics: Annotated[str, typer.Option(help="Names, with commas between.")] = "psnr,ssim",
+    as_json: Json = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+    save_images: Annotated[Path | None, typer.Option(help="Write upscaled images there.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Measure a model on images, with the protocol beside every number."""
+    from corenas.config import choose
+    from corenas.launch import pick_devices
+    from corenas_sr.datasets import load_pairs
+    from corenas_sr.evaluation import build_metrics
+    from corenas_sr.evaluation import evaluate as measured
+    from corenas_sr.upscalers import find_restore, saving
+
+    factor, restore = find_restore(model, scale=scale, device=pick_devices(device)[0])
+    if save_images is not None:
+        restore = saving(restore, save_images)
+    names = [name.strip() for name in metrics.split(",")]
+    built = build_metrics([choose("metrics", name) for name in names])
+    pairs = load_pairs(folder, scale=factor, split="validation")
+    result = measured(restore, pairs, built, scale=factor)
+    if csv is not None:
+        _write_csv(csv, result.to_json())
+    if as_json:
+        print(json.dumps({"model": model, "scale": factor, **result.to_json()}, indent=2))
+        return
+    _print_table(result.to_json())
+
+
+def _print_table(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("image", *result["protocol"])
+    for row in [*result["images"], {"name": "mean", **result["mean"]}]:
+        table.add_row(row["name"], *(f"{row[name]:.4f}" for name in result["protocol"]))
+    console = Console()
+    console.print(table)
+    for name, protocol in result["protocol"].items():
+        console.print(f"{name}: {protocol}", highlight=False)
+
+
+def _write_csv(path: Path, result: dict[str, Any]) -> None:
+    import csv
+
+    try:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["name", *result["protocol"]])
+            writer.writeheader()
+            writer.writerows(result["images"])
+            writer.writerow({"name": "mean", **result["mean"]})
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def upscale(
+    model: Annotated[str, typer.Argument(help="Model file, or 'bicubic'.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files and folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the upscaled images.")] = Path("upscaled"),
+    scale: Annotated[int | None, typer.Option(help="For 'bicubic'.")] = None,
+    tile: Annotated[
+        int | None, typer.Option(help="Side of a tile in input pixels; default: what fits.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Upscale images, large ones in tiles with overlap."""
+    from rich.progress import track
+
+    from corenas.launch import pick_devices
+    from corenas_sr.images import read_image, write_image
+    from corenas_sr.upscalers import find_upscaler, input_files
+
+    upscaler = find_upscaler(model, scale=scale, device=pick_devices(device)[0], tile=tile)
+    files = input_files(images)
+    out.mkdir(parents=True, exist_ok=True)
+    for file in track(files, description="upscaling"):
+        write_image(out / f"{file.stem}_x{upscaler.scale}.png", upscaler.run(read_image(file)))
+    typer.echo(f"{len(files)} images in {out}")
+
+
+def cost(
+    what: Annotated[str, typer.Argument(help="Model file, published architecture, or space.")],
+    scale: Annotated[int | None, typer.Option(help="Default: the model's own.")] = None,
+    architecture: Annotated[
+        Path | None, typer.Option(help="JSON file with an architecture of the space.")
+    ] = None,
+    input_size: Annotated[
+        str | None, typer.Option("--input", help="Low-resolution size, such as 320x180.")
+    ] = None,
+    output_size: Annotated[
+        str | None, typer.Option("--output", help="Output size; default 1280x720.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count parameters and mult-adds for a stated size."""
+    from corenas_sr.architectures import find_architecture, scale_of
+    from corenas_sr.costs import cost_at
+
+    named = find_architecture(what, scale=scale, cell=architecture)
+    result = cost_at(
+        named, scale=scale_of(named.space), input_size=input_size, output_size=output_size
+    )
+    if as_json:
+        print(json.dumps(result, indent=2))
+        return
+    for name, value in result.items():
+        typer.echo(f"{name:10} {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "x".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,78 @@
+"""Options of the data, shared by every super-resolution recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+
+from corenas.config import Chosen, components, section
+from corenas.options import option
+
+EMBEDDED = "embedded"
+"""Names the photographs that come with scikit-image, instead of a folder."""
+
+
+@frozen
+class DataConfig:
+    """Where images come from: folders (see `corenas_sr.layouts`) or the bundled photographs."""
+
+    train: str = option(
+        EMBEDDED,
+        "images to train on: a folder, or 'embedded' for a few bundled photographs",
+        paper="DIV2K 0001-0800",
+    )
+    validation: str = option(
+        EMBEDDED,
+        "images to measure on while training and searching, none of them in train",
+        paper="DIV2K 0801-0900",
+    )
+    benchmarks: tuple[str, ...] = option(
+        (), "folders of test images for the final numbers", paper="Set5, Set14, B100, Urban100"
+    )
+
+
+@frozen
+class TrainingConfig:
+    """Options of a training against the ground truth (L1, Adam)."""
+
+    steps: int = option(100_000, "optimiser steps; an epoch of the papers is 1000", ge=1)
+    batch: int = option(16, "patches in a step", ge=1)
+    patch: int = option(48, "side of a patch", unit="low-resolution pixels", ge=4)
+    learning_rate: float = option(1e-4, "step size of Adam", paper="1e-4", gt=0)
+    schedule: Literal["constant", "multistep", "cosine"] = option(
+        "constant", "how the step size falls: never, at the milestones, or along half a cosine"
+    )
+    milestones: tuple[int, ...] = option((), "steps at which a multistep schedule falls", ge=1)
+    gamma: float = option(0.5, "factor at a milestone", paper="0.5", gt=0, le=1)
+    report_every: int = option(100, "steps from one event to the next", ge=1)
+    validate_every: int = option(
+        0, "steps from one validation to the next; 0 validates at the end only", ge=0
+    )
+
+
+@frozen
+class TrainConfig:
+    """Options of the recipe ``train``."""
+
+    architecture: str = option(
+        "tpsr/paper", "a published architecture, a model file, or a space with 'cell'"
+    )
+    cell: Path | None = option(None, "JSON file with an architecture of the space")
+    scale: int | None = option(None, "up-scaling factor; unset: the architecture's own", ge=2, le=4)
+    start: Path | None = option(
+        None, "model file whose fitting tensors training starts from, such as x2 before x4"
+    )
+    data: DataConfig = section(DataConfig, "images")
+    metrics: tuple[Chosen, ...] = components(
+        "metrics", ("psnr", "ssim"), "what the model is measured by"
+    )
+    training: TrainingConfig = section(
+        TrainingConfig,
+        "the training",
+        steps=20_000,
+        learning_rate=1e-3,
+        schedule="cosine",
+        validate_every=2000,
+    )

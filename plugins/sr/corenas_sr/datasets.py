@@ -1,0 +1,184 @@
+"""Pairs of low- and high-resolution images: loaded once a process, checked before a run."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import cache, partial
+from pathlib import Path
+
+from attrs import field, frozen
+from torch import Tensor
+
+from corenas.errors import DataError
+from corenas_sr.config import EMBEDDED
+from corenas_sr.images import crop_to_multiple, read_image, resize
+from corenas_sr.layouts import PairFiles, Split, find_pairs
+from corenas_sr.lr_cache import cached_lr
+from corenas_sr.packing import pack
+from corenas_sr.photographs import photographs
+
+_SHOWN = 10
+
+
+@frozen(eq=False)
+class ImagePair:
+    """An image twice: ``lr`` is uint8 of shape (3, h, w), ``hr`` (3, h * scale, w * scale)."""
+
+    name: str
+    lr: Tensor
+    hr: Tensor
+
+
+@frozen
+class DataReport:
+    """What `check_pairs` found: sizes are (width, height) of HR images after cropping.
+
+    ``digests`` is a hash of each HR image's pixels, by name.
+    """
+
+    source: str
+    layout: str
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    megapixels: float
+    digests: Mapping[str, str] = field(repr=False)
+
+    @property
+    def images(self) -> int:
+        """The number of pairs."""
+        return len(self.digests)
+
+
+def load_pairs(source: str, *, scale: int, split: Split) -> tuple[ImagePair, ...]:
+    """Open all image pairs, or return those that this process has opened already.
+
+    Where only HR images are given, they are cropped to a multiple of the scale, and the LR side is
+    made by MATLAB's bicubic and kept in the user's cache folder.
+
+    Args:
+        source: A folder (see `corenas_sr.layouts`), or ``embedded`` for the bundled photographs.
+        scale: How many times larger HR is than LR.
+        split: Which part, where ``source`` holds both.
+
+    Raises:
+        DataError: A folder or file cannot be used; all bad files are named at once.
+    """
+    return _load(source, scale, split)
+
+
+@cache
+def _load(source: str, scale: int, split: Split) -> tuple[ImagePair, ...]:
+    _, openers, problems = _openers(source, scale, split)
+    names, lows, highs = [], [], []
+    for pair in _opened(openers, problems):
+        names.append(pair.name)
+        lows.append(pair.lr)
+        highs.append(pair.hr)
+    _refuse(source, problems)
+    pack(lows)
+    pack(highs)
+    return tuple(map(ImagePair, names, lows, highs))
+
+
+def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> DataReport:
+    """Decode every image once, keeping none in memory.
+
+    Args:
+        source: As in `load_pairs`.
+        scale: How many times larger HR is than LR.
+        split: Which part, where ``source`` holds both.
+        patch: LR pixels that each side must have at least.
+
+    Raises:
+        DataError: As in `load_pairs`; also where images are smaller than a patch.
+    """
+    layout, openers, problems = _openers(source, scale, split)
+    sizes, digests = [], {}
+    for pair in _opened(openers, problems):
+        height, width = pair.hr.shape[1:]
+        if min(height, width) < patch * scale:
+            problems.append(f"{pair.name}: {_size(pair.lr)} LR pixels; a patch needs {patch}")
+        sizes.append((width, height))
+        digests[pair.name] = _digest(pair.hr)
+    _refuse(source, problems)
+    sizes.sort(key=math.prod)
+    megapixels = sum(map(math.prod, sizes)) / 1e6
+    return DataReport(source, layout, sizes[0], sizes[-1], megapixels, digests)
+
+
+def _digest(image: Tensor) -> str:
+    shape, values = f"{_size(image)} ", image.permute(1, 2, 0).contiguous().numpy()
+    return hashlib.sha256(shape.encode() + values.tobytes()).hexdigest()
+
+
+def check_disjoint(training: DataReport, validation: DataReport) -> None:
+    """Refuse validation images that are trained on.
+
+    Raises:
+        DataError: Images of both have the same pixels.
+    """
+    trained = {digest: name for name, digest in training.digests.items()}
+    problems = [
+        f"{name}: the same image as {trained[digest]} in {training.source}"
+        for name, digest in validation.digests.items()
+        if digest in trained
+    ]
+    _refuse(f"{validation.source} (validation)", problems)
+
+
+Opener = Callable[[], ImagePair]
+
+
+def _openers(source: str, scale: int, split: Split) -> tuple[str, Sequence[Opener], list[str]]:
+    """Return the layout's name, what opens each pair, and the files without a partner."""
+    if source == EMBEDDED:
+        return EMBEDDED, [partial(_bundled, path, scale) for path in photographs(split)], []
+    found = find_pairs(Path(source).expanduser(), scale=scale, split=split)
+    return found.layout, [partial(_open, files, scale) for files in found.pairs], [*found.problems]
+
+
+def _opened(openers: Iterable[Opener], problems: list[str]) -> Iterator[ImagePair]:
+    """Yield the pairs that can be opened; append the others' problems."""
+    for opener in openers:
+        try:
+            pair = opener()
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            yield pair
+
+
+def _refuse(source: str, problems: Sequence[str]) -> None:
+    if not problems:
+        return
+    lines = list(problems[:_SHOWN])
+    if len(problems) > _SHOWN:
+        lines.append(f"and {len(problems) - _SHOWN} more")
+    raise DataError("\n  ".join([f"{source}: {len(problems)} files cannot be used:", *lines]))
+
+
+def _bundled(path: Path, scale: int) -> ImagePair:
+    hr = crop_to_multiple(read_image(path), scale)
+    return ImagePair(path.stem, resize(hr, Fraction(1, scale)), hr)
+
+
+def _open(files: PairFiles, scale: int) -> ImagePair:
+    image = read_image(files.hr)
+    hr = crop_to_multiple(image, scale)
+    height, width = hr.shape[1] // scale, hr.shape[2] // scale
+    if not (height and width):
+        raise DataError(f"{files.hr}: {_size(image)} is smaller than the scale {scale}")
+    if files.lr is None:
+        return ImagePair(files.name, cached_lr(files.hr, hr, scale), hr)
+    lr = read_image(files.lr)
+    if lr.shape != (3, height, width):
+        allowed = f"{width}x{height} (1/{scale} of {_size(image)})"
+        raise DataError(f"{files.lr}: {_size(lr)} does not fit {files.hr.name}; needed {allowed}")
+    return ImagePair(files.name, lr, hr)
+
+
+def _size(image: Tensor) -> str:
+    return f"{image.shape[2]}x{image.shape[1]}"

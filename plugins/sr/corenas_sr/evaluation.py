@@ -1,0 +1,139 @@
+"""Measuring an upscaler on image pairs: each image's values, their mean, and the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle, islice
+from typing import Any
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from corenas import Chosen, Metric
+from corenas_sr.datasets import ImagePair
+from corenas_sr.images import quantise
+from corenas_sr.inference import upscale
+
+Restore = Callable[[ImagePair], Tensor]
+"""Gives the upscaled image for a pair's low-resolution one, uint8, shape (3, H, W)."""
+
+
+@frozen
+class Evaluation:
+    """Values by image and metric; the mean is over images, as the literature takes it."""
+
+    images: Mapping[str, Mapping[str, float]]
+    protocol: Mapping[str, str]
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """The mean of each metric over the images."""
+        values = list(self.images.values())
+        return {name: sum(v[name] for v in values) / len(values) for name in self.protocol}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return mean, images (name and values) and protocol."""
+        images = [{"name": name, **values} for name, values in self.images.items()]
+        return {"mean": self.mean, "images": images, "protocol": dict(self.protocol)}
+
+
+def build_metrics(chosen: Sequence[Chosen]) -> dict[str, Metric]:
+    """Build the metrics that a configuration names."""
+    return {choice.name: choice.build() for choice in chosen}
+
+
+def protocols(metrics: Mapping[str, Metric]) -> dict[str, str]:
+    """Return how each metric measures, by name."""
+    return {name: metric.info.protocol for name, metric in metrics.items()}
+
+
+def evaluate(
+    restore: Restore, pairs: Sequence[ImagePair], metrics: Mapping[str, Metric], *, scale: int
+) -> Evaluation:
+    """Upscale every low-resolution image and measure it against its partner."""
+    images = {
+        pair.name: measure(restore(pair), pair.hr, metrics, scale=scale) for pair in pairs
+    }
+    return Evaluation(images, protocols(metrics))
+
+
+def validator(
+    pairs: Sequence[ImagePair], metrics: Mapping[str, Metric], *, scale: int, device: str
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Return what measures a network on whole images, for a training to call now and then."""
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        module.eval()
+        try:
+            return evaluate(
+                lambda pair: upscale(module, pair.lr, scale=scale, device=device),
+                pairs,
+                metrics,
+                scale=scale,
+            ).mean
+        finally:
+            module.train()
+
+    return validate
+
+
+def measure(
+    image: Tensor, reference: Tensor, metrics: Mapping[str, Metric], *, scale: int
+) -> dict[str, float]:
+    """Measure one uint8 image of shape (3, H, W)."""
+    return {
+        name: float(metric(image[None], reference[None], scale=scale)[0])
+        for name, metric in metrics.items()
+    }
+
+
+@frozen
+class Crops:
+    """A fixed batch of crops: what a search measures candidates on, because it is cheap."""
+
+    lr: Tensor
+    hr: Tensor
+
+    @classmethod
+    def spread(cls, pairs: Sequence[ImagePair], *, size: int, count: int, scale: int) -> Crops:
+        """Take ``count`` crops of ``size`` low-resolution pixels, spread over the images.
+
+        Positions follow a fixed low-discrepancy sequence, so they are the same in every process.
+        """
+        side = min(size, *(extent for pair in pairs for extent in pair.lr.shape[1:]))
+        lows, highs = [], []
+        for index, pair in enumerate(islice(cycle(pairs), count)):
+            top, left = (
+                int(fraction * (extent - side + 1))
+                for fraction, extent in zip(_halton(index), pair.lr.shape[1:], strict=True)
+            )
+            lows.append(pair.lr[:, top : top + side, left : left + side])
+            high = pair.hr[:, top * scale : (top + side) * scale]
+            highs.append(high[:, :, left * scale : (left + side) * scale])
+        return cls(torch.stack(lows), torch.stack(highs))
+
+    def measure(
+        self, model: nn.Module, metrics: Mapping[str, Metric], *, scale: int, device: str
+    ) -> dict[str, float]:
+        """Return the mean of each metric over the crops."""
+        model.eval()
+        with torch.no_grad():
+            low = self.lr.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
+            restored = quantise(model(low)).cpu()
+        model.train()
+        return {n: float(m(restored, self.hr, scale=scale).mean()) for n, m in metrics.items()}
+
+
+def _halton(index: int) -> tuple[float, float]:
+    """Return a point of the Halton sequence of bases 2 and 3 in the unit square."""
+    return _radical_inverse(index + 1, 2), _radical_inverse(index + 1, 3)
+
+
+def _radical_inverse(index: int, base: int) -> float:
+    value, weight = 0.0, 1.0 / base
+    while index:
+        index, digit = divmod(index, base)
+        value += digit * weight
+        weight /= base
+    return value

@@ -1,0 +1,148 @@
+"""What a finished run gives its user: models measured beside bicubic, a picture, a summary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from corenas import Chosen, Metric, Run
+from corenas.cost import Cost, count, human
+from corenas_sr.config import DataConfig
+from corenas_sr.costs import OUTPUT
+from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, protocols
+from corenas_sr.inference import bicubic, upscale
+from corenas_sr.modelfile import LoadedModel, load_model
+from corenas_sr.pictures import comparison
+
+
+@frozen
+class Measured:
+    """One model and bicubic on one set of images."""
+
+    source: str
+    ours: Evaluation
+    bicubic: Evaluation
+
+    def to_json(self) -> dict[str, Any]:
+        return {"metrics": self.ours.mean, "bicubic": self.bicubic.mean}
+
+
+def hand_over(
+    run: Run, models: Mapping[int, Path], *, data: DataConfig, metrics: Sequence[Chosen]
+) -> dict[str, Any]:
+    """Measure the models (file by scale) on validation images and benchmarks, and show them.
+
+    Returns:
+        What goes into ``summary.json``: models, protocol, data.
+    """
+    built = build_metrics(metrics)
+    entries = []
+    for scale, file in sorted(models.items()):
+        entry, picture = _measure_model(run, scale, file, data, built)
+        entries.append(entry)
+        run.say(f"picture: {picture}")
+    for line in table(entries):
+        run.say(line)
+    return {
+        "models": entries,
+        "protocol": protocols(built),
+        "data": {
+            "train": data.train,
+            "validation": data.validation,
+            "benchmarks": list(data.benchmarks),
+        },
+    }
+
+
+def _measure_model(
+    run: Run, scale: int, file: Path, data: DataConfig, metrics: Mapping[str, Metric]
+) -> tuple[dict[str, Any], Path]:
+    model = load_model(file)
+    pairs = load_pairs(data.validation, scale=scale, split="validation")
+    measured = measure(model, pairs, metrics, source=data.validation, device=run.device)
+    cost = cost_at_output(model)
+    height, width = cost.input[-2:]
+    picture = draw(run.images / f"comparison-x{scale}.png", model, pairs[0], measured)
+    benchmarks = {
+        Path(source).name: measure(
+            model,
+            load_pairs(source, scale=scale, split="validation"),
+            metrics,
+            source=source,
+            device=run.device,
+        ).to_json()
+        for source in data.benchmarks
+    }
+    entry = {
+        "file": str(file.relative_to(run.folder)),
+        "scale": scale,
+        "params": cost.params,
+        "mult_adds": cost.mult_adds,
+        "input": [width, height],
+        **measured.to_json(),
+        "benchmarks": benchmarks,
+    }
+    return entry, picture
+
+
+def cost_at_output(model: LoadedModel, output: tuple[int, int] = OUTPUT) -> Cost:
+    """Count a model for the input that gives ``output`` (width, height)."""
+    width, height = (side // model.scale for side in output)
+    return count(model.module, (1, 3, height, width))
+
+
+def measure(
+    model: LoadedModel,
+    pairs: Sequence[ImagePair],
+    metrics: Mapping[str, Metric],
+    *,
+    source: str,
+    device: str,
+) -> Measured:
+    """Measure a model and bicubic on the same images."""
+    scale = model.scale
+    ours = evaluate(
+        lambda pair: upscale(model.module, pair.lr, scale=scale, device=device),
+        pairs,
+        metrics,
+        scale=scale,
+    )
+    base = evaluate(lambda pair: bicubic(pair.lr, scale), pairs, metrics, scale=scale)
+    return Measured(source, ours, base)
+
+
+def draw(path: Path, model: LoadedModel, pair: ImagePair, measured: Measured) -> Path:
+    """Draw low resolution, bicubic, ours and ground truth of one image side by side."""
+    images = {
+        "bicubic": bicubic(pair.lr, model.scale),
+        "ours": upscale(model.module, pair.lr, scale=model.scale),
+    }
+    values = {"bicubic": measured.bicubic, "ours": measured.ours}
+    numbers = {name: _numbers(values[name].images[pair.name]) for name in images}
+    comparison(path, name=pair.name, lr=pair.lr, hr=pair.hr, images=images, numbers=numbers)
+    return Path(os.path.relpath(path))
+
+
+def _numbers(values: Mapping[str, float]) -> str:
+    return "  ".join(f"{name.upper()} {value:.4g}" for name, value in values.items())
+
+
+def table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of a table: one for each model and image set, bicubic beside it."""
+    names = list(entries[0]["metrics"])
+    head = ["model", "images", "params", "mult-adds", *(f"{n} (bicubic)" for n in names)]
+    rows = [head]
+    for entry in entries:
+        sets = {"validation": entry, **entry["benchmarks"]}
+        for source, values in sets.items():
+            cells = [f"{values['metrics'][n]:.4f} ({values['bicubic'][n]:.4f})" for n in names]
+            costs = [human(entry["params"]), human(entry["mult_adds"])]
+            rows.append([f"x{entry['scale']}", source, *costs, *cells])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
+    return [line.rstrip() for line in lines]

@@ -1,0 +1,155 @@
+"""Which files of a folder are images, and which low- and high-resolution files belong together.
+
+A folder of high-resolution images is enough. Beside it, the folders of the published data sets are
+known by their names: see `LAYOUTS`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+
+from corenas.errors import DataError
+from corenas_sr.images import SUFFIXES
+
+Split = Literal["train", "validation"]
+_WORDS: dict[Split, str] = {"train": "train", "validation": "valid"}
+
+
+@frozen
+class Layout:
+    """How a published data set names its folders and files.
+
+    ``*`` stands for the same words in ``hr`` and ``lr``; ``partner`` is the low-resolution file's
+    name without its ending.
+    """
+
+    name: str
+    hr: str
+    lr: str
+    partner: str = "{stem}x{scale}"
+
+    def lr_folder(self, hr_folder: Path, scale: int) -> Path | None:
+        """Return the low-resolution folder beside ``hr_folder``, if both have this layout."""
+        if not fnmatchcase(hr_folder.name, self.hr):
+            return None
+        words = hr_folder.name.removesuffix(self.hr.removeprefix("*"))
+        folder = hr_folder.parent / self.lr.format(scale=scale).replace("*", words)
+        return folder if folder.is_dir() else None
+
+
+LAYOUTS = (
+    Layout("EDSR benchmark", hr="HR", lr="LR_bicubic/X{scale}"),
+    Layout("BasicSR", hr="GTmod12", lr="LRbicx{scale}", partner="{stem}"),
+    Layout("DIV2K or Flickr2K", hr="*_HR", lr="*_LR_bicubic/X{scale}"),
+    Layout("NTIRE", hr="*_HR", lr="*_LR"),
+)
+PLAIN = "high-resolution images"
+
+
+@frozen
+class PairFiles:
+    """An image's name and files; ``lr`` is None where it is to be made from ``hr``."""
+
+    name: str
+    hr: Path
+    lr: Path | None
+
+
+@frozen
+class Found:
+    """The pairs of a folder, the name of its layout, and the files that have no partner."""
+
+    layout: str
+    pairs: tuple[PairFiles, ...]
+    problems: tuple[str, ...] = ()
+
+
+def find_pairs(source: Path, *, scale: int, split: Split) -> Found:
+    """Find the images of a folder: its own, or those of the data set that it holds.
+
+    Where a data set has no low-resolution folder for the scale, that side is left to be made.
+
+    Raises:
+        DataError: There is no such folder, it cannot be read, it holds no images in a layout that
+            is understood, or several data sets.
+    """
+    folder = source if image_files(source) else _hr_folder(source, split)
+    hr_files = image_files(folder)
+    if not hr_files:
+        raise DataError(_no_images(folder))
+    for layout in LAYOUTS:
+        if lr_folder := layout.lr_folder(folder, scale):
+            return _matched(layout, hr_files, image_files(lr_folder), scale)
+    return Found(PLAIN, tuple(PairFiles(f.stem, f, None) for f in hr_files), _repeated(hr_files))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the files of a folder whose names end like an image's, sorted; no hidden ones."""
+    return [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}") from error
+
+
+def _hr_folder(source: Path, split: Split) -> Path:
+    """Return the folder of high-resolution images inside the root of a data set."""
+    folders = [path for path in _entries(source) if path.is_dir()]
+    known = [f for f in folders if any(fnmatchcase(f.name, layout.hr) for layout in LAYOUTS)]
+    if not known:
+        raise DataError(_no_images(source, folders))
+    other = {_WORDS[name] for name in _WORDS if name != split}
+    allowed = [f for f in known if not any(word in f.name.lower() for word in other)]
+    named = [f for f in allowed if _WORDS[split] in f.name.lower()]
+    for choice in (named, allowed):
+        if len(choice) == 1:
+            return choice[0]
+    names = ", ".join(folder.name for folder in known)
+    if allowed:
+        raise DataError(f"{source}: several data sets ({names}); name the folder of one")
+    raise DataError(f"{source}: no {split} images, only {names}; to use those, name that folder")
+
+
+def _no_images(folder: Path, folders: Sequence[Path] = ()) -> str:
+    if not folders:
+        return f"{folder}: no images; their names end in {', '.join(sorted(SUFFIXES))}"
+    names = ", ".join(sorted(path.name for path in folders)[:10])
+    pairs = "; ".join(f"{layout.hr} and {layout.lr} ({layout.name})" for layout in LAYOUTS)
+    return (
+        f"{folder}: no images here, only the folders {names}; understood are a folder of"
+        f" high-resolution images, or one that holds such folders: {pairs.format(scale='4')}"
+    )
+
+
+def _matched(layout: Layout, hr_files: list[Path], lr_files: list[Path], scale: int) -> Found:
+    """Pair the files by name; an LR folder may hold other scales' files beside those wanted."""
+    wanted = {layout.partner.format(stem=f.stem, scale=scale): f for f in hr_files}
+    present = {file.stem: file for file in lr_files}
+    pairs = [PairFiles(f.stem, f, present[n]) for n, f in wanted.items() if n in present]
+    ending = layout.partner.format(stem="", scale=scale)
+    missing = [f"{f}: no LR partner {n!r}" for n, f in wanted.items() if n not in present]
+    orphans = [
+        f"{file}: no HR partner"
+        for file in lr_files
+        if file.stem.endswith(ending) and file.stem not in wanted
+    ]
+    return Found(layout.name, tuple(pairs), (*_repeated(hr_files), *missing, *orphans))
+
+
+def _repeated(files: Iterable[Path]) -> tuple[str, ...]:
+    """Report names that differ in their ending only: results are listed by name."""
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        by_name[file.stem].append(file)
+    return tuple(
+        f"{group[0]}: same name as {group[1].name}" for group in by_name.values() if len(group) > 1
+    )

@@ -1,0 +1,79 @@
+"""What a training does in one step; the loop in `corenas_sr.training` drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from corenas import State
+from corenas_sr.patches import Batch
+
+
+class TrainingStep(Protocol):
+    """Owns models, losses and optimisers. The loop owns order, schedule, guard and events."""
+
+    @property
+    def optimisers(self) -> Sequence[torch.optim.Optimizer]:
+        """What the schedule steers; each group's ``initial_lr`` is the rate at factor 1."""
+
+    def step(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
+        """Do one update on one batch of each stream; return detached scalars by name."""
+
+    def state(self) -> State:
+        """Return everything that the next step depends on."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+
+    def deliverable(self) -> nn.Module:
+        """Return the network that the training is for."""
+
+
+def images(values: Tensor, device: torch.device) -> Tensor:
+    """Turn uint8 images into float32 of the same range on the device, in channels-last memory."""
+    moved = values.to(device, non_blocking=True)
+    return moved.to(torch.float32, memory_format=torch.channels_last)
+
+
+class PixelStep:
+    """L1 between network and ground truth, one Adam step (section 4.1 of Lee et al.).
+
+    Args:
+        model: Takes and gives float images in [0, 255], shape (N, 3, H, W).
+        learning_rate: Adam's step size at schedule factor 1.
+        device: Where to train; the model is moved there.
+    """
+
+    def __init__(self, model: nn.Module, *, learning_rate: float, device: str = "cpu") -> None:
+        self._device = torch.device(device)
+        self.model = model.to(self._device, memory_format=torch.channels_last).train()
+        self._optimiser = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
+        for group in self._optimiser.param_groups:
+            group["initial_lr"] = learning_rate
+
+    @property
+    def optimisers(self) -> Sequence[torch.optim.Optimizer]:
+        return (self._optimiser,)
+
+    def step(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
+        ((low, high),) = batches
+        restored = self.model(images(low, self._device))
+        loss = F.l1_loss(restored, images(high, self._device))
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
+        self._optimiser.step()
+        return {"loss": loss.detach()}
+
+    def state(self) -> State:
+        return {"model": self.model.state_dict(), "optimiser": self._optimiser.state_dict()}
+
+    def restore(self, state: State) -> None:
+        self.model.load_state_dict(state["model"])
+        self._optimiser.load_state_dict(state["optimiser"])
+
+    def deliverable(self) -> nn.Module:
+        return self.model

@@ -1,0 +1,86 @@
+"""The recipe ``train``: one known or found architecture, trained, measured and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from corenas import Run, StagePlan, trial_seed
+from corenas_sr.architectures import Named, find_architecture, scale_of
+from corenas_sr.config import TrainConfig
+from corenas_sr.datasets import load_pairs
+from corenas_sr.evaluation import build_metrics, validator
+from corenas_sr.handover import hand_over
+from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.preflight import check_data
+from corenas_sr.timing import time_training
+from corenas_sr.training import Training, pixel_training, seeded
+
+
+def train(run: Run, config: TrainConfig) -> dict[str, Any]:
+    """Carry out the recipe; return the summary."""
+    named = find_architecture(config.architecture, scale=config.scale, cell=config.cell)
+    scale = scale_of(named.space)
+    check_data(config.data, patches={scale: config.training.patch})
+    task = training_of(config, named, seed=trial_seed(run.seed, 0), device=run.device)
+    result = run.stage("train", task)
+    files = {scale: run.models / result.files["model"]}
+    return hand_over(run, files, data=config.data, metrics=config.metrics)
+
+
+def check(config: TrainConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
+    """Check data and architecture, and estimate the training from a few steps."""
+    named = find_architecture(config.architecture, scale=config.scale, cell=config.cell)
+    scale = scale_of(named.space)
+    check_data(config.data, patches={scale: config.training.patch})
+    seconds, memory = time_training(
+        named.space.build().build(named.architecture),
+        load_pairs(config.data.train, scale=scale, split="train"),
+        config.training,
+        scale=scale,
+        device=devices[0],
+    )
+    return [StagePlan("train", config.training.steps, seconds, memory=memory)]
+
+
+def training_of(config: TrainConfig, named: Named, *, seed: int, device: str) -> Training:
+    """Build the network and the training of it."""
+    scale = scale_of(named.space)
+    with seeded(seed):
+        model = named.space.build().build(named.architecture)
+    if config.start is not None:
+        _start_from(model, config.start)
+    name = f"model-x{scale}.safetensors"
+
+    def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
+        save_model(
+            folder / name, module, space=named.space, architecture=named.architecture, scale=scale
+        )
+        return {"model": name}
+
+    return pixel_training(
+        model,
+        load_pairs(config.data.train, scale=scale, split="train"),
+        config.training,
+        scale=scale,
+        seed=seed,
+        device=device,
+        validate=validator(
+            load_pairs(config.data.validation, scale=scale, split="validation"),
+            build_metrics(config.metrics),
+            scale=scale,
+            device=device,
+        ),
+        save=save,
+    )
+
+
+def _start_from(model: nn.Module, file: Path) -> None:
+    """Take over every tensor of a model file that has its name and shape in the new network."""
+    ours = model.state_dict()
+    theirs = load_model(file).module.state_dict()
+    fitting = {n: t for n, t in theirs.items() if n in ours and ours[n].shape == t.shape}
+    model.load_state_dict(fitting, strict=False)

@@ -1,0 +1,188 @@
+"""The one training loop: order, schedule, guard against NaN, events, and resume inside a stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from corenas import Diverged, Event, Result, State
+from corenas_sr.config import TrainingConfig
+from corenas_sr.datasets import ImagePair
+from corenas_sr.patches import PatchSampler
+from corenas_sr.steps import PixelStep, TrainingStep
+
+Validate = Callable[[nn.Module], Mapping[str, float]]
+Save = Callable[[nn.Module, Path], Mapping[str, str]]
+
+Schedule = Callable[[int], float]
+"""The factor on the learning rate at a step, counted from 0."""
+
+
+def constant() -> Schedule:
+    """Keep the rate."""
+    return lambda step: 1.0
+
+
+def cosine(steps: int, *, final: float = 0.0) -> Schedule:
+    """Fall from 1 to ``final`` along half a cosine (Loshchilov and Hutter, arXiv:1608.03983)."""
+    return lambda step: final + (1 - final) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def multistep(milestones: Sequence[int], *, gamma: float = 0.5) -> Schedule:
+    """Multiply by ``gamma`` at each milestone, given in steps."""
+    return lambda step: gamma ** sum(step >= milestone for milestone in milestones)
+
+
+def schedule_of(config: TrainingConfig) -> Schedule:
+    """Return the schedule that the options name."""
+    match config.schedule:
+        case "constant":
+            return constant()
+        case "cosine":
+            return cosine(config.steps)
+        case "multistep":
+            return multistep(config.milestones, gamma=config.gamma)
+
+
+def pixel_training(
+    model: nn.Module,
+    pairs: Sequence[ImagePair],
+    config: TrainingConfig,
+    *,
+    scale: int,
+    seed: int,
+    device: str = "cpu",
+    validate: Validate = lambda module: {},
+    save: Save = lambda module, folder: {},
+) -> Training:
+    """Train a network against the ground truth with the pixel loss."""
+    stream = PatchSampler(
+        pairs, scale=scale, patch=config.patch, batch=config.batch, seed=seed, device=device
+    )
+    return Training(
+        PixelStep(model, learning_rate=config.learning_rate, device=device),
+        (stream,),
+        steps=config.steps,
+        schedule=schedule_of(config),
+        report_every=config.report_every,
+        validate=validate,
+        validate_every=config.validate_every,
+        save=save,
+    )
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw initial weights from a seed, leaving torch's global random state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+class Training:
+    """A training as a task: draws batches, drives a `TrainingStep`, reports mean scalars.
+
+    Args:
+        step: What is trained, and how.
+        streams: One batch of each goes into every step.
+        steps: How many optimiser steps.
+        schedule: Steers the learning rates of all optimisers.
+        report_every: Steps from one event to the next.
+        validate: Measures the deliverable, every ``validate_every`` steps and at the end.
+        validate_every: 0 means only at the end.
+        save: Writes the deliverable into a folder; returns file names by purpose.
+    """
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        streams: Sequence[PatchSampler],
+        *,
+        steps: int,
+        schedule: Schedule,
+        report_every: int = 100,
+        validate: Validate = lambda module: {},
+        validate_every: int = 0,
+        save: Save = lambda module, folder: {},
+    ) -> None:
+        self._step = step
+        self._streams = streams
+        self._steps = steps
+        self._schedule = schedule
+        self._report_every = report_every
+        self._validate = validate
+        self._validate_every = validate_every
+        self._save = save
+        self._done = 0
+        self._scalars: dict[str, float] = {}
+
+    def events(self) -> Iterator[Event]:
+        """Train; yield an ``epoch`` event every so many steps.
+
+        Raises:
+            Diverged: The scalars since the last event are not all finite.
+        """
+        while self._done < self._steps:
+            until = min(self._steps, self._done + self._report_every)
+            self._scalars = self._train(until)
+            if self._validation_due():
+                with torch.no_grad():
+                    self._scalars |= self._validate(self._step.deliverable())
+            yield Event("epoch", self._done, self._steps, self._scalars)
+
+    def _train(self, until: int) -> dict[str, float]:
+        """Train up to a step; return the mean of each scalar, read from the device once."""
+        first = self._done
+        sums: dict[str, Tensor] = {}
+        while self._done < until:
+            self._set_rates(self._schedule(self._done))
+            scalars = self._step.step([stream.next_batch() for stream in self._streams])
+            for name, value in scalars.items():
+                sums[name] = sums[name] + value if name in sums else value
+            self._done += 1
+        means = {name: float(total) / (until - first) for name, total in sums.items()}
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                raise Diverged(f"{name} became {mean} between steps {first} and {until}")
+        return means
+
+    def _set_rates(self, factor: float) -> None:
+        for optimiser in self._step.optimisers:
+            for group in optimiser.param_groups:
+                rate = group["initial_lr"] * factor
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)  # a captured CUDA graph reads it from there
+                else:
+                    group["lr"] = rate
+
+    def _validation_due(self) -> bool:
+        every = self._validate_every
+        return self._done == self._steps or bool(every and self._done % every < self._report_every)
+
+    def state(self) -> State:
+        """Return the states of step and streams, and how far the training is."""
+        return {
+            "done": self._done,
+            "scalars": self._scalars,
+            "step": self._step.state(),
+            "streams": [stream.state() for stream in self._streams],
+        }
+
+    def restore(self, state: State) -> None:
+        """Continue from a state, to the same result as without the interruption."""
+        self._done = state["done"]
+        self._scalars = state["scalars"]
+        self._step.restore(state["step"])
+        for stream, saved in zip(self._streams, state["streams"], strict=True):
+            stream.restore(saved)
+
+    def result(self, folder: Path) -> Result:
+        """Return the newest scalars, and the files of the network as it is now."""
+        values: dict[str, Any] = {"steps": self._done, "scalars": self._scalars}
+        return Result(values, self._save(self._step.deliverable(), folder))

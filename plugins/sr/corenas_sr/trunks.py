@@ -1,0 +1,124 @@
+"""Feature trunks of ImageNet classifiers, for LPIPS and for perceptual losses.
+
+Weights come from a file that is named, or from torchvision's own cache; nothing is downloaded
+unless that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import torchvision  # type: ignore[import-untyped]  # it ships no types
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from corenas.errors import CorenasError, DataError, UnknownName
+from corenas.names import nearest
+
+TRUNKS = {
+    "alexnet": "AlexNet_Weights.IMAGENET1K_V1",
+    "squeezenet1_1": "SqueezeNet1_1_Weights.IMAGENET1K_V1",
+    "vgg16": "VGG16_Weights.IMAGENET1K_V1",
+    "vgg19": "VGG19_Weights.IMAGENET1K_V1",
+}
+"""torchvision's models whose ``features`` are used, and the name of their weights there."""
+
+
+def load_trunk(name: str, *, weights: Path | None = None, download: bool = False) -> nn.Sequential:
+    """Build the features of an ImageNet classifier, frozen, in evaluation mode.
+
+    Its input is RGB normalised by ImageNet's mean and deviation, shape (N, 3, H, W). The layers
+    are numbered as torchvision numbers them: cut with ``trunk[:k]``.
+
+    Args:
+        name: One of `TRUNKS`.
+        weights: A file that holds a plain state dict, of the whole classifier or of its features,
+            ``.safetensors`` or what ``torch.load(weights_only=True)`` reads. When it is None,
+            the file in torchvision's cache.
+        download: Fetch the file into that cache when it is not there.
+
+    Raises:
+        UnknownName: There is no such trunk.
+        DataError: There are no weights, or they do not fit; the message says where to get them.
+        CorenasError: The download failed.
+    """
+    trunk = _empty(name)
+    path = weights or _cached(name, download=download)
+    tensors = _features(_read(path), path)
+    try:
+        trunk.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        raise DataError(f"{path}: not the weights of {name}: {error}") from error
+    return trunk.requires_grad_(False).eval()
+
+
+def random_trunk(name: str, *, seed: int = 0) -> nn.Sequential:
+    """Build a trunk with random weights: for tests, it knows nothing of images.
+
+    Raises:
+        UnknownName: There is no such trunk.
+    """
+    trunk = _empty(name).to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in trunk.parameters():
+        if parameter.ndim > 1:
+            nn.init.kaiming_uniform_(parameter, nonlinearity="relu", generator=generator)
+        else:
+            nn.init.zeros_(parameter)
+    return trunk.requires_grad_(False).eval()
+
+
+def _empty(name: str) -> nn.Sequential:
+    """Return the layers without storage: neither memory nor random numbers are used."""
+    if name not in TRUNKS:
+        raise UnknownName(f"unknown trunk {name!r}{nearest(name, TRUNKS)}")
+    with torch.device("meta"):
+        return cast(nn.Sequential, torchvision.models.get_model(name, weights=None).features)
+
+
+def _cached(name: str, *, download: bool) -> Path:
+    weights = torchvision.models.get_weight(TRUNKS[name])
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path: Path = folder / weights.url.rpartition("/")[2]
+    where = f"{weights.url} ({weights.meta['_file_size']:.0f} MB), kept as {path}"
+    if path.is_file():
+        return path
+    if not download:
+        raise DataError(
+            f"the weights of {name} are not on this machine: {where}. Put the file there, "
+            "or give its path as the option 'weights', or set 'download' to fetch it"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(weights.url, str(path), path.stem.rpartition("-")[2])
+    except (OSError, RuntimeError) as error:
+        raise CorenasError(
+            f"the weights of {name} could not be downloaded from {where}: {error}. "
+            "Put the file there, or give its path as the option 'weights'"
+        ) from error
+    return path
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # a damaged file raises one of a dozen types
+        raise DataError(f"{path}: not a file of plain tensors: {error}") from error
+
+
+def _features(state: Any, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of the features alone, under the names they have there."""
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise DataError(f"{path}: expected a plain state dict, got {type(state).__name__}")
+    return {
+        key.removeprefix("features."): tensor.float()
+        for key, tensor in state.items()
+        if not key.startswith("classifier.")
+    }

@@ -1,0 +1,42 @@
+"""The components of this plugin that make networks, described without importing torch."""
+
+from __future__ import annotations
+
+from corenas.hookspecs import Component, NoOptions
+from corenas_tpsr.space_config import (
+    ChannelAttentionConfig,
+    GeneratorSpaceConfig,
+    GroupedConvolutionConfig,
+    InvertedBlockConfig,
+    SqueezeExciteConfig,
+)
+
+
+def _operation(name: str, config: type, summary: str) -> Component:
+    return Component(name, f"corenas_tpsr.operations:{name}", config, summary)
+
+
+OPERATIONS = (
+    *(_operation(f"conv{k}", NoOptions, f"{k}x{k} convolution") for k in (1, 3, 5, 7)),
+    *(
+        _operation(f"gconv{k}", GroupedConvolutionConfig, f"{k}x{k} convolution in groups")
+        for k in (3, 5, 7)
+    ),
+    *(_operation(f"dsep{k}", NoOptions, f"depthwise {k}x{k}, PReLU, pointwise") for k in (3, 5, 7)),
+    *(
+        _operation(f"inv{k}", InvertedBlockConfig, f"inverted residual block, depthwise {k}x{k}")
+        for k in (3, 5, 7)
+    ),
+    _operation("se", SqueezeExciteConfig, "squeeze-and-excitation gate of fully connected layers"),
+    _operation("ca", ChannelAttentionConfig, "channel-attention gate of 1x1 convolutions"),
+    _operation("identity", NoOptions, "nothing; the node's PReLU remains"),
+)
+
+SPACES = (
+    Component(
+        "tpsr-generator",
+        "corenas_tpsr.generator:GeneratorSpace",
+        GeneratorSpaceConfig,
+        "cells of ten nodes between a fixed head and up-sampler",
+    ),
+)

@@ -1,0 +1,93 @@
+"""Options of the recipe ``tpsr`` and of its evaluator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+from corenas.config import Chosen, component, components, option, section
+from corenas_sr.config import DataConfig, TrainingConfig
+
+
+@frozen
+class ProxyConfig:
+    """Options of the evaluator ``tpsr-proxy``: how one candidate is trained and measured."""
+
+    training: TrainingConfig = section(
+        TrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
+    )
+    metrics: tuple[Chosen, ...] = components(
+        "metrics", ("psnr",), "what a candidate is measured by"
+    )
+    crops: int = option(32, "fixed validation crops that a candidate is measured on", ge=1)
+    crop_size: int = option(48, "side of those crops", unit="low-resolution pixels", ge=16)
+    mult_adds_limit: float = option(
+        14.0e9, "f: larger candidates are rejected", unit="mult-adds", paper="not stated", gt=0
+    )
+    output: tuple[int, int] = option(
+        (1280, 720), "output size that mult-adds are counted for", unit="pixels", paper="1280x720"
+    )
+    measured: Literal["last", "best"] = option(
+        "last", "which measurement counts: after the last step, or the best of all reports"
+    )
+    cache: bool = option(True, "candidates start from the best weights so far (Eq. 5)")
+    cache_fixed: bool = option(True, "the cache holds head, merge and upsampler as well")
+    duplicates: Literal["evaluate", "remember"] = option(
+        "evaluate", "train a candidate that comes again once more, or take its measurement"
+    )
+
+
+@frozen
+class SearchConfig:
+    """Options of the search for a generator."""
+
+    steps: int = option(2500, "T: candidates that are trained", paper="2500", ge=1)
+    space: Chosen = component("search_spaces", "tpsr-generator", "what is searched")
+    strategy: Chosen = component("strategies", "reinforce", "how candidates are chosen")
+    evaluator: Chosen = component("evaluators", "tpsr-proxy", "how a candidate is measured")
+    objective: Chosen = component("objectives", "metric", "what makes one better than another")
+    executor: Chosen = component("executors", "processes", "where candidates are trained")
+    rejections: int = option(1000, "give up after so many rejections in a row", ge=1)
+    failures: int = option(10, "give up after so many failures in a row", ge=1)
+
+
+@frozen
+class FreshConfig:
+    """Options of the second look at the best candidates."""
+
+    count: int = option(3, "best candidates trained again from scratch", ge=0)
+    pick: Literal["warm", "fresh"] = option(
+        "fresh", "the score that picks the winner: the search's own, or that from scratch",
+        paper="warm",
+    )  # fmt: skip
+
+
+@frozen
+class TpsrConfig:
+    """Options of the recipe ``tpsr``."""
+
+    data: DataConfig = section(DataConfig, "images")
+    metrics: tuple[Chosen, ...] = components(
+        "metrics", ("psnr", "ssim"), "what finished models are measured by"
+    )
+    search: SearchConfig = section(SearchConfig, "the search, at scale 2")
+    fresh: FreshConfig = section(FreshConfig, "the best candidates again, from scratch")
+    x2: TrainingConfig = section(
+        TrainingConfig,
+        "full training at scale 2, from the cached weights",
+        steps=450_000,
+        patch=96,
+        schedule="multistep",
+        milestones=(200_000,),
+        validate_every=10_000,
+    )
+    x4: TrainingConfig = section(
+        TrainingConfig,
+        "full training at scale 4, from the model at scale 2",
+        steps=450_000,
+        patch=48,
+        schedule="multistep",
+        milestones=(200_000,),
+        validate_every=10_000,
+    )

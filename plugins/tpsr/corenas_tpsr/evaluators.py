@@ -1,0 +1,172 @@
+"""The proxy task of TPSR (Table 3 of Lee et al.): a short training from the cached weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from attrs import evolve, field, frozen
+from torch import Tensor
+
+from corenas import (
+    Architecture,
+    Chosen,
+    Job,
+    Measurement,
+    Outcome,
+    Rejected,
+    Report,
+    State,
+    Stopped,
+    Trial,
+)
+from corenas.cost import human
+from corenas_sr.config import DataConfig
+from corenas_sr.datasets import load_pairs
+from corenas_sr.evaluation import Crops, build_metrics
+from corenas_sr.training import pixel_training, seeded
+from corenas_tpsr.config import ProxyConfig
+from corenas_tpsr.generator import GeneratorSpace
+from corenas_tpsr.weight_cache import WeightCache
+
+
+@frozen
+class ProxyJob:
+    """Trains one candidate for the proxy task and measures it on fixed crops."""
+
+    config: ProxyConfig
+    space: GeneratorSpace
+    architecture: Architecture
+    data: DataConfig
+    seed: int
+    weights: bytes = field(repr=False)
+
+    def run(self, device: str, report: Report) -> Outcome:
+        started = time.perf_counter()
+        model = self._model()
+        scale = self.space.config.scale
+        training = pixel_training(
+            model,
+            load_pairs(self.data.train, scale=scale, split="train"),
+            self.config.training,
+            scale=scale,
+            seed=self.seed,
+            device=device,
+        )
+        best: dict[str, float] = {}
+        for event in training.events():
+            if report(event.step, event.scalars["loss"]):
+                raise Stopped(f"stopped at step {event.step}")
+            if self.config.measured == "best" or event.step == event.total:
+                best = self._better(best, self._measure(model, device))
+        weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+        payload = safetensors.torch.save(weights)
+        return Outcome(best, time.perf_counter() - started, payload)
+
+    def _model(self) -> torch.nn.Module:
+        with seeded(self.seed):
+            model = self.space.build(self.architecture)
+        if self.weights:
+            model.load_state_dict(safetensors.torch.load(self.weights), strict=False)
+        return model
+
+    def _measure(self, model: torch.nn.Module, device: str) -> dict[str, float]:
+        scale = self.space.config.scale
+        pairs = load_pairs(self.data.validation, scale=scale, split="validation")
+        crops = Crops.spread(
+            pairs, size=self.config.crop_size, count=self.config.crops, scale=scale
+        )
+        metrics = build_metrics(self.config.metrics)
+        return crops.measure(model, metrics, scale=scale, device=device)
+
+    def _better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
+        """Keep each metric's best value, or the newest where nothing else is asked for."""
+        signs = {choice.name: choice.component.metadata.sign for choice in self.config.metrics}
+        return {
+            name: max(value, best.get(name, value), key=lambda v: signs[name] * v)
+            for name, value in newest.items()
+        }
+
+
+@frozen
+class RememberedJob:
+    """Gives the measurement of a candidate that was trained before."""
+
+    outcome: Outcome
+
+    def run(self, device: str, report: Report) -> Outcome:
+        return self.outcome
+
+
+class ProxyEvaluator:
+    """Rejects what is too expensive, starts candidates from the cache, keeps better weights."""
+
+    def __init__(self, config: ProxyConfig, space: GeneratorSpace, data: DataConfig) -> None:
+        self._config = config
+        self._space = space
+        self._data = data
+        self._cache = WeightCache(cache_fixed=config.cache_fixed)
+        self._warm: dict[int, dict[str, Tensor]] = {}
+        self._measured: dict[str, dict[str, float]] = {}
+
+    def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
+        costs = self._costs(architecture)
+        limit = self._config.mult_adds_limit
+        if costs["mult_adds"] > limit:
+            reason = f"{human(costs['mult_adds'])} mult-adds, the limit is {human(limit)}"
+            return Rejected(reason, costs)
+        if self._config.duplicates == "remember" and architecture.id in self._measured:
+            return RememberedJob(Outcome(self._measured[architecture.id]))
+        # A job that is prepared again after a resume must get the weights it had at first.
+        if number not in self._warm:
+            self._warm[number] = self._cache.warm(architecture) if self._config.cache else {}
+        weights = safetensors.torch.save(self._warm[number]) if self._warm[number] else b""
+        return ProxyJob(self._config, self._space, architecture, self._data, seed, weights)
+
+    def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
+        return Measurement({**outcome.metrics, **self._costs(architecture)}, outcome.seconds)
+
+    def _costs(self, architecture: Architecture) -> dict[str, float]:
+        width, height = (side // self._space.config.scale for side in self._config.output)
+        cost = self._space.cost(architecture, height=height, width=width)
+        return {"mult_adds": cost.mult_adds, "params": cost.params}
+
+    def collect(self, trial: Trial, outcome: Outcome) -> None:
+        self._warm.pop(trial.number, None)
+        if self._config.duplicates == "remember":
+            self._measured[trial.architecture.id] = dict(outcome.metrics)
+        if outcome.payload and trial.score is not None:
+            tensors = safetensors.torch.load(outcome.payload)
+            self._cache.update(trial.architecture, tensors, trial.score)
+
+    def drop(self, number: int) -> None:
+        self._warm.pop(number, None)
+
+    def state(self) -> State:
+        return {
+            "cache": self._cache.state(),
+            "warm": dict(self._warm),
+            "measured": dict(self._measured),
+        }
+
+    def restore(self, state: State) -> None:
+        self._cache.restore(state["cache"])
+        self._warm = dict(state["warm"])
+        self._measured = dict(state["measured"])
+
+    def save(self, folder: Path) -> Mapping[str, str]:
+        return self._cache.save(folder)
+
+
+def proxy(config: ProxyConfig, space: Any, data: DataConfig) -> ProxyEvaluator:
+    """Build the evaluator ``tpsr-proxy``."""
+    return ProxyEvaluator(config, space, data)
+
+
+def without_cache(chosen: Chosen) -> Chosen:
+    """Return the same evaluator without a cache, for training again from scratch."""
+    return evolve(chosen, config=evolve(chosen.config, cache=False, duplicates="evaluate"))

@@ -1,0 +1,130 @@
+"""The sixteen operations of a node (Lee et al., arXiv:2007.04356, section 3.1).
+
+Each name is a function (options, channels) -> module that keeps shape (N, channels, H, W). Odd
+kernels are padded with zeros by half their size. The paper leaves open what the inverted block and
+the two gates hold; see ``docs/papers.md``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from corenas.errors import InputError
+from corenas.hookspecs import NoOptions
+from corenas_sr.kernels import DepthwiseConv2d, PReLU
+from corenas_tpsr.space_config import (
+    ChannelAttentionConfig,
+    GroupedConvolutionConfig,
+    InvertedBlockConfig,
+    SqueezeExciteConfig,
+)
+
+
+class InvertedBlock(nn.Module):
+    """Widen, filter every channel, narrow, add the input (MobileNetV2 without normalisation)."""
+
+    def __init__(self, channels: int, expansion: int, kernel_size: int) -> None:
+        super().__init__()
+        inner = channels * expansion
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, inner, 1),
+            PReLU(),
+            DepthwiseConv2d(inner, kernel_size),
+            PReLU(),
+            nn.Conv2d(inner, channels, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the input plus what the block makes of it."""
+        y: Tensor = x + self.body(x)
+        return y
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate of all channels' means (Hu et al., arXiv:1709.01507)."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.squeeze = nn.Linear(channels, hidden, bias=False)
+        self.excite = nn.Linear(hidden, channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the input's channels, each times a number in (0, 1)."""
+        gate = self.excite(torch.relu(self.squeeze(x.mean((2, 3)))))
+        return x * torch.sigmoid(gate)[:, :, None, None]
+
+
+class ChannelAttention(nn.Module):
+    """Scale each channel by a gate of 1x1 convolutions (RCAN, Zhang et al., arXiv:1807.02758)."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.squeeze = nn.Conv2d(channels, hidden, 1)
+        self.excite = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the input's channels, each times a number in (0, 1)."""
+        mean = x.mean((2, 3), keepdim=True)
+        return x * torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
+
+
+def convolution(config: NoOptions, channels: int, *, kernel_size: int) -> nn.Module:
+    """Return Conv(k): a convolution with bias."""
+    return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2)
+
+
+def grouped_convolution(
+    config: GroupedConvolutionConfig, channels: int, *, kernel_size: int
+) -> nn.Module:
+    """Return Conv(k, g): a convolution with bias whose groups of channels do not mix.
+
+    Raises:
+        InputError: The groups do not divide the channels.
+    """
+    if channels % config.groups:
+        raise InputError(
+            f"gconv{kernel_size}: {channels} channels do not divide into {config.groups} groups"
+        )
+    return nn.Conv2d(
+        channels, channels, kernel_size, padding=kernel_size // 2, groups=config.groups
+    )
+
+
+def separable_convolution(config: NoOptions, channels: int, *, kernel_size: int) -> nn.Module:
+    """Return DSep(k): depthwise without bias, PReLU, pointwise with bias."""
+    return nn.Sequential(
+        DepthwiseConv2d(channels, kernel_size, bias=False),
+        PReLU(),
+        nn.Conv2d(channels, channels, 1),
+    )
+
+
+def inverted_block(config: InvertedBlockConfig, channels: int, *, kernel_size: int) -> nn.Module:
+    """Return InvBlock(k)."""
+    return InvertedBlock(channels, config.expansion, kernel_size)
+
+
+def se(config: SqueezeExciteConfig, channels: int) -> nn.Module:
+    """Return SEBlock()."""
+    return SqueezeExcite(channels, config.reduction)
+
+
+def ca(config: ChannelAttentionConfig, channels: int) -> nn.Module:
+    """Return CABlock()."""
+    return ChannelAttention(channels, config.reduction)
+
+
+def identity(config: NoOptions, channels: int) -> nn.Module:
+    """Return the operation that does nothing."""
+    return nn.Identity()
+
+
+conv1, conv3, conv5, conv7 = (partial(convolution, kernel_size=k) for k in (1, 3, 5, 7))
+gconv3, gconv5, gconv7 = (partial(grouped_convolution, kernel_size=k) for k in (3, 5, 7))
+dsep3, dsep5, dsep7 = (partial(separable_convolution, kernel_size=k) for k in (3, 5, 7))
+inv3, inv5, inv7 = (partial(inverted_block, kernel_size=k) for k in (3, 5, 7))

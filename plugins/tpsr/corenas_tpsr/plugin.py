@@ -1,0 +1,91 @@
+"""The hooks of TPSR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from corenas.hookspecs import Component, Recipe, hookimpl
+from corenas_tpsr.catalogue import OPERATIONS, SPACES
+from corenas_tpsr.config import ProxyConfig, TpsrConfig
+from corenas_tpsr.presets import PRESETS
+from corenas_tpsr.search_config import (
+    AdvantageConfig,
+    AverageConfig,
+    ReinforceConfig,
+    RewardConfig,
+)
+
+PAPER = "Lee et al., Journey Towards Tiny Perceptual Super-Resolution, ECCV 2020, arXiv:2007.04356"
+
+
+@hookimpl
+def corenas_operations() -> Iterable[Component]:
+    return OPERATIONS
+
+
+@hookimpl
+def corenas_search_spaces() -> Iterable[Component]:
+    return SPACES
+
+
+@hookimpl
+def corenas_strategies() -> Iterable[Component]:
+    return (
+        Component(
+            "reinforce",
+            "corenas_tpsr.reinforce:reinforce",
+            ReinforceConfig,
+            "an LSTM policy trained by REINFORCE (Eq. 3)",
+        ),
+    )
+
+
+@hookimpl
+def corenas_rewards() -> Iterable[Component]:
+    return (
+        Component(
+            "advantage",
+            "corenas_tpsr.reward:Advantage",
+            AdvantageConfig,
+            "normalised score less its moving average, plus entropy (Eq. 9)",
+        ),
+        Component(
+            "literal-ema",
+            "corenas_tpsr.reward:LiteralEma",
+            AverageConfig,
+            "the moving average itself, as Eq. 9 is printed; does not learn",
+        ),
+        Component(
+            "no-baseline",
+            "corenas_tpsr.reward:NoBaseline",
+            RewardConfig,
+            "normalised score plus entropy",
+        ),
+    )
+
+
+@hookimpl
+def corenas_evaluators() -> Iterable[Component]:
+    return (
+        Component(
+            "tpsr-proxy",
+            "corenas_tpsr.evaluators:proxy",
+            ProxyConfig,
+            "a short training from the best weights so far (Eq. 5)",
+        ),
+    )
+
+
+@hookimpl
+def corenas_recipes() -> Iterable[Recipe]:
+    return (
+        Recipe(
+            "tpsr",
+            "corenas_tpsr.recipe:tpsr",
+            TpsrConfig,
+            "search a tiny super-resolution generator, train it x2 and x4",
+            PRESETS,
+            PAPER,
+            "corenas_tpsr.dry_run:check",
+        ),
+    )

@@ -1,0 +1,74 @@
+"""Presets of the recipe ``tpsr``: what they change of the options' defaults, the paper's values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+QUICK: Mapping[str, Any] = {
+    "search": {
+        "steps": 40,
+        "evaluator": {
+            "training": {
+                "steps": 150,
+                "batch": 16,
+                "patch": 24,
+                # At the paper's 1e-4 a minute's training stays below bicubic.
+                "learning_rate": 2e-3,
+                "schedule": "cosine",
+                "report_every": 50,
+            },
+            "crops": 12,
+        },
+    },
+    "x2": {
+        "steps": 2000,
+        "batch": 16,
+        "patch": 24,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "validate_every": 500,
+    },
+    "x4": {
+        "steps": 1500,
+        "batch": 16,
+        "patch": 24,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "validate_every": 500,
+    },
+}
+
+STANDARD: Mapping[str, Any] = {
+    "search": {
+        "steps": 500,
+        "evaluator": {
+            "training": {
+                "steps": 1000,
+                "batch": 32,
+                "patch": 24,
+                "learning_rate": 1e-3,
+                "schedule": "cosine",
+            },
+        },
+    },
+    "fresh": {"count": 5},
+    "x2": {
+        "steps": 60_000,
+        "patch": 48,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "validate_every": 5000,
+    },
+    "x4": {
+        "steps": 60_000,
+        "patch": 48,
+        "learning_rate": 5e-4,
+        "schedule": "cosine",
+        "validate_every": 5000,
+    },
+}
+
+PAPER: Mapping[str, Any] = {"fresh": {"pick": "warm"}}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {"quick": QUICK, "standard": STANDARD, "paper": PAPER}

@@ -1,0 +1,195 @@
+"""The recipe ``tpsr``: search at x2, second look, full training x2 and x4, hand-over."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+from torch import nn
+
+from corenas import (
+    Architecture,
+    Budget,
+    Chosen,
+    CorenasError,
+    Problem,
+    Result,
+    Run,
+    Task,
+    Trial,
+    trial_seed,
+)
+from corenas.sampled import SampledSearch
+from corenas.strategies.listed import Listed
+from corenas_sr.config import TrainingConfig
+from corenas_sr.datasets import load_pairs
+from corenas_sr.evaluation import build_metrics, validator
+from corenas_sr.handover import hand_over
+from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.pictures import search_plot
+from corenas_sr.preflight import check_data
+from corenas_sr.training import pixel_training, seeded
+from corenas_tpsr.config import TpsrConfig
+from corenas_tpsr.evaluators import without_cache
+from corenas_tpsr.generator import x4_from_x2
+from corenas_tpsr.weight_cache import read_weights
+
+
+def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
+    """Carry out the recipe; return the summary."""
+    check_data(config.data, patches=patches(config))
+    searched = _search(run, config)
+    ranking = [Trial.from_json(value) for value in searched.values["best"]]
+    if not ranking:
+        raise CorenasError(
+            f"stopped before the first candidate was measured; there is nothing to hand over yet: "
+            f"'corenas resume {run.folder}' goes on"
+        )
+    search_plot(run.images / "search.png", ranking)
+    scores = _again(run, config, ranking)
+    winner = _winner(config, ranking, scores)
+    run.say(f"winner: {winner.id}")
+    models = _train(run, config, winner, searched)
+    summary = hand_over(run, models, data=config.data, metrics=config.metrics)
+    space = config.search.space.build()
+    return {
+        **summary,
+        "architecture": {"id": winner.id, "cell": space.format(winner)},
+        "search": {
+            "trials": searched.values["finished"],
+            "rejected": searched.values["rejected"],
+            "failed": searched.values["failed"],
+            "warm": {t.architecture.id: t.score for t in ranking[: config.fresh.count]},
+            "fresh": {architecture.id: score for architecture, score in scores.items()},
+        },
+    }
+
+
+def patches(config: TpsrConfig) -> Mapping[int, int]:
+    """Return by scale the side that training images must have at least, in their own pixels."""
+    return {2: config.x2.patch, 4: config.x4.patch}
+
+
+def _search(run: Run, config: TpsrConfig) -> Result:
+    search = config.search
+    space = search.space.build()
+    evaluator = search.evaluator.build(space, config.data)
+    with closing(search.executor.build(run.stop, workers=run.workers, devices=run.devices)) as pool:
+        problem = Problem(
+            space,
+            evaluator,
+            search.objective.build(),
+            pool,
+            Budget(search.steps, search.rejections, search.failures),
+            run.seed,
+        )
+        return run.stage("search", search.strategy.build().search(problem))
+
+
+def _again(run: Run, config: TpsrConfig, ranking: Sequence[Trial]) -> Mapping[Architecture, float]:
+    """Train the best candidates again from scratch, beside their warm scores."""
+    best = ranking[: config.fresh.count]
+    if not best:
+        return {}
+    search = config.search
+    space = search.space.build()
+    with closing(search.executor.build(run.stop, workers=run.workers, devices=run.devices)) as pool:
+        problem = Problem(
+            space,
+            without_cache(search.evaluator).build(space, config.data),
+            search.objective.build(),
+            pool,
+            Budget(len(best), search.rejections, search.failures),
+            run.seed + 1,
+        )
+        sampler = Listed([t.architecture for t in best])
+        result = run.stage("fresh", SampledSearch(problem, sampler))
+    trials = [Trial.from_json(value) for value in result.values["best"]]
+    scores = {t.architecture: t.score for t in trials if t.score is not None}
+    _compare(run, best, scores)
+    return scores
+
+
+def _compare(run: Run, best: Sequence[Trial], scores: Mapping[Architecture, float]) -> None:
+    """Say how the scores from scratch agree with those of the search."""
+    pairs = [(t.score, scores[t.architecture]) for t in best if t.architecture in scores]
+    for trial in best:
+        again = scores.get(trial.architecture)
+        shown = "not trained" if again is None else f"{again:.4f}"
+        run.say(f"{trial.architecture.id}: {trial.score:.4f} in the search, {shown} from scratch")
+    correlation = rank_correlation(pairs)
+    if correlation is not None:
+        run.say(f"rank correlation of the two: {correlation:+.2f}")
+
+
+def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Return Spearman's coefficient of value pairs without ties; None where it is undefined."""
+    ranked = [sorted(column).index for column in zip(*pairs, strict=True)]
+    if len(pairs) < 2 or any(len(set(column)) < 2 for column in zip(*pairs, strict=True)):
+        return None
+    first, second = ranked
+    return statistics.correlation([first(a) for a, _ in pairs], [second(b) for _, b in pairs])
+
+
+def _winner(
+    config: TpsrConfig, ranking: Sequence[Trial], scores: Mapping[Architecture, float]
+) -> Architecture:
+    if config.fresh.pick == "fresh" and scores:
+        return max(scores, key=lambda architecture: scores[architecture])
+    return ranking[0].architecture
+
+
+def _train(run: Run, config: TpsrConfig, winner: Architecture, searched: Result) -> dict[int, Path]:
+    """Train the winner at x2 from the cached weights, then at x4 from the x2 model."""
+    space = config.search.space
+    with seeded(trial_seed(run.seed, 2)):
+        model = space.build().build(winner)
+    if "cache" in searched.files:
+        weights = read_weights(run.models / searched.files["cache"], winner)
+        model.load_state_dict(weights, strict=False)
+    files = {2: _train_at(run, config, space, winner, model, config.x2)}
+    if run.stop.requested:
+        return files
+    with seeded(trial_seed(run.seed, 4)):
+        larger = x4_from_x2(load_model(files[2]).module)
+    at_four = evolve(space, config=evolve(space.config, scale=4))
+    files[4] = _train_at(run, config, at_four, winner, larger, config.x4)
+    return files
+
+
+def _train_at(
+    run: Run,
+    config: TpsrConfig,
+    space: Chosen,
+    winner: Architecture,
+    model: nn.Module,
+    training: TrainingConfig,
+) -> Path:
+    scale = space.config.scale
+    name = f"tpsr-x{scale}.safetensors"
+
+    def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
+        save_model(folder / name, module, space=space, architecture=winner, scale=scale)
+        return {"model": name}
+
+    task: Task = pixel_training(
+        model,
+        load_pairs(config.data.train, scale=scale, split="train"),
+        training,
+        scale=scale,
+        seed=trial_seed(run.seed, scale),
+        device=run.device,
+        validate=validator(
+            load_pairs(config.data.validation, scale=scale, split="validation"),
+            build_metrics(config.metrics),
+            scale=scale,
+            device=run.device,
+        ),
+        save=save,
+    )
+    result = run.stage(f"train-x{scale}", task)
+    return run.models / result.files["model"]

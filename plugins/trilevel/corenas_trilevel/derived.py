@@ -1,0 +1,124 @@
+"""Derived networks: what an architecture stands for, and the parts that the supernet shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from corenas_trilevel.operations import OPERATIONS
+from corenas_trilevel.space_config import Backbone, SpaceConfig
+
+RESIDUAL_SCALE = 0.2
+SLOPE = 0.2
+IMAGE_CHANNELS = 3
+
+ChosenCell = Sequence[tuple[str, int]]
+"""A cell's operations by name and width, from input to output."""
+
+
+class Cell(nn.Module):
+    """A residual-in-residual block: ``x + 0.2 * OP5(OP4(OP3(OP2(OP1(x)))))``."""
+
+    def __init__(self, operations: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.operations = nn.Sequential(*operations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.operations(x)
+        return x + RESIDUAL_SCALE * y
+
+
+class UpConvolution(nn.Module):
+    """Enlarges by two: nearest neighbour, then a convolution and LeakyReLU."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.convolution = convolution(features, features)
+        self.activation = nn.LeakyReLU(SLOPE, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.activation(self.convolution(F.interpolate(x, scale_factor=2)))
+        return y
+
+
+def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """Return a 3x3 convolution with bias that keeps the size."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def head(config: SpaceConfig) -> nn.Module:
+    """Return what comes before the path."""
+    return convolution(IMAGE_CHANNELS, config.features)
+
+
+def path_convolution(backbone: Backbone, features: int) -> nn.Module:
+    """Return what a ``1`` of the path stands for."""
+    return UpConvolution(features) if backbone == "a" else convolution(features, features)
+
+
+class ImageRange(nn.Module):
+    """``(tanh(x) + 1) / 2``: any number into [0, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.tanh() + 1) / 2
+
+
+def tail(config: SpaceConfig) -> nn.Module:
+    """Return what comes after the path; its output is an image in [0, 1]."""
+    features = config.features
+    if config.backbone == "a":
+        return nn.Sequential(
+            convolution(features, features),
+            nn.LeakyReLU(SLOPE, inplace=True),
+            convolution(features, IMAGE_CHANNELS),
+            ImageRange(),
+        )
+    return nn.Sequential(
+        convolution(features, IMAGE_CHANNELS * config.scale**2),
+        nn.PixelShuffle(config.scale),
+        ImageRange(),
+    )
+
+
+class TrilevelNetwork(nn.Module):
+    """A super-resolution network: a convolution, the path's cells and convolutions, an output.
+
+    Args:
+        config: The space's options.
+        path: Steps, ``0`` for a cell and ``1`` for a convolution.
+        cells: For each ``0`` of the path its operations by name and width, input to output.
+    """
+
+    def __init__(self, config: SpaceConfig, path: str, cells: Sequence[ChosenCell]) -> None:
+        super().__init__()
+        self.scale = config.scale
+        self.head = head(config)
+        self.path = nn.Sequential(*_path(config, path, cells))
+        self.tail = tail(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Enlarge images in [0, 1], shape (N, 3, H, W), to (N, 3, scale * H, scale * W)."""
+        y: Tensor = self.tail(self.path(self.head(x)))
+        return y
+
+
+def _path(config: SpaceConfig, path: str, cells: Sequence[ChosenCell]) -> list[nn.Module]:
+    remaining, modules, shared = iter(cells), list[nn.Module](), None
+    for step in path:
+        if step == "0":
+            modules.append(_cell(next(remaining), config.features))
+        else:
+            if shared is None or not config.share_up:
+                shared = path_convolution(config.backbone, config.features)
+            modules.append(shared)
+    return modules
+
+
+def _cell(chosen: ChosenCell, features: int) -> Cell:
+    operations, inputs = [], features
+    for name, width in chosen:
+        operations.append(OPERATIONS[name].plain(inputs, width))
+        inputs = width
+    return Cell(operations)

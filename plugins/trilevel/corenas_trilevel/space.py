@@ -1,0 +1,191 @@
+"""The search spaces of both backbones: path, operations and widths as decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from attrs import evolve, frozen
+
+from corenas.errors import InputError
+from corenas.names import nearest
+from corenas.space import Architecture, Decision, check_choices
+from corenas_trilevel.decisions import (
+    OPERATIONS_PER_CELL,
+    PATH,
+    cell_decisions,
+    operation_names,
+    width_names,
+)
+from corenas_trilevel.derived import ChosenCell, TrilevelNetwork
+from corenas_trilevel.paths import PathTree, cell_steps
+from corenas_trilevel.published import PUBLISHED
+from corenas_trilevel.space_config import OPERATION_NAMES, SpaceConfig, TrilevelAConfig
+from corenas_trilevel.supernet import TrilevelSupernet
+
+
+@frozen
+class TrilevelSpace:
+    """One decision for the path, five operations and four widths for each cell of the tree.
+
+    A cell is named by the path that leads to it, because no two branches share weights. The width
+    of its last operation is always that of the features. A person writes an architecture as
+    ``{"path": "000001", "cells": [[["conv1", 32], ...], ...]}``: a path of cells ``0`` and
+    convolutions ``1``, and for each ``0`` its five operations with their widths.
+    """
+
+    config: SpaceConfig
+
+    @property
+    def name(self) -> str:
+        """``trilevel-a`` or ``trilevel-b``."""
+        return f"trilevel-{self.config.backbone}"
+
+    @cached_property
+    def candidates(self) -> tuple[str, ...]:
+        """Paths that can be chosen; in backbone A those that enlarge as often as they must."""
+        prefixes = self._tree.prefixes()
+        if self.config.backbone == "b":
+            return prefixes
+        return tuple(prefix for prefix in prefixes if prefix.count("1") == self.config.ups)
+
+    @cached_property
+    def cells(self) -> tuple[str, ...]:
+        """The names of the cells, in the order of their numbers."""
+        return self._tree.cell_prefixes()
+
+    @cached_property
+    def _tree(self) -> PathTree:
+        return PathTree(self.config.cells, self.config.searched_cells, self.config.ups)
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The path, then each cell's operations and widths."""
+        widths = self.config.widths
+        cells = (decision for cell in self.cells for decision in cell_decisions(cell, widths))
+        return (Decision(PATH, self.candidates), *cells)
+
+    @cached_property
+    def chains(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of the candidates along each complete path, shallow ones first."""
+        number = {candidate: index for index, candidate in enumerate(self.candidates)}
+        prefixes = [
+            [path[:length] for length in range(len(path) + 1)] for path in self._tree.complete()
+        ]
+        return tuple(
+            tuple(number[prefix] for prefix in chain if prefix in number) for chain in prefixes
+        )
+
+    @cached_property
+    def known(self) -> Mapping[str, Architecture]:
+        """The paper's architectures, if the options are the paper's."""
+        if self._comparable() != type(self.config)():
+            return {}
+        return {
+            name: self.parse(value)
+            for name, value in PUBLISHED.items()
+            if name.startswith(self.name)
+        }
+
+    def _comparable(self) -> SpaceConfig:
+        """Return the options that decide whether the paper's architectures are of this space."""
+        config = self.config
+        return evolve(config, share_up=False) if isinstance(config, TrilevelAConfig) else config
+
+    def build(self, architecture: Architecture) -> TrilevelNetwork:
+        """Return the freshly initialised network (torch's global random state is used).
+
+        Raises:
+            InputError: The architecture is not of this space.
+        """
+        if problem := self.check(architecture):
+            raise InputError(f"architecture: {problem}")
+        return TrilevelNetwork(self.config, architecture[PATH], self._chosen_cells(architecture))
+
+    def supernet(self) -> TrilevelSupernet:
+        """Return a freshly initialised supernet (torch's global random state is used)."""
+        return TrilevelSupernet(self)
+
+    def check(self, architecture: Architecture) -> str:
+        """Return why the architecture is not of this space, or an empty string."""
+        return check_choices(self.name, self.decisions, architecture)
+
+    def active(self, architecture: Architecture) -> tuple[Decision, ...]:
+        """Return the path and the decisions of the cells on it."""
+        names = {PATH}
+        for cell in cell_steps(architecture[PATH]):
+            names.update(operation_names(cell), width_names(cell))
+        return tuple(decision for decision in self.decisions if decision.name in names)
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Return the same network with every decision off the path at its first option."""
+        choices = {decision.name: decision.options[0] for decision in self.decisions}
+        for decision in self.active(architecture):
+            choices[decision.name] = architecture[decision.name]
+        return Architecture(self.name, choices)
+
+    def format(self, architecture: Architecture) -> dict[str, Any]:
+        """Return the JSON value that `parse` takes."""
+        cells = [[list(pair) for pair in cell] for cell in self._chosen_cells(architecture)]
+        return {"path": architecture[PATH], "cells": cells}
+
+    def _chosen_cells(self, architecture: Architecture) -> list[ChosenCell]:
+        return [self._chosen_cell(architecture, cell) for cell in cell_steps(architecture[PATH])]
+
+    def _chosen_cell(self, architecture: Architecture, cell: str) -> ChosenCell:
+        operations = [architecture[name] for name in operation_names(cell)]
+        widths = [int(architecture[name]) for name in width_names(cell)]
+        return list(zip(operations, [*widths, self.config.features], strict=True))
+
+    def parse(self, value: Any) -> Architecture:
+        """Read the form that a person writes.
+
+        Raises:
+            InputError: Something does not fit; the message says where, and what is allowed.
+        """
+        if not isinstance(value, Mapping) or value.keys() != {"path", "cells"}:
+            raise InputError(f"architecture: expected a table with path and cells, got {value!r}")
+        path = self._parsed_path(value["path"])
+        names = cell_steps(path)
+        cells = _items(value["cells"], len(names), "cells", "as many cells as zeros in the path")
+        choices = {decision.name: decision.options[0] for decision in self.decisions}
+        choices[PATH] = path
+        for number, (name, cell) in enumerate(zip(names, cells, strict=True)):
+            choices |= self._parsed_cell(name, cell, f"cells[{number}]")
+        return Architecture(self.name, choices)
+
+    def _parsed_path(self, path: Any) -> str:
+        if not isinstance(path, str) or path not in self.candidates:
+            raise InputError(f"path: unknown path {path!r}{nearest(str(path), self.candidates)}")
+        return path
+
+    def _parsed_cell(self, cell: str, value: Any, where: str) -> dict[str, str]:
+        pairs = _items(value, OPERATIONS_PER_CELL, where, "operations with their widths")
+        widths = [self.config.widths] * (OPERATIONS_PER_CELL - 1) + [(self.config.features,)]
+        parsed = [
+            _parsed_pair(pair, allowed, f"{where}[{number}]")
+            for number, (pair, allowed) in enumerate(zip(pairs, widths, strict=True))
+        ]
+        choices = dict(zip(operation_names(cell), (name for name, _ in parsed), strict=True))
+        return choices | dict(
+            zip(width_names(cell), (width for _, width in parsed[:-1]), strict=True)
+        )
+
+
+def _items(value: Any, length: int, where: str, what: str) -> Sequence[Any]:
+    if not isinstance(value, list | tuple) or len(value) != length:
+        raise InputError(f"{where}: expected a list of {length}, {what}; got {value!r}")
+    return value
+
+
+def _parsed_pair(value: Any, widths: Sequence[int], where: str) -> tuple[str, str]:
+    operation, width = _items(value, 2, where, "an operation and its width")
+    if operation not in OPERATION_NAMES:
+        raise InputError(
+            f"{where}: unknown operation {operation!r}{nearest(str(operation), OPERATION_NAMES)}"
+        )
+    if type(width) is not int or width not in widths:
+        allowed = ", ".join(map(str, widths))
+        raise InputError(f"{where}: width must be one of {allowed}, got {width!r}")
+    return operation, str(width)

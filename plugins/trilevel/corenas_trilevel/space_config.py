@@ -1,0 +1,77 @@
+"""Options of the two search spaces, one class per backbone (no torch here)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from attrs import frozen
+
+from corenas.config import option
+from corenas.errors import ConfigError
+
+Backbone = Literal["a", "b"]
+
+OPERATION_NAMES = ("conv1", "conv3", "res", "dws")
+"""What an operation of a cell can be, in the paper's order."""
+
+
+@frozen
+class CellsConfig:
+    """Options that both backbones have."""
+
+    cells: int = option(5, "RiR cells of a complete path", paper="5", ge=2)
+    searched_cells: int = option(
+        4, "cells whose place is searched, fewer than all; the others come first", paper="4", ge=1
+    )
+    widths: tuple[int, ...] = option(
+        (24, 32, 40, 56, 64), "channels an operation may have, ascending", unit="channels", ge=1
+    )
+    features: int = option(
+        64, "channels between cells, at least the largest width", paper="64", unit="channels", ge=1
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.searched_cells >= self.cells:
+            raise ConfigError(
+                f"searched_cells: must be less than cells, {self.cells}, got {self.searched_cells}"
+            )
+        if not self.widths or list(self.widths) != sorted(set(self.widths)):
+            raise ConfigError(f"widths: must be ascending and distinct, got {list(self.widths)}")
+        if self.widths[-1] > self.features:
+            raise ConfigError(
+                f"widths: must be at most features, {self.features}, got {self.widths[-1]}"
+            )
+
+
+@frozen
+class TrilevelAConfig(CellsConfig):
+    """Options of backbone A, whose path says where between the cells the image is enlarged."""
+
+    backbone: ClassVar[Backbone] = "a"
+
+    scale: int = option(4, "up-scaling factor", paper="4", choices=(2, 4, 8))
+    share_up: bool = option(
+        False, "a path's up-convolutions are one module (explains the paper's 0.34 M parameters)"
+    )
+
+    @property
+    def ups(self) -> int:
+        """Enlargements by two of every path."""
+        return self.scale.bit_length() - 1
+
+
+@frozen
+class TrilevelBConfig(CellsConfig):
+    """Options of backbone B, which works at the input's resolution and shuffles pixels at the end.
+
+    Its path says where between the cells plain convolutions stand.
+    """
+
+    backbone: ClassVar[Backbone] = "b"
+    share_up: ClassVar[bool] = False
+
+    scale: int = option(4, "up-scaling factor", paper="4", ge=1)
+    ups: int = option(2, "the most convolutions a path may hold", paper="2", ge=0)
+
+
+SpaceConfig = TrilevelAConfig | TrilevelBConfig
