@@ -18,12 +18,13 @@ import torch.nn.functional as F
 from timing import Row, interleaved_medians, print_rows
 from torch import Tensor, nn
 
+from corenas_trilevel.derived import RESIDUAL_SCALE
 from corenas_trilevel.operations import SlimDwsBlock, SlimResBlock
 from corenas_trilevel.relaxation import Mixture, relaxation
 from corenas_trilevel.space import TrilevelSpace
 from corenas_trilevel.space_config import TrilevelBConfig
 from corenas_trilevel.sparsestmax import sparsemax
-from corenas_trilevel.supernet import RESIDUAL_SCALE, MixedCell, TrilevelSupernet
+from corenas_trilevel.supernet import MixedCell, TrilevelSupernet
 
 CONFIG = TrilevelBConfig(cells=3, searched_cells=1, ups=0)
 WIDTHS = len(CONFIG.widths)
@@ -88,7 +89,7 @@ class Steps:
     def weights(self) -> None:
         """Update the weights."""
         self.optimizer.zero_grad()
-        self.loss(*(logits.detach() for logits in self.logits)).backward()
+        torch.autograd.backward(self.loss(*(logits.detach() for logits in self.logits)))
         self.optimizer.step()
 
     def architecture(self) -> tuple[Tensor, ...]:
@@ -112,7 +113,7 @@ class Steps:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            self.loss(*(logits.detach() for logits in self.logits)).backward()
+            torch.autograd.backward(self.loss(*(logits.detach() for logits in self.logits)))
         return sum(storages.values())
 
 
@@ -131,7 +132,7 @@ class EveryWidthCell(MixedCell):
             sizes = (x.shape[1],) if last else self.widths
             terms = [
                 mixture[name].weights[j] * widths.weights[k] * at_width(choice, y, size)
-                for j, choice in enumerate(operation.choices.values())
+                for j, choice in enumerate(operation.get_submodule("choices").children())
                 for k, size in enumerate(sizes)
             ]
             y = reduce(torch.add, terms)
@@ -210,7 +211,8 @@ def architecture_against_weights(rounds: int) -> list[Row]:
     seconds = interleaved_medians(
         {"architecture": steps.architecture, "weights": steps.weights}, rounds=rounds
     )
-    return [row("architecture step / weight step", *seconds.values(), 0.78)]
+    what = "architecture step / weight step"
+    return [row(what, seconds["architecture"], seconds["weights"], 0.78)]
 
 
 def memory(rounds: int) -> list[Row]:
@@ -236,7 +238,7 @@ MEASURES = (
 def ratio(what: str, ours: Steps, other: Steps, bar: float, rounds: int) -> Row:
     """Return how a weight and an architecture step compare with those of another form."""
     seconds = interleaved_medians({"ours": ours.both, "other": other.both}, rounds=rounds)
-    return row(what, *seconds.values(), bar)
+    return row(what, seconds["ours"], seconds["other"], bar)
 
 
 def row(what: str, ours: float, other: float, bar: float) -> Row:

@@ -52,11 +52,9 @@ def count(module: nn.Module, shape: Shape, *others: Shape) -> Cost:
 
 
 def _without_storage(module: nn.Module) -> nn.Module:
-    tensors = [*module.parameters(), *module.buffers()]
     # A tensor that stands in deepcopy's memo is taken from there: its numbers are not copied.
+    tensors = (*module.parameters(), *module.buffers())
     memo: dict[int, Any] = {id(tensor): tensor.detach().to("meta") for tensor in tensors}
-    for parameter in module.parameters():
-        memo[id(parameter)] = nn.Parameter(memo[id(parameter)], parameter.requires_grad)
     return deepcopy(module, memo).eval()
 
 

@@ -49,6 +49,7 @@ class StageProgress:
         self.step, self.total = event.step, event.total or self.total
         if event.kind == "stage":
             self.finished = event.message == "finished"
+            self.ended = now if self.finished else None
         elif event.kind == "started":
             self.running.add(int(event.scalars.get("number", event.step)))
         else:
@@ -115,25 +116,22 @@ class RunProgress:
     """
 
     stages: list[StageProgress] = Factory(list)
+    current: StageProgress | None = None
     _known: dict[str, StageProgress] = Factory(dict)
-
-    @property
-    def current(self) -> StageProgress | None:
-        """The stage in progress."""
-        return self.stages[-1] if self.stages and self.stages[-1].ended is None else None
 
     def begin(self, name: str, note: str, now: float) -> StageProgress:
         """Begin a stage; the one before it is over."""
         self.end(now)
         stage = self._of(name)
         stage.begin(note, now)
+        self.current = stage
         self.stages = [s for s in self.stages if s is not stage] + [stage]
         return stage
 
     def end(self, now: float) -> StageProgress | None:
         """End the stage in progress and return it."""
-        stage = self.current
-        if stage is not None:
+        stage, self.current = self.current, None
+        if stage is not None and stage.ended is None:
             stage.ended = now
         return stage
 

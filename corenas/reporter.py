@@ -55,7 +55,7 @@ class Reporter(Protocol):
         """Show that the state of the stage in progress is saved."""
 
     def say(self, message: str) -> None:
-        """Print a line that stays."""
+        """Print lines that stay."""
 
     def close(self) -> None:
         """Show the last state and give the terminal back."""
@@ -127,7 +127,7 @@ class PlainReporter:
         """Say nothing: it is no news in a log."""
 
     def say(self, message: str) -> None:
-        self._console.print(_line(self._console, message), soft_wrap=True)
+        self._console.print(_lines(self._console, message), soft_wrap=True)
 
     def close(self) -> None:
         stage = self._progress.end(self._clock())
@@ -151,10 +151,10 @@ def _summary(stage: StageProgress, now: float) -> list[str]:
     return parts
 
 
-def _line(console: Console, message: str) -> Text:
-    """Return a line that the console's encoding can hold."""
-    text = printable(message).encode(console.encoding, "replace").decode(console.encoding)
-    return Text(text)
+def _lines(console: Console, message: str) -> Text:
+    """Return lines without control characters, in what the console's encoding can hold."""
+    text = "\n".join(map(printable, message.splitlines()))
+    return Text(text.encode(console.encoding, "replace").decode(console.encoding))
 
 
 class LiveReporter:
@@ -192,7 +192,7 @@ class LiveReporter:
                 self._screen.saved = (stage.step, self._clock())
 
     def say(self, message: str) -> None:
-        self._console.print(_line(self._console, message))
+        self._console.print(_lines(self._console, message))
 
     def close(self) -> None:
         with self._lock:

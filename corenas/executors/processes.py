@@ -177,7 +177,7 @@ class _Worker:
             limit = f"{self._time_limit:g} s"
             return Failure("timeout", f"took longer than its limit of {limit}; it was killed")
         except ProcessExpired as error:
-            pass
+            self._renew()  # it may have left the pool's pipe and locks in any state
             return Failure("killed", f"its worker process {_ending(error.exitcode)}")
         except BrokenProcessPool:
             self._renew()

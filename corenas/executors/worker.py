@@ -15,9 +15,7 @@ from corenas.executors.attempt import attempt, failure
 def prepare() -> None:
     """Give the process one thread, its signals, and an end together with its parent."""
     _use_one_thread()
-    signal.signal(
-        signal.SIGTERM, signal.SIG_DFL
-    )  # so that the parent's word is carried out at once
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent kills, and waits for no clean-up
     threading.Thread(target=_leave_with_parent, name="parent-watch", daemon=True).start()
 
 

@@ -75,6 +75,17 @@ def test_double_precision_network_is_counted() -> None:
     assert count(nn.Linear(3, 3).double(), (1, 3)).mult_adds == 9
 
 
+def test_network_is_counted_as_it_is_used_not_as_it_is_trained() -> None:
+    normalised = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8))
+    assert count(normalised, (1, 3, 1, 1)).mult_adds == 24  # too few values to train on
+
+
+def test_reparametrised_weights_are_counted() -> None:
+    layer = nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 8, 3))
+    assert count(layer, (1, 3, 3, 3)) == Cost(224, 216, (1, 3, 3, 3))
+    assert next(layer.parameters()).device.type == "cpu"
+
+
 def test_counting_leaves_the_module_as_it_was() -> None:
     network = mixed_network().train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -102,9 +102,19 @@ def test_the_next_stage_ends_the_one_before_and_only_its_own_event_finishes_it()
     progress.take(Event("stage", 2, 2, message="finished", stage="first"), 3.0)
     second = progress.begin("second", "", 4.0)
     assert first.finished
-    assert first.ended == 4.0
+    assert first.ended == 3.0
     assert progress.current is second
     assert not second.finished
+
+
+def test_stage_that_was_stopped_is_over_but_not_finished() -> None:
+    progress = RunProgress()
+    stage = progress.begin("train", "", 1.0)
+    progress.take(Event("epoch", 2, 9, stage="train"), 2.0)
+    assert progress.end(3.0) is stage
+    assert progress.end(4.0) is None
+    assert stage.ended == 3.0
+    assert not stage.finished
 
 
 def test_best_trials_are_ranked_once_per_architecture() -> None:

@@ -104,6 +104,13 @@ def test_stage_that_was_done_before_has_one_plain_line() -> None:
     assert output.getvalue() == "train-x2: already done\n"
 
 
+@pytest.mark.parametrize("make", [LiveReporter, PlainReporter])
+def test_several_lines_stay_as_they_are(make: type[LiveReporter | PlainReporter]) -> None:
+    output = io.StringIO()
+    make(Console(file=output, width=40)).say("model  psnr\nx2     \x1b[1m31.1 [dB]")
+    assert output.getvalue() == "model  psnr\nx2      [1m31.1 [dB]\n"
+
+
 def test_plain_lines_survive_an_output_without_unicode() -> None:
     output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     reporter = PlainReporter(Console(file=output), clock=Clock())

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
 
 from corenas.cost import count
@@ -24,6 +25,11 @@ LAYOUTS: dict[str, Layout] = {
     "expanded": lambda x: x[:1].expand_as(x),
 }
 SLOPES = (0.25, 0.0, -0.5, 1.0, 1.0 - 1e-12, 1.0 + 1e-7, 2.0)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
 
 
 def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
@@ -175,13 +181,13 @@ def test_several_slopes_are_torchs_own() -> None:
     assert torch.equal(module(x), F.prelu(x, module.weight))
 
 
-def test_single_image_without_a_batch_and_an_empty_batch_are_torchs_own() -> None:
-    module = DepthwiseConv2d(4, 3)
-    image = random(4, 6, 6, dtype=torch.float32)
-    torch.testing.assert_close(module(image), module(image[None])[0])
-    empty = torch.zeros(0, 4, 6, 6, requires_grad=True)
-    module(empty).sum().backward()
-    assert empty.grad is not None
+@pytest.mark.parametrize("shape", [(4, 6, 6), (0, 4, 6, 6)], ids=["no batch", "empty batch"])
+def test_unusual_batches_are_torchs_own(shape: tuple[int, ...]) -> None:
+    module, x = DepthwiseConv2d(4, 5), random(*shape, dtype=torch.float32)
+    ours, theirs = (gradients(each, x, torch.ones(shape)) for each in (module, plain_copy(module)))
+    assert not is_fast(ours[0])
+    for each, expected in zip(ours, theirs, strict=True):
+        assert torch.equal(each, expected)
 
 
 @pytest.mark.parametrize("module", [PReLU(), DepthwiseConv2d(4, 5)], ids=["prelu", "depthwise"])
@@ -212,12 +218,26 @@ def test_trace_reads_the_slope_when_it_runs() -> None:
     torch.testing.assert_close(traced(x), F.leaky_relu(x, 0.75))
 
 
-def test_export_holds_torchs_own_operators() -> None:
+def test_compiler_and_export_see_torchs_own_operators() -> None:
     network = nn.Sequential(DepthwiseConv2d(4, 3), PReLU())
-    x = random(2, 4, 6, 6, dtype=torch.float32)
+    x, seen = random(2, 4, 6, 6, dtype=torch.float32), []
+
+    def backend(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable[..., object]:
+        seen.append(graph.code)
+        return graph.forward
+
+    compiled = torch.compile(network, fullgraph=True, backend=backend)
+    torch.testing.assert_close(compiled(x), network(x))
     exported = torch.export.export(network, (x,), strict=False)
-    assert "leaky_relu" not in exported.graph_module.code
     torch.testing.assert_close(exported.module()(x), network(x))
+    for code in (*seen, exported.graph_module.code):
+        assert "prelu" in code
+        assert "conv2d" in code
+
+
+def test_tensors_without_numbers_are_torchs_own() -> None:
+    with FakeTensorMode():
+        assert PReLU()(torch.empty(2, 3)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_a_download_with_other_content_is_refused_and_not_kept(
     address, folder = server
     torch.save(state(), folder / "squeeze-00000000.pth")
     publish(address, "squeeze-00000000.pth", monkeypatch)
-    with pytest.raises(CorenasError, match="could not be downloaded.*hash"):
+    with pytest.raises(CorenasError, match=r"could not be downloaded.*hash"):
         load_trunk("squeezenet1_1", download=True)
     assert list(hub.iterdir()) == []
 
@@ -221,10 +221,11 @@ def test_a_pickle_with_code_is_refused_unexecuted(
     assert not (tmp_path / "hacked").exists()
 
 
-def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "list.pth"
-    torch.save([1, 2], path)
-    with pytest.raises(DataError, match="plain state dict, got list"):
+@pytest.mark.parametrize("content", [[1, 2], {1: torch.zeros(1)}, {"state": {}}])
+def test_a_file_that_is_no_state_dict_is_refused(content: Any, tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    torch.save(content, path)
+    with pytest.raises(DataError, match=r"other\.pth: expected a plain state dict"):
         load_trunk("squeezenet1_1", weights=path)
 
 

@@ -44,6 +44,11 @@ TABLE = {
 PER_IMAGE = {"se": 2 * 16 * 4, "ca": 2 * 16 * 1}
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
 def operation(name: str, **options: int) -> Chosen:
     chosen = choose("operations", name)
     return Chosen("operations", name, type(chosen.config)(**options), chosen.component)

@@ -50,7 +50,7 @@ class PixelStep:
 
     def __init__(self, model: nn.Module, *, learning_rate: float, device: str = "cpu") -> None:
         self._device = torch.device(device)
-        self.model = model.to(self._device, memory_format=torch.channels_last).train()
+        self.model = model.to(self._device).to(memory_format=torch.channels_last).train()
         self._optimiser = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
         for group in self._optimiser.param_groups:
             group["initial_lr"] = learning_rate

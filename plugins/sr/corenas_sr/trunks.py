@@ -115,7 +115,9 @@ def _read(path: Path) -> Any:
 
 def _features(state: Any, path: Path) -> dict[str, Tensor]:
     """Return the tensors of the features alone, under the names they have there."""
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
         raise DataError(f"{path}: expected a plain state dict, got {type(state).__name__}")
     return {
         key.removeprefix("features."): tensor.float()

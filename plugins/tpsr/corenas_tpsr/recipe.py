@@ -116,7 +116,11 @@ def _again(run: Run, config: TpsrConfig, ranking: Sequence[Trial]) -> Mapping[Ar
 
 def _compare(run: Run, best: Sequence[Trial], scores: Mapping[Architecture, float]) -> None:
     """Say how the scores from scratch agree with those of the search."""
-    pairs = [(t.score, scores[t.architecture]) for t in best if t.architecture in scores]
+    pairs = [
+        (trial.score, scores[trial.architecture])
+        for trial in best
+        if trial.score is not None and trial.architecture in scores
+    ]
     for trial in best:
         again = scores.get(trial.architecture)
         shown = "not trained" if again is None else f"{again:.4f}"

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class ExpectedCost(nn.Module):
     """The mean cost when path, operations and widths are drawn independently by their weights.
 
-    So at a one-hot point it is the derived network's cost, and the gradients of a decision's weights
-    differ by what its options would cost more. Costs are kept as integers per input pixel.
+    So at a one-hot point it is the derived network's cost, and the gradients of one decision's
+    weights differ by as much as the costs of its options. Costs are integers per input pixel.
     """
 
     per_operation: Tensor

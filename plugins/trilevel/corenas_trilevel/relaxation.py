@@ -36,15 +36,18 @@ def relaxation(
 
 
 def one_hot(
-    space: TrilevelSpace, architecture: Architecture, *, dtype: torch.dtype | None = None
+    space: TrilevelSpace,
+    architecture: Architecture,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
 ) -> Relaxation:
     """Return the point at which the supernet is this architecture's network."""
-    return {
-        decision.name: F.one_hot(
-            torch.tensor(decision.index(architecture[decision.name])), len(decision.options)
-        ).to(dtype or torch.get_default_dtype())
-        for decision in space.decisions
-    }
+    point = {}
+    for decision in space.decisions:
+        index = torch.tensor(decision.index(architecture[decision.name]), device=device)
+        point[decision.name] = F.one_hot(index, len(decision.options)).to(dtype)
+    return point
 
 
 def argmax(space: TrilevelSpace, point: Relaxation) -> Architecture:

@@ -138,10 +138,10 @@ class TrilevelSupernet(nn.Module):
         """
         path = self._path_mixture(point, sparse)
         chosen = {self.space.candidates[index]: path.weights[index] for index in path.taking_part}
-        needed = sorted({step for candidate in chosen for step in steps(candidate)}, key=len)
+        needed = sorted({step for candidate in chosen for step in steps(candidate)})
         mixture = self._cell_mixtures(point, needed, sparse)
         features = {"": self.head(x)}
-        for step in needed:
+        for step in needed:  # sorted strings: a prefix stands before what it begins
             before = features[step[:-1]]
             features[step] = (
                 self.cells[step](before, mixture)
