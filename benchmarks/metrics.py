@@ -37,7 +37,7 @@ OURS = "corenas"
 AUTHORS = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
 reference = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].contiguous()
-image = resize(resize(reference, Fraction(1, 4)), 4)
+image = resize(resize(reference, Fraction(1, 4)), 4).contiguous()
 arrays = [batch[0].permute(1, 2, 0).contiguous().numpy() for batch in (image, reference)]
 planes = [luma(batch).float() for batch in (image, reference)]
 plane_arrays = [luma(batch)[0, 0].numpy() for batch in (image, reference)]

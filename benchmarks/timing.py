@@ -15,12 +15,17 @@ K = TypeVar("K", bound=Hashable)
 
 
 def interleaved_medians(
-    functions: Mapping[K, Callable[[], object]], *, rounds: int, warmup: int = 2
+    functions: Mapping[K, Callable[[], object]],
+    *,
+    rounds: int,
+    warmup: int = 2,
+    clock: Callable[[], float] = time.process_time,
 ) -> dict[K, float]:
-    """Return each function's median CPU time in seconds, of all of this process's threads.
+    """Return each function's median time in seconds.
 
-    The functions take turns, so that a busy neighbour or a change of clock hits all of them alike;
-    CPU time leaves out what others use. Both make ratios repeatable where wall times are not.
+    The functions take turns, so that a busy neighbour or a change of clock hits all of them alike.
+    The default clock is the CPU time of all of this process's threads, which leaves out what others
+    use. Both make ratios repeatable where wall times are not.
     """
     for _ in range(warmup):
         for function in functions.values():
@@ -28,25 +33,26 @@ def interleaved_medians(
     times: dict[K, list[float]] = {key: [] for key in functions}
     for _ in range(rounds):
         for key, function in functions.items():
-            start = time.process_time()
+            start = clock()
             function()
-            times[key].append(time.process_time() - start)
+            times[key].append(clock() - start)
     return {key: median(values) for key, values in times.items()}
 
 
 @frozen
 class Row:
-    """A measured ratio, the most it may be, and what it is made of."""
+    """A measured ratio, the most or the least it may be, and what it is made of."""
 
     what: str
     ratio: float
     bar: float
     detail: str = ""
+    at_least: bool = False
 
     @property
     def holds(self) -> bool:
         """Whether the ratio is within the bar."""
-        return self.ratio <= self.bar
+        return self.ratio >= self.bar if self.at_least else self.ratio <= self.bar
 
 
 def print_rows(title: str, rows: list[Row]) -> int:
@@ -55,7 +61,7 @@ def print_rows(title: str, rows: list[Row]) -> int:
     for column in ("what", "ratio", "bar", "", "detail"):
         table.add_column(column)
     for row in rows:
-        mark = "holds" if row.holds else "missed"
-        table.add_row(row.what, f"{row.ratio:.3f}", f"<= {row.bar:.2f}", mark, row.detail)
+        mark, sign = "holds" if row.holds else "missed", ">=" if row.at_least else "<="
+        table.add_row(row.what, f"{row.ratio:.3f}", f"{sign} {row.bar:.2f}", mark, row.detail)
     Console(width=140).print(table)
     return 0 if all(row.holds for row in rows) else 1

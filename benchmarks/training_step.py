@@ -17,13 +17,21 @@ import torch.nn.functional as F
 from timing import Row, interleaved_medians, print_rows
 from torch import Tensor, nn
 
-from corenas.space import Architecture
+from corenas import Architecture, Event, Trial
+from corenas_sr.config import EMBEDDED, TrainingConfig
+from corenas_sr.datasets import ImagePair, load_pairs
 from corenas_sr.kernels import plain_copy
+from corenas_sr.patches import PatchSampler
+from corenas_sr.training import pixel_training
 from corenas_tpsr.generator import Generator, GeneratorSpace
+from corenas_tpsr.reinforce import Reinforce
+from corenas_tpsr.search_config import ReinforceConfig
 from corenas_tpsr.space_config import GeneratorSpaceConfig
 
 CELLS = 8
 BATCH, PATCH = 64, 12
+SCALE = 2
+STEPS = 5  # of a training loop in a timed call; trainings have far fewer events
 HEIGHT, WIDTH = 360, 640  # low resolution of a 1280x720 output at ×2
 
 
@@ -69,7 +77,39 @@ def set_up_against_step(space: GeneratorSpace, cells: list[Architecture], *, rou
     return Row("candidate's set-up / training step", set_up / step, 0.25, detail)
 
 
-MEASURES = (step_against_plain_torch, set_up_against_step)
+def loop_against_bare_step(space: GeneratorSpace, cells: list[Architecture], *, rounds: int) -> Row:
+    """Compare the training loop with a hand-written one: same kernels, same sampler, no more."""
+    functions: dict[tuple[Architecture, str], Callable[[], object]] = {}
+    for cell in cells:
+        functions[cell, "loop"] = training_loop(seeded(space, cell))
+        functions[cell, "bare"] = bare_loop(seeded(space, cell))
+    seconds = interleaved_medians(functions, rounds=rounds)
+    loop = sum(seconds[cell, "loop"] for cell in cells) / STEPS
+    bare = sum(seconds[cell, "bare"] for cell in cells) / STEPS
+    detail = f"{milliseconds(loop)} / {milliseconds(bare)} a step; an event every {STEPS} steps"
+    return Row("training loop / bare fast step", loop / bare, 1.08, detail)
+
+
+def policy_against_step(space: GeneratorSpace, cells: list[Architecture], *, rounds: int) -> Row:
+    """Compare drawing a candidate and learning from it with one step of its training."""
+    policy = Reinforce(ReinforceConfig(), space.decisions, space.name, seed=0)
+    functions: dict[tuple[Architecture, str], Callable[[], object]] = {}
+    for cell in cells:
+        functions[cell, "step"] = training_step(seeded(space, cell), torch.channels_last)
+        functions[cell, "policy"] = lambda: policy.tell(Trial(0, policy.ask(), score=30.0))
+    seconds = interleaved_medians(functions, rounds=rounds)
+    step = sum(seconds[cell, "step"] for cell in cells)
+    learnt = sum(seconds[cell, "policy"] for cell in cells)
+    detail = f"{milliseconds(learnt)} / {milliseconds(step)}"
+    return Row("policy's sample and update / training step", learnt / step, 0.35, detail)
+
+
+MEASURES = (
+    step_against_plain_torch,
+    set_up_against_step,
+    loop_against_bare_step,
+    policy_against_step,
+)
 
 
 def seeded_cells(space: GeneratorSpace, count: int) -> list[Architecture]:
@@ -102,12 +142,46 @@ def training_step(network: nn.Module, memory_format: torch.memory_format) -> Cal
     return step
 
 
+def training_loop(network: nn.Module) -> Callable[[], Event]:
+    """Return a function that lets the training loop go on until its next event."""
+    config = TrainingConfig(
+        steps=10**6, batch=BATCH, patch=PATCH, schedule="cosine", report_every=STEPS
+    )
+    events = pixel_training(network, photographs(), config, scale=SCALE, seed=0).events()
+    return lambda: next(events)
+
+
+def bare_loop(network: nn.Module) -> Callable[[], None]:
+    """Return a function that trains as many steps by hand."""
+    network = network.to(memory_format=torch.channels_last)
+    sampler = PatchSampler(photographs(), scale=SCALE, patch=PATCH, batch=BATCH, seed=0)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            low, high = (
+                side.to(torch.float32, memory_format=torch.channels_last)
+                for side in sampler.next_batch()
+            )
+            loss = F.l1_loss(network(low), high)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch lacks the types
+            optimizer.step()
+
+    return steps
+
+
+def photographs() -> tuple[ImagePair, ...]:
+    """Return the bundled photographs."""
+    return load_pairs(EMBEDDED, scale=SCALE, split="train")
+
+
 def batch(memory_format: torch.memory_format) -> tuple[Tensor, Tensor]:
     """Return random images of low and high resolution in 0..255."""
     generator = torch.Generator().manual_seed(0)
     low, high = (
         torch.rand((BATCH, 3, size, size), generator=generator).mul(255)
-        for size in (PATCH, 2 * PATCH)
+        for size in (PATCH, SCALE * PATCH)
     )
     return (
         low.contiguous(memory_format=memory_format),

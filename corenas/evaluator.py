@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -56,6 +56,10 @@ class Job(Protocol):
 
 class Evaluator(Protocol):
     """Prepares jobs and collects their outcomes, both in the main process."""
+
+    @property
+    def measures(self) -> Sequence[str]:
+        """Names of the metrics and costs that every measurement has."""
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
         """Check the cost, take warm-start weights and return the job.

@@ -10,14 +10,14 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from corenas.trial import Event
+from corenas.trial import Event, Trial
 
 SYNC_SECONDS = 1.0
 _CHECK = b', "check": "'
@@ -80,6 +80,15 @@ def read(path: Path) -> Contents:
                 position += len(line)
                 ends.append(position)
     return Contents(tuple(events), tuple(ends))
+
+
+def finished_trials(events: Iterable[Event]) -> dict[str, list[Trial]]:
+    """Return the trials that were measured, by stage, in the order of the events."""
+    found: dict[str, list[Trial]] = {}
+    for event in events:
+        if event.trial is not None and event.trial.status == "finished":
+            found.setdefault(event.stage, []).append(event.trial)
+    return found
 
 
 class Journal:

@@ -16,14 +16,14 @@ from typing import Any
 from attrs import frozen
 
 from corenas.config import differences, structure
-from corenas.errors import CorenasError, Interrupted, ResumeError
+from corenas.errors import CorenasError, InputError, Interrupted, ResumeError
 from corenas.executors.config import default_workers
 from corenas.files import atomic_write, write_json
 from corenas.hookspecs import Recipe
 from corenas.plan import StagePlan
 from corenas.registry import Registry, load_attribute
 from corenas.reporter import Reporter
-from corenas.run import Run
+from corenas.run import Run, writing
 from corenas.stopping import Stop
 from corenas.toml import read_toml, to_toml
 
@@ -59,31 +59,65 @@ def launch(
         ResumeError: The folder holds another run, or one that is being worked on.
     """
     folder = options.out or _new_folder(recipe.name)
-    devices = pick_devices(options.device)
     _make(folder)
-    with _locked(folder), Stop(options.max_time).installed() as stop:
-        _identify(folder, recipe, config, registry, options)
-        reporter.start(f"{recipe.name} {options.preset}".strip(), folder)
+    with _locked(folder):
+        with writing(folder):
+            _identify(folder, recipe, config, registry, options)
+        if read_summary(folder).get("finished"):
+            reporter.say(f"{folder}: this run is finished; there is nothing left to do")
+            return folder
         try:
-            run = Run(
-                folder,
-                seed=options.seed,
-                stop=stop,
-                reporter=reporter,
-                observe=registry.observe,
-                workers=options.workers or default_workers(devices),
-                devices=devices,
-            )
-            try:
-                summary = load_attribute(recipe.run, f"the recipe {recipe.name!r}")(run, config)
-            finally:
-                run.close()
-        finally:
-            reporter.close()
-        _summarise(folder, recipe, options, run, summary)
-    if stop.reason == "interrupted":
-        raise Interrupted(f"stopped; continue with 'corenas resume {folder}'")
+            with Stop(options.max_time).installed() as stop:
+                stopped = _carry_out(folder, recipe, config, registry, options, reporter, stop)
+        except KeyboardInterrupt:
+            raise Interrupted(f"left at once; {_way_on(folder)}") from None
+    if stopped == "interrupted":
+        raise Interrupted(f"stopped; {_way_on(folder)}")
     return folder
+
+
+def _way_on(folder: Path) -> str:
+    return f"continue with 'corenas resume {folder}'"
+
+
+def _carry_out(
+    folder: Path,
+    recipe: Recipe,
+    config: Any,
+    registry: Registry,
+    options: RunOptions,
+    reporter: Reporter,
+    stop: Stop,
+) -> str:
+    """Do the recipe and write the summary; return why it was stopped, or an empty string."""
+    devices = pick_devices(options.device)
+    work = load_attribute(recipe.run, f"the recipe {recipe.name!r}")
+    reporter.start(f"{recipe.name} {options.preset}".strip(), folder)
+    try:
+        run = Run(
+            folder,
+            seed=options.seed,
+            stop=stop,
+            reporter=reporter,
+            observe=registry.observe,
+            workers=options.workers or default_workers(devices),
+            devices=devices,
+        )
+        try:
+            summary = work(run, config)
+        except Interrupted as nothing_yet:
+            if not run.stopped:
+                raise
+            run.say(str(nothing_yet))
+            summary = {}
+        finally:
+            run.close()
+    finally:
+        reporter.close()
+    stopped = (stop.reason or "") if run.stopped else ""
+    with writing(folder):
+        _summarise(folder, recipe, options, run.seconds, summary, stopped)
+    return stopped
 
 
 def check(recipe: Recipe, config: Any, options: RunOptions) -> Sequence[StagePlan]:
@@ -120,6 +154,15 @@ def read_info(folder: Path) -> dict[str, Any]:
     return info
 
 
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read ``summary.json``; empty where there is none that can be read."""
+    try:
+        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return summary
+
+
 def pick_devices(device: str) -> tuple[str, ...]:
     """Return the torch devices of ``auto``, or of a list such as ``cuda:0,cuda:1``."""
     import torch
@@ -150,7 +193,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CorenasError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
 @contextmanager
@@ -168,12 +211,10 @@ def _identify(
     folder: Path, recipe: Recipe, config: Any, registry: Registry, options: RunOptions
 ) -> None:
     """Write what the run is, or check that the folder holds this very run."""
-    if not (folder / "run.json").exists():
-        if any(p.name != ".lock" for p in folder.iterdir()):
-            raise ResumeError(f"{folder}: is neither empty nor a run folder")
+    if not _begun(folder):
+        write_json(folder / "run.json", _info(recipe, registry, options))
         with atomic_write(folder / "config.toml") as file:
             file.write(to_toml(config, registry=registry).encode())
-        write_json(folder / "run.json", _info(recipe, registry, options))
         return
     saved, saved_values, saved_options = saved_config(folder, registry)
     changes = [] if saved.name != recipe.name else differences(saved_values, config)
@@ -184,6 +225,20 @@ def _identify(
     if changes:
         listed = "\n  ".join(changes)
         raise ResumeError(f"{folder}: holds a run with another configuration:\n  {listed}")
+
+
+def _begun(folder: Path) -> bool:
+    """Return whether there is work to protect: one that failed before its first event has none.
+
+    Raises:
+        ResumeError: The folder holds something other than a run.
+    """
+    if (folder / "run.json").exists():
+        journal = folder / "journal.jsonl"
+        return journal.exists() and journal.stat().st_size > 0
+    if any(p.name != ".lock" and not p.name.endswith("~") for p in folder.iterdir()):
+        raise ResumeError(f"{folder}: is neither empty nor a run folder")
+    return False
 
 
 def _info(recipe: Recipe, registry: Registry, options: RunOptions) -> dict[str, Any]:
@@ -206,9 +261,13 @@ def _info(recipe: Recipe, registry: Registry, options: RunOptions) -> dict[str, 
 
 
 def _summarise(
-    folder: Path, recipe: Recipe, options: RunOptions, run: Run, summary: Mapping[str, Any]
+    folder: Path,
+    recipe: Recipe,
+    options: RunOptions,
+    seconds: Mapping[str, float],
+    summary: Mapping[str, Any],
+    stopped: str,
 ) -> None:
-    stopped = run.stop.reason if run.stop.requested else ""
     write_json(
         folder / "summary.json",
         {
@@ -216,7 +275,7 @@ def _summarise(
             "preset": options.preset,
             "finished": not stopped,
             "stopped": stopped,
-            "seconds": {name: round(value, 3) for name, value in run.seconds.items()},
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
             **summary,
         },
     )

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+COSTS = ("mult_adds", "params", "latency")
+"""What evaluators call the costs of a candidate, in operations, numbers and seconds: lower is
+better."""
+
+
 @frozen
 class MetricInfo:
     """A metric's metadata: all of it is printed beside its numbers.

@@ -1,11 +1,16 @@
-"""Objectives over any metrics."""
+"""Objectives over any metrics: one, a product or a sum of several, or one under a limit of cost."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+
 from attrs import frozen
 
-from corenas.config import Chosen, component
-from corenas.metric import MetricInfo
+from corenas.config import Chosen, component, components, option, section
+from corenas.errors import ConfigError
+from corenas.metric import COSTS, MetricInfo
+from corenas.names import nearest
 from corenas.objective import Objective
 from corenas.trial import Measurement
 
@@ -18,17 +23,220 @@ class MetricObjectiveConfig:
 
 
 @frozen
+class CostTargetConfig:
+    """A soft target: what costs more has a lower score, and what costs less may have a higher."""
+
+    name: str = option("mult_adds", "the cost that counts", choices=COSTS)
+    target: float | None = option(None, "what it should be; unset: no cost counts", gt=0)
+    below: float = option(-0.07, "weight of a cost below the target", paper="-0.07", le=0)
+    above: float = option(-0.07, "weight of a cost above the target", paper="-0.07", le=0)
+
+
+@frozen
+class _SeveralMetrics:
+    metrics: tuple[Chosen, ...] = components(
+        "metrics", ("psnr",), "what is measured; good directions are known"
+    )
+    weights: Mapping[str, float] = option(
+        {}, "how much a metric counts, by its name; 1 where none is given", gt=0
+    )
+
+    def __attrs_post_init__(self) -> None:
+        names = [metric.name for metric in self.metrics]
+        if not names or len(set(names)) < len(names):
+            raise ConfigError(f"metrics: name each of one or more once, got {names}")
+        for name in sorted(self.weights.keys() - names):
+            raise ConfigError(f"weights: unknown metric {name!r}{nearest(name, names)}")
+
+
+@frozen
+class ProductConfig(_SeveralMetrics):
+    """Options of the objective ``product``."""
+
+    cost: CostTargetConfig = section(CostTargetConfig, "a factor (cost / target) ** weight")
+
+
+@frozen
+class SumConfig(_SeveralMetrics):
+    """Options of the objective ``sum``."""
+
+    cost: CostTargetConfig = section(
+        CostTargetConfig, "a term weight * (cost / target - 1)", below=0.0, above=-1.0
+    )
+
+
+@frozen
+class ConstraintConfig:
+    """Options of the objective ``constraint``."""
+
+    metric: Chosen = component("metrics", "psnr", "what is measured; its good direction is known")
+    cost: str = option("mult_adds", "what has a limit", choices=COSTS)
+    limit: float | None = option(None, "the largest cost allowed; must be set", gt=0)
+
+
+@frozen
 class MetricObjective:
     """One metric, with its sign turned where lower is better."""
 
     name: str
     sign: int
 
+    @property
+    def needs(self) -> Sequence[str]:
+        return (self.name,)
+
     def __call__(self, measurement: Measurement) -> float:
         return self.sign * measurement.metrics[self.name]
 
 
+@frozen
+class CostTarget:
+    """How far a cost is from its target, and what that weighs on this side of it (Eq. 3)."""
+
+    name: str
+    target: float
+    below: float
+    above: float
+
+    def ratio(self, measurement: Measurement) -> tuple[float, float]:
+        """Return cost over target, and the weight."""
+        ratio = measurement.metrics[self.name] / self.target
+        return ratio, self.above if ratio > 1 else self.below
+
+
+@frozen
+class ProductObjective:
+    """A product of metrics and a factor for the cost (Eq. 2 of Tan et al., arXiv:1807.11626).
+
+    Metrics are raised to their weights, to negative ones where lower is better. Values must be
+    above zero and finite; others are a `ValueError`, which makes the trial a failed one.
+    """
+
+    exponents: Mapping[str, float]
+    cost: CostTarget | None = None
+
+    @property
+    def needs(self) -> Sequence[str]:
+        return _needs(self.exponents, self.cost)
+
+    def __call__(self, measurement: Measurement) -> float:
+        logarithms = [
+            exponent * _logarithm(name, measurement.metrics[name])
+            for name, exponent in self.exponents.items()
+        ]
+        if self.cost is not None:
+            ratio, weight = self.cost.ratio(measurement)
+            logarithms.append(weight * _logarithm(self.cost.name, ratio))
+        return math.exp(math.fsum(logarithms))
+
+
+@frozen
+class SumObjective:
+    """A sum of weighted metrics, negative ones where lower is better, and a term for the cost.
+
+    The term is linear where the product's factor is a power: in the metrics' own units, a cost of
+    twice the target weighs ``above``, and one of three times the target twice that.
+    """
+
+    weights: Mapping[str, float]
+    cost: CostTarget | None = None
+
+    @property
+    def needs(self) -> Sequence[str]:
+        return _needs(self.weights, self.cost)
+
+    def __call__(self, measurement: Measurement) -> float:
+        terms = [weight * measurement.metrics[name] for name, weight in self.weights.items()]
+        if self.cost is not None:
+            ratio, weight = self.cost.ratio(measurement)
+            terms.append(weight * (ratio - 1))
+        return math.fsum(terms)
+
+
+@frozen
+class ConstraintObjective:
+    """One metric among the candidates within a limit; all others are worse than any of these.
+
+    Within the limit the score is the metric, its sign turned where lower is better; what is below
+    1 is squeezed, in the same order, between 0 and 1. Above the limit it is limit / cost - 1, which
+    lies between -1 and 0: the less a candidate costs, the better. Both kinds are of one size, so a
+    policy that normalises scores still tells good candidates apart.
+    """
+
+    metric: MetricObjective
+    cost: str
+    limit: float
+
+    @property
+    def needs(self) -> Sequence[str]:
+        return self.metric.name, self.cost
+
+    def __call__(self, measurement: Measurement) -> float:
+        cost = measurement.metrics[self.cost]
+        if cost > self.limit:
+            return self.limit / cost - 1
+        if math.isnan(cost):
+            raise ValueError(f"{self.cost} is {cost}")
+        return _squeezed(self.metric(measurement))
+
+
+def _squeezed(value: float) -> float:
+    """Map finite numbers to those above zero, in their order; from 1 on to themselves."""
+    return 1 / (2 - value) if math.isfinite(value) and value < 1 else value
+
+
+def _logarithm(name: str, value: float) -> float:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value}; a product needs values above zero")
+    return math.log(value)
+
+
+def _needs(metrics: Mapping[str, float], cost: CostTarget | None) -> Sequence[str]:
+    return (*metrics, *([] if cost is None else [cost.name]))
+
+
+def _sign(metric: Chosen) -> int:
+    info: MetricInfo = metric.component.metadata
+    return info.sign
+
+
+def _signed_weights(config: _SeveralMetrics) -> dict[str, float]:
+    return {
+        metric.name: _sign(metric) * config.weights.get(metric.name, 1.0)
+        for metric in config.metrics
+    }
+
+
+def _cost_target(config: CostTargetConfig) -> CostTarget | None:
+    if config.target is None:
+        return None
+    return CostTarget(config.name, config.target, config.below, config.above)
+
+
 def metric(config: MetricObjectiveConfig) -> Objective:
     """Build the objective ``metric``."""
-    info: MetricInfo = config.metric.component.metadata
-    return MetricObjective(config.metric.name, info.sign)
+    return MetricObjective(config.metric.name, _sign(config.metric))
+
+
+def product(config: ProductConfig) -> Objective:
+    """Build the objective ``product``."""
+    return ProductObjective(_signed_weights(config), _cost_target(config.cost))
+
+
+def weighted_sum(config: SumConfig) -> Objective:
+    """Build the objective ``sum``."""
+    return SumObjective(_signed_weights(config), _cost_target(config.cost))
+
+
+def constraint(config: ConstraintConfig) -> Objective:
+    """Build the objective ``constraint``.
+
+    Raises:
+        ConfigError: The limit is not set.
+    """
+    if config.limit is None:
+        raise ConfigError(
+            f"the objective 'constraint' needs its option 'limit', the largest {config.cost}"
+        )
+    objective = MetricObjective(config.metric.name, _sign(config.metric))
+    return ConstraintObjective(objective, config.cost, config.limit)

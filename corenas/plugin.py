@@ -6,7 +6,12 @@ from collections.abc import Iterable
 
 from corenas.executors.config import ProcessesConfig, SerialConfig
 from corenas.hookspecs import Component, hookimpl
-from corenas.objectives import MetricObjectiveConfig
+from corenas.objectives import (
+    ConstraintConfig,
+    MetricObjectiveConfig,
+    ProductConfig,
+    SumConfig,
+)
 from corenas.strategies.config import EvolutionConfig
 
 
@@ -53,5 +58,23 @@ def corenas_objectives() -> Iterable[Component]:
             "corenas.objectives:metric",
             MetricObjectiveConfig,
             "one metric in its good direction",
+        ),
+        Component(
+            "product",
+            "corenas.objectives:product",
+            ProductConfig,
+            "metrics to the power of weights, with a soft target for the cost (arXiv:1807.11626)",
+        ),
+        Component(
+            "sum",
+            "corenas.objectives:weighted_sum",
+            SumConfig,
+            "weighted metrics, with a soft target for the cost",
+        ),
+        Component(
+            "constraint",
+            "corenas.objectives:constraint",
+            ConstraintConfig,
+            "one metric among the candidates within a limit of cost",
         ),
     )

@@ -115,7 +115,9 @@ class PlainReporter:
         stage = self._progress.current
         if stage is None:
             return
-        if best and event.trial is not None:
+        if stage.finished:
+            self.close()
+        elif best and event.trial is not None:
             numbers = ", ".join(f"{name} {n}" for name, n in trial_numbers(event.trial).items())
             trial = f"trial {event.trial.number} ({event.trial.architecture.id})"
             self.say(f"{stage.name} {stage.position()}: {trial} is the best so far: {numbers}")
@@ -145,9 +147,9 @@ def _summary(stage: StageProgress, now: float) -> list[str]:
     parts += [f"{name} {format_number(value)}" for name, value in stage.scalars.items()]
     parts += [f"{count} {status}" for count, status in stage.tally()]
     if stage.failure:
-        parts.append(f"last failure: {stage.failure}")
+        parts.append(f"last failure: {printable(stage.failure)}")
     if stage.message:
-        parts.append(stage.message)
+        parts.append(printable(stage.message))
     return parts
 
 

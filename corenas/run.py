@@ -23,6 +23,18 @@ CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SHARE = 0.02
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say what a failed write means for the run in ``folder``."""
+    try:
+        yield
+    except OSError as error:
+        raise CorenasError(
+            f"{folder}: cannot write: {error.strerror or error}; the run is saved up to its last "
+            f"checkpoint: mend this, then 'corenas resume {folder}'"
+        ) from error
+
+
 class Run:
     """One job in one folder: takes events, journals and shows them, saves, resumes, stops.
 
@@ -53,11 +65,14 @@ class Run:
         self.workers = workers
         self.devices = tuple(devices)
         self.seconds: dict[str, float] = {}
+        self.stopped = False
+        """Whether a stage was left open because a stop was requested."""
         self._reporter = reporter
         self._observe = observe
         self._checkpoint_file = folder / "checkpoints" / "current.pt"
         self._finished: dict[str, Result] = {}
         self._checkpoint: Checkpoint | None = None
+        self._last = Event("stage")
         self._open()
 
     @property
@@ -93,69 +108,83 @@ class Run:
         if name in self._finished:
             self._reporter.stage(name, "already done")
             return self._finished[name]
+        before = self._restore(name, task)
         if self.stop.requested:
-            return task.result(self.models)
-        before = self._begin(name, task)
-        started = time.monotonic()
-        try:
-            last = self._loop(name, task, lambda: before + time.monotonic() - started)
-        except Interrupted:
-            last = None
-        self.seconds[name] = before + time.monotonic() - started
-        if last is None or self.stop.requested:
+            self.stopped = True
+            return self._result(task)
+        self._begin(name, resumed=before is not None)
+        started = time.monotonic() - (before or 0.0)
+        self.stopped = not self._loop(name, task, lambda: time.monotonic() - started)
+        self.seconds[name] = time.monotonic() - started
+        if self.stopped:
             self._save(name, task, self.seconds[name])
-            return task.result(self.models)
-        result = task.result(self.models)
+            return self._result(task)
+        result = self._result(task)
+        last = self._last
         self._take(Event("stage", last.step, last.total, message="finished", stage=name))
         self._finish(name, result)
         return result
 
-    def _begin(self, name: str, task: Task) -> float:
-        """Restore the task or start it; return the seconds that it took before."""
+    def _restore(self, name: str, task: Task) -> float | None:
+        """Restore a task that was begun; return the seconds that it took, None for a new one."""
         checkpoint = self._checkpoint
-        if checkpoint is not None and checkpoint.stage == name:
-            self._reporter.stage(name, "resumed")
-            try:
-                task.restore(checkpoint.state)
-            except (KeyError, ValueError, TypeError, RuntimeError) as error:
-                raise ResumeError(
-                    f"{self.folder}: the state of stage {name} does not fit this version ({error})"
-                ) from error
-            return checkpoint.seconds
-        self._reporter.stage(name)
-        self._take(Event("stage", message="started", stage=name))
-        return 0.0
+        if checkpoint is None or checkpoint.stage != name:
+            return None
+        try:
+            task.restore(checkpoint.state)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise ResumeError(
+                f"{self.folder}: the state of stage {name} does not fit this version ({error})"
+            ) from error
+        return checkpoint.seconds
 
-    def _loop(self, name: str, task: Task, seconds: Callable[[], float]) -> Event:
-        last = Event("stage")
+    def _begin(self, name: str, *, resumed: bool) -> None:
+        if resumed:
+            self._reporter.stage(name, "resumed")
+        else:
+            self._reporter.stage(name)
+            self._take(Event("stage", message="started", stage=name))
+
+    def _loop(self, name: str, task: Task, seconds: Callable[[], float]) -> bool:
+        """Do the task, saving it now and then; return whether it came to its end."""
+        try:
+            self._go_on(name, task, seconds)
+        except Interrupted:
+            return False
+        return not self.stop.requested
+
+    def _go_on(self, name: str, task: Task, seconds: Callable[[], float]) -> None:
         saved, cost = time.monotonic(), 0.0
         for event in task.events():
-            last = event.at(name)
-            self._take(last)
+            self._take(event.at(name))
             if self.stop.requested:
-                break
+                return
             now = time.monotonic()
             if now - saved >= max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
                 self._save(name, task, seconds())
                 saved = time.monotonic()
                 cost = saved - now
-        return last
+
+    def _result(self, task: Task) -> Result:
+        with writing(self.folder):
+            return task.result(self.models)
 
     def _take(self, event: Event) -> None:
-        with self._disk():
+        with writing(self.folder):
             self._journal.append(event)
+        self._last = event
         self._reporter.event(event)
         self._observe(self, event)
 
     def _save(self, name: str, task: Task, seconds: float) -> None:
-        with self._disk():
+        with writing(self.folder):
             self._journal.sync()  # a checkpoint must never point behind the journal's end
             checkpoint = Checkpoint(name, self._journal.offset, seconds, task.state())
             checkpoints.save(self._checkpoint_file, checkpoint)
         self._reporter.checkpoint()
 
     def _finish(self, name: str, result: Result) -> None:
-        with self._disk():
+        with writing(self.folder):
             self._journal.sync()
             write_json(
                 self._record(name),
@@ -173,23 +202,14 @@ class Run:
     def _record(self, name: str) -> Path:
         return self.folder / "checkpoints" / f"{name}.finished.json"
 
-    @contextmanager
-    def _disk(self) -> Iterator[None]:
-        """Say what a failed write means for the run."""
-        try:
-            yield
-        except OSError as error:
-            raise CorenasError(
-                f"{self.folder}: cannot write: {error.strerror}; the run is saved up to its last "
-                f"checkpoint: mend this, then 'corenas resume {self.folder}'"
-            ) from error
-
     def _open(self) -> None:
         """Find the last point that journal and checkpoints agree upon; cut the journal there."""
-        with self._disk():
+        with writing(self.folder):
             self._checkpoint_file.parent.mkdir(parents=True, exist_ok=True)
         path = self.folder / "journal.jsonl"
         contents = journal.read(path)
+        for torn in self.folder.glob("**/.*~"):
+            torn.unlink()  # an atomic write was cut short by a kill
         if contents.damage:
             self.say(f"journal: {contents.damage}")
         offset = self._read_finished(contents.size)
@@ -199,7 +219,8 @@ class Run:
         kept = list(contents.before(offset))
         for event in kept:
             self._reporter.event(event)
-        with self._disk():
+            self._last = event
+        with writing(self.folder):
             self._journal = journal.Journal(path, offset)
         if contents.events:
             again = len(contents.events) - len(kept)
@@ -231,5 +252,5 @@ class Run:
 
     def close(self) -> None:
         """Sync and close the journal."""
-        with self._disk():
+        with writing(self.folder):
             self._journal.close()

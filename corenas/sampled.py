@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -49,6 +50,10 @@ class _Counters:
     failed: int = 0
     rejected_in_row: int = 0
     failed_in_row: int = 0
+
+
+def _rank_key(trial: Trial) -> tuple[float, int]:
+    return -(trial.score or 0.0), trial.number
 
 
 class SampledSearch:
@@ -124,7 +129,7 @@ class SampledSearch:
         measurement = evaluator.measure(architecture, outcome)
         try:
             score = self._score(measurement)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, ArithmeticError) as error:
             return self._fail(number, architecture, str(error.args[0]))
         trial = Trial(number, architecture, measurement, score)
         evaluator.collect(trial, outcome)
@@ -154,11 +159,11 @@ class SampledSearch:
 
     def _rank(self, trial: Trial) -> None:
         """Keep the best trial of each architecture, best first; of equals the earlier one."""
-        ranked = sorted([*self._ranking, trial], key=lambda t: (-(t.score or 0.0), t.number))
-        first: dict[Architecture, Trial] = {}
-        for candidate in ranked:
-            first.setdefault(candidate.architecture, candidate)
-        self._ranking = list(first.values())[:RANKED]
+        insort(self._ranking, trial, key=_rank_key)
+        same = [known for known in self._ranking if known.architecture == trial.architecture]
+        for worse in same[1:]:
+            self._ranking.remove(worse)
+        del self._ranking[RANKED:]
 
     def _event(
         self,

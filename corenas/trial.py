@@ -14,6 +14,10 @@ Status = Literal["finished", "rejected", "failed"]
 Kind = Literal["started", "trial", "rejected", "failed", "epoch", "stage"]
 
 
+def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
 @frozen
 class Measurement:
     """What an evaluator measured of one candidate.
@@ -39,14 +43,17 @@ class Trial:
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object that `from_json` turns back into an equal trial."""
+        """Return a JSON object that `from_json` turns back into an equal trial.
+
+        A metric that is not finite is left out, because JSON has no such number.
+        """
         value: dict[str, Any] = {
             "number": self.number,
             "status": self.status,
             "architecture": self.architecture.to_json(),
         }
         if self.measurement is not None:
-            value["metrics"] = dict(self.measurement.metrics)
+            value["metrics"] = _finite(self.measurement.metrics)
             value["seconds"] = self.measurement.seconds
             value["artefacts"] = dict(self.measurement.artefacts)
         if self.score is not None:
@@ -97,7 +104,7 @@ class Event:
         value: dict[str, Any] = {"kind": self.kind, "stage": self.stage, "step": self.step}
         if self.total:
             value["total"] = self.total
-        scalars = {k: v for k, v in self.scalars.items() if math.isfinite(v)}
+        scalars = _finite(self.scalars)
         if scalars:
             value["scalars"] = scalars
         if self.trial is not None:

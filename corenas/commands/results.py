@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from corenas.commands.output import Json, print_columns, print_json
 from corenas.commands.runs import Folder
-from corenas.errors import CorenasError
+from corenas.errors import CorenasError, InputError, UnknownName
+from corenas.names import nearest
+from corenas.registry import default_registry
 
 if TYPE_CHECKING:
     from corenas.progress import StageProgress
-    from corenas.trial import Event
+    from corenas.trial import Event, Trial
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -42,6 +44,10 @@ def status(folder: Folder, as_json: Json = False) -> None:
         **{key: info[key] for key in ("recipe", "preset", "seed", "created")},
         "updated": _modified(path),
         "damage": contents.damage,
+        "stage": next(reversed(stages), ""),
+        "finished": state == "finished",
+        "trials": sum(stage.counts["finished"] for stage in stages.values()),
+        "best": _best(stages.values()),
         "stages": [_stage(stage) for stage in stages.values()],
     }
     if as_json:
@@ -57,6 +63,13 @@ def status(folder: Folder, as_json: Json = False) -> None:
         typer.echo(f"continue with 'corenas resume {folder}'")
 
 
+def _best(stages: Iterable[StageProgress]) -> dict[str, Any] | None:
+    """Return the trial with the highest score of all stages."""
+    firsts = [stage.best[0] for stage in stages if stage.best]
+    best = max(firsts, key=lambda trial: trial.score or 0.0, default=None)
+    return None if best is None else best.to_json()
+
+
 def _replayed(events: Iterable[Event]) -> dict[str, StageProgress]:
     from corenas.progress import StageProgress
 
@@ -68,10 +81,11 @@ def _replayed(events: Iterable[Event]) -> dict[str, StageProgress]:
 
 def _state(folder: Path) -> str:
     """Return ``running``, ``finished`` or ``stopped``."""
+    from corenas.launch import read_summary
+
     if _is_locked(folder / ".lock"):
         return "running"
-    summary = _summary(folder)
-    return "finished" if summary.get("finished") else "stopped"
+    return "finished" if read_summary(folder).get("finished") else "stopped"
 
 
 def _is_locked(lock: Path) -> bool:
@@ -83,14 +97,6 @@ def _is_locked(lock: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    try:
-        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return summary
 
 
 def _modified(path: Path) -> str:
@@ -123,13 +129,27 @@ def _stage_row(stage: StageProgress) -> tuple[str, ...]:
     return stage.name, stage.position(), done, ", ".join(counts + numbers)
 
 
-def best(folder: Folder, as_json: Json = False) -> None:
+def best(
+    folder: Folder,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="All best compromises between metrics and costs.")
+    ] = False,
+    metrics: Annotated[
+        str, typer.Option(help="Those of --pareto, with commas between; default: all measured.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
     """Print a run's best architectures and models so far."""
     from corenas import journal
     from corenas.launch import read_info
 
     read_info(folder)
     events = journal.read(folder / "journal.jsonl").events
+    if metrics and not pareto:
+        raise InputError("--metrics: needs --pareto")
+    if pareto:
+        _print_fronts(folder, journal.finished_trials(events), metrics, as_json=as_json)
+        return
     found = _best_trials(events) or _latest_architecture(events)
     models = sorted(str(file) for file in folder.glob("models/*.safetensors"))
     if not found and not models:
@@ -167,3 +187,45 @@ def _print_found(found: dict[str, Any]) -> None:
     rows = [(name, format_number(value)) for name, value in numbers.items() if value is not None]
     print_columns(rows, indent="  ")
     typer.echo(f"  {json.dumps(found['architecture']['choices'])}")
+
+
+def _print_fronts(
+    folder: Path, stages: Mapping[str, Sequence[Trial]], metrics: str, *, as_json: bool
+) -> None:
+    from corenas.pareto import front
+
+    directions = _directions(stages, metrics)
+    fronts = {stage: front(trials, directions) for stage, trials in stages.items()}
+    if not any(fronts.values()):
+        raise CorenasError(f"{folder}: no trial is measured yet")
+    words = {name: "higher" if sign > 0 else "lower" for name, sign in directions.items()}
+    if as_json:
+        found = [{"stage": stage, **t.to_json()} for stage, best in fronts.items() for t in best]
+        print_json({"folder": str(folder), "better": words, "architectures": found})
+        return
+    typer.echo(f"better: {', '.join(f'{name} {word}' for name, word in words.items())}")
+    for stage, trials in fronts.items():
+        typer.echo(f"{stage}: {len(trials)} of {len(stages[stage])} trials")
+        print_columns(_front_rows(trials, list(directions)), indent="  ")
+
+
+def _directions(stages: Mapping[str, Sequence[Trial]], metrics: str) -> dict[str, int]:
+    """Return the directions of all that was measured, or of the metrics that are named."""
+    from corenas.pareto import directions
+
+    infos = {n: c.metadata for n, c in default_registry().components("metrics").items()}
+    measured = directions((trial for trials in stages.values() for trial in trials), infos)
+    names = [name.strip() for name in metrics.split(",")] if metrics else list(measured)
+    for name in names:
+        if name not in measured:
+            raise UnknownName(f"--metrics: {name!r} was not measured{nearest(name, measured)}")
+    return {name: measured[name] for name in names}
+
+
+def _front_rows(trials: Sequence[Trial], names: Sequence[str]) -> Iterator[Sequence[str]]:
+    from corenas.progress import trial_numbers
+
+    yield "trial", "architecture", *names
+    for trial in trials:
+        numbers = trial_numbers(trial)
+        yield str(trial.number), trial.architecture.id, *(numbers[name] for name in names)

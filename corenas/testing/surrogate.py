@@ -18,6 +18,8 @@ from attrs import frozen
 
 from corenas.errors import InputError
 from corenas.evaluator import Job, Outcome, Rejected, Report
+from corenas.objective import Objective
+from corenas.objectives import MetricObjective
 from corenas.space import Architecture, Decision, check_choices
 from corenas.strategy import Budget, Problem
 from corenas.task import State
@@ -159,6 +161,11 @@ class SurrogateEvaluator:
     def __init__(self, limit: float = MAX_MULT_ADDS) -> None:
         self._limit = limit
 
+    @property
+    def measures(self) -> Sequence[str]:
+        """Return the score's name and the cost's."""
+        return "psnr", "mult_adds"
+
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
         """Return the job, or the reason why the candidate is too expensive."""
         cost = mult_adds(architecture)
@@ -218,9 +225,8 @@ class InlineExecutor:
         self._waiting.clear()
 
 
-def psnr_score(measurement: Measurement) -> float:
-    """Return the objective of the surrogate."""
-    return measurement.metrics["psnr"]
+psnr_score: Objective = MetricObjective("psnr", 1)
+"""The objective of the surrogate."""
 
 
 def surrogate_problem(

@@ -104,6 +104,21 @@ def test_stage_that_was_done_before_has_one_plain_line() -> None:
     assert output.getvalue() == "train-x2: already done\n"
 
 
+def test_end_of_a_stage_stands_before_what_is_said_of_it() -> None:
+    output = io.StringIO()
+    reporter = PlainReporter(Console(file=output), clock=Clock())
+    reporter.stage("train")
+    reporter.event(Event("epoch", 10, 10, stage="train"))
+    reporter.event(Event("stage", 10, 10, message="finished", stage="train"))
+    reporter.say("a table")
+    reporter.close()
+    assert output.getvalue().splitlines() == [
+        "train: begins",
+        "train 10/10: ended after 0 s",
+        "a table",
+    ]
+
+
 @pytest.mark.parametrize("make", [LiveReporter, PlainReporter])
 def test_several_lines_stay_as_they_are(make: type[LiveReporter | PlainReporter]) -> None:
     output = io.StringIO()

@@ -161,7 +161,7 @@ def far_from_kinks(logits: Tensor, radius: float, center: str) -> bool:
 @pytest.mark.parametrize("radius", [0.1, 0.35, 0.6, 0.8])
 def test_gradient_matches_finite_differences(radius, center):
     checked = 0
-    for seed in range(60):
+    for seed in range(30):
         logits = random_logits(1, 2 + seed % 7, seed=seed, scale=0.5)[0].requires_grad_()
         if not far_from_kinks(logits.detach(), radius, center):
             continue
@@ -169,7 +169,7 @@ def test_gradient_matches_finite_differences(radius, center):
             lambda z: sparsestmax(z, radius, center=center), logits, eps=1e-7, atol=1e-5, rtol=1e-4
         )
         checked += 1
-    assert checked >= 40
+    assert checked >= 20
 
 
 def test_jacobian_is_symmetric_and_ignores_constants():

@@ -53,6 +53,7 @@ class EvaluatorContract:
         metrics = evaluator.measure(architecture, outcome).metrics
         assert metrics.items() >= dict(outcome.metrics).items()
         assert metrics
+        assert set(evaluator.measures) <= set(metrics)
         assert all(math.isfinite(value) for value in metrics.values())
 
     def test_result_depends_on_the_seed_and_not_on_the_time(

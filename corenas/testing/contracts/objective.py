@@ -35,6 +35,13 @@ class ObjectiveContract:
         objective(worse)
         assert objective(better) == before
 
-    def test_missing_metric_is_a_key_error(self, objective: Objective) -> None:
-        with pytest.raises(KeyError):
-            objective(Measurement({}))
+    def test_reads_all_that_it_needs_and_nothing_else(
+        self, objective: Objective, better: Measurement
+    ) -> None:
+        needed = {name: better.metrics[name] for name in objective.needs}
+        assert objective(Measurement(needed)) == objective(better)
+        assert needed
+        for name in needed:
+            fewer = {other: value for other, value in needed.items() if other != name}
+            with pytest.raises(KeyError):
+                objective(Measurement(fewer))

@@ -62,19 +62,14 @@ def mean_of(
     image: Tensor,
     reference: Tensor,
     *,
-    luma: bool,
-    rounded: bool,
     overlap: int = 0,
 ) -> Tensor:
     """Average a map that compares two batches, computed in pieces that fit the cache.
 
     Args:
-        compare: From two float64 batches (N, C, H, W) to their map, whose sides are smaller by
-            ``overlap``.
+        compare: From two batches (N, 3, h, w) to their map (N, C, h - overlap, w - overlap).
         image: Shape (N, 3, H, W).
         reference: Same shape.
-        luma: Compare Y alone; otherwise R, G and B.
-        rounded: Round Y to integers.
         overlap: Rows and columns that the map lacks.
 
     Returns:
@@ -82,18 +77,18 @@ def mean_of(
     """
     height, width = image.shape[-2:]
     together = max(STRIP_PIXELS // (height * width), 1)
-    sums = []
+    means = []
     for x, y in zip(torch.split(image, together), torch.split(reference, together), strict=True):
-        total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        for rows in strips(height, width * len(x), overlap=overlap):
-            strip = (_channels(each[:, :, rows], luma=luma, rounded=rounded) for each in (x, y))
-            total += compare(*strip).sum((1, 2, 3))
-        sums.append(total)
-    places = (height - overlap) * (width - overlap)
-    return torch.cat(sums) / (places * (1 if luma else 3))
+        sums = [
+            compare(x[:, :, rows], y[:, :, rows]).sum((2, 3), dtype=torch.float64)
+            for rows in strips(height, width * len(x), overlap=overlap)
+        ]
+        means.append(torch.stack(sums).sum(0).mean(1))
+    return torch.cat(means) / ((height - overlap) * (width - overlap))
 
 
-def _channels(image: Tensor, *, luma: bool, rounded: bool) -> Tensor:
+def channels(image: Tensor, *, luma: bool, rounded: bool) -> Tensor:
+    """Turn RGB into the float64 channels to compare: Y alone, or R, G and B."""
     return images.luma(image.double(), rounded=rounded) if luma else image.double()
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from attrs import evolve
 from torch import Tensor
 
 from corenas_metrics.config import PSNR, PsnrConfig
-from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, mean_of
+from corenas_metrics.pairs import PEAK, ProtocolMetric, channels, comparable, mean_of
 from corenas_metrics.protocols import PROTOCOLS
+from corenas_sr import images
+
+_Y_OF_BLACK = 16
 
 
 def psnr(
@@ -39,12 +44,19 @@ def psnr(
         DataError: Shaving leaves nothing.
     """
     image, reference = comparable(image, reference, shave=shave)
-    error = mean_of(_squared_error, image, reference, luma=luma, rounded=rounded)
-    return 10 * torch.log10(PEAK**2 / error)
+    compare = partial(_squared_error, luma=luma, rounded=rounded)
+    return 10 * torch.log10(PEAK**2 / mean_of(compare, image, reference))
 
 
-def _squared_error(image: Tensor, reference: Tensor) -> Tensor:
-    return (image - reference).square()
+def _squared_error(image: Tensor, reference: Tensor, *, luma: bool, rounded: bool) -> Tensor:
+    if rounded:
+        y, y_reference = (channels(x, luma=luma, rounded=True) for x in (image, reference))
+        return (y - y_reference).square_()
+    error = image.float().sub_(reference)  # whole numbers, and so are their squares: exact
+    if luma:
+        # Y is linear but for its offset, so one conversion of the difference does for two.
+        error = images.luma(error.double()).sub_(_Y_OF_BLACK)
+    return error.square_()
 
 
 def build(config: PsnrConfig) -> ProtocolMetric:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from attrs import evolve
 from torch import Tensor
 
 from corenas_metrics.config import SSIM, SsimConfig
 from corenas_metrics.filtering import filter_valid, gaussian
-from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, mean_of
+from corenas_metrics.pairs import PEAK, ProtocolMetric, channels, comparable, mean_of
 from corenas_metrics.protocols import PROTOCOLS
 
 _WINDOW = gaussian(11, 1.5)
@@ -46,12 +48,13 @@ def ssim(
         DataError: Shaving leaves less than the window.
     """
     image, reference = comparable(image, reference, shave=shave, window=len(_WINDOW))
-    margin = len(_WINDOW) - 1
-    return mean_of(_similarity, image, reference, luma=luma, rounded=rounded, overlap=margin)
+    compare = partial(_similarity, luma=luma, rounded=rounded)
+    return mean_of(compare, image, reference, overlap=len(_WINDOW) - 1)
 
 
-def _similarity(x: Tensor, y: Tensor) -> Tensor:
+def _similarity(image: Tensor, reference: Tensor, *, luma: bool, rounded: bool) -> Tensor:
     """Return the map of SSIM, without the border that the window does not reach."""
+    x, y = (channels(each, luma=luma, rounded=rounded) for each in (image, reference))
     # The formula needs only the sum of both variances, so four filterings do for five.
     moments = torch.stack((x, y, x * x + y * y, x * y))
     mean_x, mean_y, mean_squares, mean_product = filter_valid(moments, _WINDOW).unbind()

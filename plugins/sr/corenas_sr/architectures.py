@@ -62,10 +62,12 @@ def scale_of(space: Chosen) -> int:
 def _published(what: str, scale: int | None) -> Named:
     names: list[str] = []
     for name in default_registry().components("search_spaces"):
-        space = at_scale(choose("search_spaces", name), scale)
+        space = choose("search_spaces", name)
         built: SearchSpace = space.build()
         if what in built.known:
-            return Named(space, built.known[what])
+            return Named(at_scale(space, scale), built.known[what])
+        if what == name:
+            raise InputError(f"{what!r} is a search space; a file with an architecture is missing")
         names += built.known
     raise InputError(
         f"{what!r} is neither a model file (.safetensors) nor a published architecture"

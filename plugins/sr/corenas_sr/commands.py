@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from corenas.commands.describe import Assignments, ConfigFile, Preset
+from corenas.commands.output import Json, print_json
 from corenas.commands.runs import DryRun, MaxTime, Out, Seed, run
 from corenas.errors import InputError
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+if TYPE_CHECKING:
+    from corenas_sr.evaluation import Evaluation
+
+Scale = Annotated[int | None, typer.Option(min=1, help="Default: the model's own.")]
 Device = Annotated[str, typer.Option(help="torch device; auto takes a GPU when there is one.")]
 
 
@@ -60,7 +64,7 @@ def evaluate(
         str, typer.Argument(help="Model file, folder of upscaled images, or 'bicubic'.")
     ],
     folder: Annotated[str, typer.Argument(help="Images: a folder, a benchmark, or 'embedded'.")],
-    scale: Annotated[int | None, typer.Option(help="Default: the model's own.")] = None,
+    scale: Scale = None,
     metrics: Annotated[str, typer.Option(help="Names, with commas between.")] = "psnr,ssim",
     as_json: Json = False,
     csv: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
@@ -76,42 +80,47 @@ def evaluate(
     from corenas_sr.upscalers import find_restore, saving
 
     factor, restore = find_restore(model, scale=scale, device=pick_devices(device)[0])
-    if save_images is not None:
-        restore = saving(restore, save_images)
     names = [name.strip() for name in metrics.split(",")]
     built = build_metrics([choose("metrics", name) for name in names])
     pairs = load_pairs(folder, scale=factor, split="validation")
+    if save_images is not None:
+        restore = saving(restore, save_images)
     result = measured(restore, pairs, built, scale=factor)
     if csv is not None:
-        _write_csv(csv, result.to_json())
+        _write_csv(csv, result)
     if as_json:
-        print(json.dumps({"model": model, "scale": factor, **result.to_json()}, indent=2))
-        return
-    _print_table(result.to_json())
+        print_json({"model": model, "scale": factor, **result.to_json()})
+    else:
+        _print_table(result)
 
 
-def _print_table(result: dict[str, Any]) -> None:
+def _rows(result: Evaluation) -> list[dict[str, Any]]:
+    return [{"name": name, **values} for name, values in result.images.items()] + [
+        {"name": "mean", **result.mean}
+    ]
+
+
+def _print_table(result: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("image", *result["protocol"])
-    for row in [*result["images"], {"name": "mean", **result["mean"]}]:
-        table.add_row(row["name"], *(f"{row[name]:.4f}" for name in result["protocol"]))
+    table = Table("image", *result.protocol)
+    for row in _rows(result):
+        table.add_row(row["name"], *(f"{row[name]:.4f}" for name in result.protocol))
     console = Console()
     console.print(table)
-    for name, protocol in result["protocol"].items():
+    for name, protocol in result.protocol.items():
         console.print(f"{name}: {protocol}", highlight=False)
 
 
-def _write_csv(path: Path, result: dict[str, Any]) -> None:
+def _write_csv(path: Path, result: Evaluation) -> None:
     import csv
 
     try:
         with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["name", *result["protocol"]])
+            writer = csv.DictWriter(file, ["name", *result.protocol])
             writer.writeheader()
-            writer.writerows(result["images"])
-            writer.writerow({"name": "mean", **result["mean"]})
+            writer.writerows(_rows(result))
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -120,9 +129,9 @@ def upscale(
     model: Annotated[str, typer.Argument(help="Model file, or 'bicubic'.")],
     images: Annotated[list[Path], typer.Argument(help="Image files and folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for the upscaled images.")] = Path("upscaled"),
-    scale: Annotated[int | None, typer.Option(help="For 'bicubic'.")] = None,
+    scale: Annotated[int | None, typer.Option(min=1, help="For 'bicubic'.")] = None,
     tile: Annotated[
-        int | None, typer.Option(help="Side of a tile in input pixels; default: what fits.")
+        int | None, typer.Option(min=1, help="Side of a tile in input pixels; default: what fits.")
     ] = None,
     device: Device = "auto",
 ) -> None:
@@ -131,19 +140,18 @@ def upscale(
 
     from corenas.launch import pick_devices
     from corenas_sr.images import read_image, write_image
-    from corenas_sr.upscalers import find_upscaler, input_files
+    from corenas_sr.upscalers import find_upscaler, input_files, output_files
 
     upscaler = find_upscaler(model, scale=scale, device=pick_devices(device)[0], tile=tile)
-    files = input_files(images)
-    out.mkdir(parents=True, exist_ok=True)
-    for file in track(files, description="upscaling"):
-        write_image(out / f"{file.stem}_x{upscaler.scale}.png", upscaler.run(read_image(file)))
+    files = output_files(input_files(images), out, scale=upscaler.scale)
+    for source, target in track(files.items(), description="upscaling"):
+        write_image(target, upscaler.run(read_image(source)))
     typer.echo(f"{len(files)} images in {out}")
 
 
 def cost(
     what: Annotated[str, typer.Argument(help="Model file, published architecture, or space.")],
-    scale: Annotated[int | None, typer.Option(help="Default: the model's own.")] = None,
+    scale: Scale = None,
     architecture: Annotated[
         Path | None, typer.Option(help="JSON file with an architecture of the space.")
     ] = None,
@@ -164,7 +172,7 @@ def cost(
         named, scale=scale_of(named.space), input_size=input_size, output_size=output_size
     )
     if as_json:
-        print(json.dumps(result, indent=2))
+        print_json(result)
         return
     for name, value in result.items():
         typer.echo(f"{name:10} {_shown(value)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
 from typing import Any
@@ -34,8 +35,13 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return mean, images (name and values) and protocol."""
-        images = [{"name": name, **values} for name, values in self.images.items()]
-        return {"mean": self.mean, "images": images, "protocol": dict(self.protocol)}
+        images = [{"name": name, **finite(values)} for name, values in self.images.items()]
+        return {"mean": finite(self.mean), "images": images, "protocol": dict(self.protocol)}
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return values for JSON, which has no infinity: equal images have a PSNR of null there."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def build_metrics(chosen: Sequence[Chosen]) -> dict[str, Metric]:
@@ -52,9 +58,7 @@ def evaluate(
     restore: Restore, pairs: Sequence[ImagePair], metrics: Mapping[str, Metric], *, scale: int
 ) -> Evaluation:
     """Upscale every low-resolution image and measure it against its partner."""
-    images = {
-        pair.name: measure(restore(pair), pair.hr, metrics, scale=scale) for pair in pairs
-    }
+    images = {pair.name: measure(restore(pair), pair.hr, metrics, scale=scale) for pair in pairs}
     return Evaluation(images, protocols(metrics))
 
 

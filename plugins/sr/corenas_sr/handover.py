@@ -14,7 +14,7 @@ from corenas.cost import Cost, count, human
 from corenas_sr.config import DataConfig
 from corenas_sr.costs import OUTPUT
 from corenas_sr.datasets import ImagePair, load_pairs
-from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, protocols
+from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, finite, protocols
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import LoadedModel, load_model
 from corenas_sr.pictures import comparison
@@ -29,7 +29,7 @@ class Measured:
     bicubic: Evaluation
 
     def to_json(self) -> dict[str, Any]:
-        return {"metrics": self.ours.mean, "bicubic": self.bicubic.mean}
+        return {"metrics": finite(self.ours.mean), "bicubic": finite(self.bicubic.mean)}
 
 
 def hand_over(
@@ -69,7 +69,7 @@ def _measure_model(
     height, width = cost.input[-2:]
     picture = draw(run.images / f"comparison-x{scale}.png", model, pairs[0], measured)
     benchmarks = {
-        Path(source).name: measure(
+        source: measure(
             model,
             load_pairs(source, scale=scale, split="validation"),
             metrics,
@@ -140,9 +140,14 @@ def table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     for entry in entries:
         sets = {"validation": entry, **entry["benchmarks"]}
         for source, values in sets.items():
-            cells = [f"{values['metrics'][n]:.4f} ({values['bicubic'][n]:.4f})" for n in names]
+            pairs = [(values["metrics"][name], values["bicubic"][name]) for name in names]
+            cells = [f"{_shown(ours)} ({_shown(bicubic)})" for ours, bicubic in pairs]
             costs = [human(entry["params"]), human(entry["mult_adds"])]
-            rows.append([f"x{entry['scale']}", source, *costs, *cells])
+            rows.append([f"x{entry['scale']}", Path(source).name, *costs, *cells])
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
     return [line.rstrip() for line in lines]
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

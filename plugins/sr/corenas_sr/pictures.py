@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from corenas.errors import CorenasError
 from corenas.files import atomic_write
+from corenas.metric import COSTS
+from corenas.pareto import front
 from corenas.progress import format_number
 from corenas.trial import Trial
 from corenas_sr.images import luma
@@ -31,6 +34,8 @@ _HEAD = 72
 _FOOT = 40
 _CROP = 72  # a fifth of a panel, and a multiple of the scales 2, 3 and 4
 _DPI = 100
+
+_PLOTS_IN_A_ROW = 3
 
 _ACCENT = "#d1495b"
 _CALM = "#30638e"
@@ -226,9 +231,7 @@ def search_plot(path: Path, trials: Sequence[Trial]) -> None:
     figure = Figure(figsize=(11.0 if has_costs else 5.8, 4.2), dpi=130, layout="constrained")
     left, *right = figure.subplots(1, 1 + has_costs, squeeze=False, sharey=True)[0]
     for axes in (left, *right):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#e3e6e8", linewidth=0.8)
-        axes.set_axisbelow(True)
+        _style(axes)
     _plot_progress(left, points)
     for axes in right:
         _plot_costs(axes, points)
@@ -273,6 +276,65 @@ def _plot_costs(axes: Axes, points: Sequence[_Point]) -> None:
     at = (best.mult_adds or 0.0) / 1e9
     axes.scatter([at], [best.score], s=130, marker="*", color=_ACCENT, label=label, zorder=3)
     _legend(axes)
+
+
+def pareto_plot(path: Path, trials: Sequence[Trial], directions: Mapping[str, int]) -> None:
+    """Draw each two numbers of the trials against each other, with the best compromises.
+
+    Args:
+        path: Where to, as a PNG file.
+        trials: Any trials; in each plot those that have both numbers are drawn.
+        directions: By metric or cost, 1 where higher is better and -1 where lower is.
+
+    Raises:
+        CorenasError: The file cannot be written.
+        ValueError: There are fewer than two numbers.
+    """
+    from matplotlib.figure import Figure
+
+    pairs = list(combinations(directions, 2))
+    if not pairs:
+        raise ValueError(f"expected two or more numbers, got {list(directions)}")
+    columns = min(len(pairs), _PLOTS_IN_A_ROW)
+    rows = math.ceil(len(pairs) / columns)
+    figure = Figure(figsize=(5.5 * columns, 4.2 * rows), dpi=130, layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, (y, x) in zip(places, pairs, strict=False):
+        _style(axes)
+        _plot_front(axes, trials, {x: directions[x], y: directions[y]})
+    for unused in places[len(pairs) :]:
+        unused.set_axis_off()
+    _save(figure, path)
+
+
+def _plot_front(axes: Axes, trials: Sequence[Trial], directions: Mapping[str, int]) -> None:
+    """Plot the second number over the first."""
+    from matplotlib.ticker import EngFormatter
+
+    x, y = directions
+    for name, axis in ((x, axes.xaxis), (y, axes.yaxis)):
+        axis.set_label_text(f"{name} ({'higher' if directions[name] > 0 else 'lower'} is better)")
+        if name in COSTS:
+            axis.set_major_formatter(EngFormatter())
+    best = _both(front(trials, directions), x, y)
+    axes.scatter(*_both(trials, x, y), s=16, color=_CALM, alpha=0.55, linewidths=0, label="trial")
+    # Between two of them nothing is known to be better than the worse: the line has steps.
+    axes.step(*best, where="post", color=_ACCENT, linewidth=1.2)
+    axes.scatter(*best, s=34, color=_ACCENT, zorder=3, label="best compromises")
+    _legend(axes)
+
+
+def _both(trials: Sequence[Trial], x: str, y: str) -> tuple[list[float], list[float]]:
+    """Return two numbers of all trials that have both."""
+    measured = [trial.measurement.metrics for trial in trials if trial.measurement]
+    known = [metrics for metrics in measured if x in metrics and y in metrics]
+    return [metrics[x] for metrics in known], [metrics[y] for metrics in known]
+
+
+def _style(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e3e6e8", linewidth=0.8)
+    axes.set_axisbelow(True)
 
 
 def _legend(axes: Axes) -> None:

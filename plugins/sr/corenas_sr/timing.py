@@ -1,4 +1,4 @@
-"""A few steps of a training, timed: what a dry run's estimate rests on."""
+"""Timings: a few steps of a training, for a dry run's estimate, and a network's latency."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from corenas_sr.patches import PatchSampler
 from corenas_sr.steps import PixelStep
 
 WARM_UP, TIMED = 2, 5
+FORWARDS = 9
 
 
 def time_training(
@@ -40,6 +41,29 @@ def time_training(
         float(step.step([stream.next_batch()])["loss"])  # reading it waits for a GPU
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds[WARM_UP:]), _peak_memory(device)
+
+
+def time_forward(model: nn.Module, *, size: tuple[int, int], device: str) -> float:
+    """Return the median seconds of a forward pass, in evaluation mode.
+
+    Args:
+        model: A network that takes (1, 3, height, width), on ``device``.
+        size: Width and height of the input.
+        device: Where to compute; what else it is doing slows the network down.
+    """
+    width, height = size
+    image = torch.zeros(1, 3, height, width, device=device)
+    image = image.contiguous(memory_format=torch.channels_last)
+    training = model.training
+    model.eval()
+    seconds = []
+    with torch.no_grad():
+        for _ in range(WARM_UP + FORWARDS):
+            started = time.perf_counter()
+            float(model(image)[0, 0, 0, 0])  # reading it waits for a GPU
+            seconds.append(time.perf_counter() - started)
+    model.train(training)
+    return statistics.median(seconds[WARM_UP:])
 
 
 def _peak_memory(device: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from corenas import Run, StagePlan, trial_seed
+from corenas import InputError, Run, StagePlan, trial_seed
 from corenas_sr.architectures import Named, find_architecture, scale_of
 from corenas_sr.config import TrainConfig
 from corenas_sr.datasets import load_pairs
@@ -37,7 +37,7 @@ def check(config: TrainConfig, *, devices: Sequence[str], workers: int) -> list[
     scale = scale_of(named.space)
     check_data(config.data, patches={scale: config.training.patch})
     seconds, memory = time_training(
-        named.space.build().build(named.architecture),
+        _network(config, named, seed=0),
         load_pairs(config.data.train, scale=scale, split="train"),
         config.training,
         scale=scale,
@@ -49,10 +49,6 @@ def check(config: TrainConfig, *, devices: Sequence[str], workers: int) -> list[
 def training_of(config: TrainConfig, named: Named, *, seed: int, device: str) -> Training:
     """Build the network and the training of it."""
     scale = scale_of(named.space)
-    with seeded(seed):
-        model = named.space.build().build(named.architecture)
-    if config.start is not None:
-        _start_from(model, config.start)
     name = f"model-x{scale}.safetensors"
 
     def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
@@ -62,7 +58,7 @@ def training_of(config: TrainConfig, named: Named, *, seed: int, device: str) ->
         return {"model": name}
 
     return pixel_training(
-        model,
+        _network(config, named, seed=seed),
         load_pairs(config.data.train, scale=scale, split="train"),
         config.training,
         scale=scale,
@@ -78,9 +74,24 @@ def training_of(config: TrainConfig, named: Named, *, seed: int, device: str) ->
     )
 
 
+def _network(config: TrainConfig, named: Named, *, seed: int) -> nn.Module:
+    """Build the network, with fresh weights or those that fit of the model file to start from."""
+    with seeded(seed):
+        model: nn.Module = named.space.build().build(named.architecture)
+    if config.start is not None:
+        _start_from(model, config.start)
+    return model
+
+
 def _start_from(model: nn.Module, file: Path) -> None:
-    """Take over every tensor of a model file that has its name and shape in the new network."""
+    """Take over every tensor of a model file that has its name and shape in the new network.
+
+    Raises:
+        InputError: There is none.
+    """
     ours = model.state_dict()
     theirs = load_model(file).module.state_dict()
     fitting = {n: t for n, t in theirs.items() if n in ours and ours[n].shape == t.shape}
+    if not fitting:
+        raise InputError(f"start: {file}: none of its tensors fits the network to be trained")
     model.load_state_dict(fitting, strict=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -64,8 +65,12 @@ def find_restore(what: str, *, scale: int | None, device: str) -> tuple[int, Res
 
 
 def saving(restore: Restore, folder: Path) -> Restore:
-    """Write every image that is restored into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write every image that is restored into a folder, which is made.
+
+    Raises:
+        InputError: It cannot be made.
+    """
+    _make(folder)
 
     def save(pair: ImagePair) -> Tensor:
         image = restore(pair)
@@ -95,6 +100,29 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
+def output_files(files: Sequence[Path], folder: Path, *, scale: int) -> dict[Path, Path]:
+    """Return for each image file where its upscaled one goes, in a folder that is made.
+
+    Raises:
+        InputError: Two would overwrite each other, or the folder cannot be made.
+    """
+    sources: dict[Path, Path] = {}
+    for file in files:
+        target = folder / f"{file.stem}_x{scale}.png"
+        other = sources.setdefault(target, file)
+        if other != file:
+            raise InputError(f"{other} and {file} would both become {target}")
+    _make(folder)
+    return {source: target for target, source in sources.items()}
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
 def _needed(what: str, scale: int | None) -> int:
     if scale is None:
         raise InputError(f"{what}: say which scale with --scale")
@@ -102,10 +130,11 @@ def _needed(what: str, scale: int | None) -> int:
 
 
 def _image_of(folder: Path, pair: ImagePair) -> Tensor:
-    """Read the folder's image of a pair: the one file whose name begins with the pair's."""
+    """Read the folder's image of a pair: ``img1.png``, ``img1x4.png`` or ``img1_more.png``."""
     files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
+    longer = re.compile(rf"{re.escape(pair.name)}(x\d|[^0-9A-Za-z])")
     exact = [p for p in files if p.stem == pair.name]
-    found = exact or [p for p in files if p.stem.startswith(pair.name)]
+    found = exact or [p for p in files if longer.match(p.stem)]
     if len(found) != 1:
         raise DataError(f"{folder}: {len(found)} images are named {pair.name}; one is needed")
     image = read_image(found[0])

@@ -7,6 +7,7 @@ from typing import Literal
 from attrs import frozen
 
 from corenas.config import Chosen, component, components, option, section
+from corenas.errors import ConfigError
 from corenas_sr.config import DataConfig, TrainingConfig
 
 
@@ -22,6 +23,13 @@ class ProxyConfig:
     )
     crops: int = option(32, "fixed validation crops that a candidate is measured on", ge=1)
     crop_size: int = option(48, "side of those crops", unit="low-resolution pixels", ge=16)
+    latency: tuple[int, int] | None = option(
+        None,
+        "width and height of the input whose forward pass is timed where a candidate is trained, "
+        "as the metric latency in seconds; unset: none is",
+        unit="low-resolution pixels",
+        ge=1,
+    )
     mult_adds_limit: float = option(
         14.0e9, "f: larger candidates are rejected", unit="mult-adds", paper="not stated", gt=0
     )
@@ -91,3 +99,8 @@ class TpsrConfig:
         milestones=(200_000,),
         validate_every=10_000,
     )
+
+    def __attrs_post_init__(self) -> None:
+        scale = getattr(self.search.space.config, "scale", 2)
+        if scale != 2:
+            raise ConfigError(f"search.space.scale: must be 2, x4 is trained from x2; got {scale}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from corenas.cost import human
 from corenas_sr.config import DataConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import Crops, build_metrics
+from corenas_sr.timing import time_forward
 from corenas_sr.training import pixel_training, seeded
 from corenas_tpsr.config import ProxyConfig
 from corenas_tpsr.generator import GeneratorSpace
@@ -63,6 +64,8 @@ class ProxyJob:
                 raise Stopped(f"stopped at step {event.step}")
             if self.config.measured == "best" or event.step == event.total:
                 best = self._better(best, self._measure(model, device))
+        if self.config.latency is not None:
+            best["latency"] = time_forward(model, size=self.config.latency, device=device)
         weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
         payload = safetensors.torch.save(weights)
         return Outcome(best, time.perf_counter() - started, payload)
@@ -113,16 +116,21 @@ class ProxyEvaluator:
         self._warm: dict[int, dict[str, Tensor]] = {}
         self._measured: dict[str, dict[str, float]] = {}
 
+    @property
+    def measures(self) -> Sequence[str]:
+        names = [metric.name for metric in self._config.metrics]
+        return (*names, "mult_adds", "params", *(["latency"] * (self._config.latency is not None)))
+
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
         costs = self._costs(architecture)
         limit = self._config.mult_adds_limit
         if costs["mult_adds"] > limit:
             reason = f"{human(costs['mult_adds'])} mult-adds, the limit is {human(limit)}"
             return Rejected(reason, costs)
-        if self._config.duplicates == "remember" and architecture.id in self._measured:
-            return RememberedJob(Outcome(self._measured[architecture.id]))
-        # A job that is prepared again after a resume must get the weights it had at first.
+        # A job that is prepared again after a resume is the one that it was at first.
         if number not in self._warm:
+            if self._config.duplicates == "remember" and architecture.id in self._measured:
+                return RememberedJob(Outcome(self._measured[architecture.id]))
             self._warm[number] = self._cache.warm(architecture) if self._config.cache else {}
         weights = safetensors.torch.save(self._warm[number]) if self._warm[number] else b""
         return ProxyJob(self._config, self._space, architecture, self._data, seed, weights)
@@ -138,7 +146,7 @@ class ProxyEvaluator:
     def collect(self, trial: Trial, outcome: Outcome) -> None:
         self._warm.pop(trial.number, None)
         if self._config.duplicates == "remember":
-            self._measured[trial.architecture.id] = dict(outcome.metrics)
+            self._measured.setdefault(trial.architecture.id, dict(outcome.metrics))
         if outcome.payload and trial.score is not None:
             tensors = safetensors.torch.load(outcome.payload)
             self._cache.update(trial.architecture, tensors, trial.score)

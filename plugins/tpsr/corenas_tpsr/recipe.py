@@ -15,14 +15,17 @@ from corenas import (
     Architecture,
     Budget,
     Chosen,
-    CorenasError,
+    Interrupted,
     Problem,
     Result,
     Run,
     Task,
     Trial,
+    default_registry,
+    journal,
     trial_seed,
 )
+from corenas.pareto import directions, front
 from corenas.sampled import SampledSearch
 from corenas.strategies.listed import Listed
 from corenas_sr.config import TrainingConfig
@@ -30,10 +33,11 @@ from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.handover import hand_over
 from corenas_sr.modelfile import load_model, save_model
-from corenas_sr.pictures import search_plot
+from corenas_sr.pictures import pareto_plot, search_plot
 from corenas_sr.preflight import check_data
 from corenas_sr.training import pixel_training, seeded
-from corenas_tpsr.config import TpsrConfig
+from corenas_tpsr.checks import check_objective
+from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.evaluators import without_cache
 from corenas_tpsr.generator import x4_from_x2
 from corenas_tpsr.weight_cache import read_weights
@@ -41,15 +45,13 @@ from corenas_tpsr.weight_cache import read_weights
 
 def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
+    check_objective(config.search, config.data)
     check_data(config.data, patches=patches(config))
     searched = _search(run, config)
     ranking = [Trial.from_json(value) for value in searched.values["best"]]
     if not ranking:
-        raise CorenasError(
-            f"stopped before the first candidate was measured; there is nothing to hand over yet: "
-            f"'corenas resume {run.folder}' goes on"
-        )
-    search_plot(run.images / "search.png", ranking)
+        raise Interrupted("stopped before the first candidate was measured: nothing to hand over")
+    best = _draw(run)
     scores = _again(run, config, ranking)
     winner = _winner(config, ranking, scores)
     run.say(f"winner: {winner.id}")
@@ -65,13 +67,29 @@ def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
             "failed": searched.values["failed"],
             "warm": {t.architecture.id: t.score for t in ranking[: config.fresh.count]},
             "fresh": {architecture.id: score for architecture, score in scores.items()},
+            "pareto": [trial.number for trial in best],
         },
     }
 
 
+def _draw(run: Run) -> list[Trial]:
+    """Draw how the search went and its best compromises, the Pareto front; return the latter."""
+    events = journal.read(run.folder / "journal.jsonl").events
+    trials = journal.finished_trials(events).get("search", [])
+    infos = {n: c.metadata for n, c in default_registry().components("metrics").items()}
+    measured = directions(trials, infos)
+    measured.pop("params", None)  # goes with mult_adds, and would double the plots
+    search_plot(run.images / "search.png", trials)
+    if len(measured) > 1:
+        pareto_plot(run.images / "pareto.png", trials, measured)
+    return front(trials, measured)
+
+
 def patches(config: TpsrConfig) -> Mapping[int, int]:
     """Return by scale the side that training images must have at least, in their own pixels."""
-    return {2: config.x2.patch, 4: config.x4.patch}
+    evaluator = config.search.evaluator.config
+    searched = evaluator.training.patch if isinstance(evaluator, ProxyConfig) else 0
+    return {2: max(config.x2.patch, searched), 4: config.x4.patch}
 
 
 def _search(run: Run, config: TpsrConfig) -> Result:

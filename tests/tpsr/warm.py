@@ -1,0 +1,65 @@
+"""Forks a warm copy of itself for each command line, so that torch is imported only once.
+
+Reads JSON objects, one a line: what to run, where its output goes, and what the process finds. The
+copy leads a process group of its own, so that it and its workers can be killed together. Answers
+with the exit status, negative for the signal that ended it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from typing import Any
+
+
+def warm_up() -> None:
+    import matplotlib.figure  # noqa: F401
+    import torch
+
+    import corenas_metrics.psnr
+    import corenas_metrics.ssim
+    import corenas_sr.commands
+    import corenas_tpsr.dry_run  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def become(request: dict[str, Any]) -> None:
+    """Take over what the request says of the process."""
+    os.setsid()
+    for descriptor, path in ((1, request["out"]), (2, request["err"])):
+        os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), descriptor)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.update(request["env"])
+    sys.path[:0] = request["path"]
+    os.chdir(request["cwd"])
+    if request["file_limit"]:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_limit"],) * 2)
+    if request["save_always"]:
+        from corenas import run
+
+        run.CHECKPOINT_SECONDS, run.CHECKPOINT_SHARE = 0.0, float("inf")
+
+
+def serve() -> None:
+    warm_up()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            from corenas.cli import main
+
+            request = json.loads(line)
+            become(request)
+            sys.argv = ["corenas", *request["arguments"]]
+            sys.exit(main())
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
