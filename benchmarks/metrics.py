@@ -10,9 +10,11 @@ same two uint8 images; for SSIM, the libraries are given Y ready-made.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import piq
 import skimage.color
@@ -24,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from timing import Row, interleaved_medians, print_rows
 from torch import Tensor
+from torchmetrics.functional.image.lpips import _LPIPS
 
 from corenas_metrics.config import RandomFeaturesConfig
 from corenas_metrics.lpips import build_random
@@ -32,15 +35,15 @@ from corenas_metrics.psnr import psnr
 from corenas_metrics.ssim import ssim
 from corenas_sr.images import luma, resize
 
-Calls = dict[str, Callable[[], object]]
+Calls = dict[str, Callable[[], Any]]
 OURS = "corenas"
 AUTHORS = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
 reference = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].contiguous()
 image = resize(resize(reference, Fraction(1, 4)), 4).contiguous()
-arrays = [batch[0].permute(1, 2, 0).contiguous().numpy() for batch in (image, reference)]
-planes = [luma(batch).float() for batch in (image, reference)]
-plane_arrays = [luma(batch)[0, 0].numpy() for batch in (image, reference)]
+arrays = tuple(batch[0].permute(1, 2, 0).contiguous().numpy() for batch in (image, reference))
+planes = luma(image).float(), luma(reference).float()
+plane_arrays = luma(image)[0, 0].numpy(), luma(reference)[0, 0].numpy()
 
 
 def main() -> int:
@@ -52,7 +55,7 @@ def main() -> int:
     if arguments.values:
         return print_values()
     rows = [against_the_fastest(what, calls, arguments.rounds) for what, calls in TIMED.items()]
-    rows.append(niqe_against_ssim(arguments.rounds))
+    rows += [lpips_against_torchmetrics(arguments.rounds), niqe_against_ssim(arguments.rounds)]
     return print_rows("a metric of one image of 512x512", rows)
 
 
@@ -61,6 +64,23 @@ def against_the_fastest(what: str, calls: Calls, rounds: int) -> Row:
     seconds = interleaved_medians(calls, rounds=rounds)
     fastest = min(value for name, value in seconds.items() if name != OURS)
     return Row(what, seconds[OURS] / fastest, 1.0, milliseconds(seconds))
+
+
+def lpips_against_torchmetrics(rounds: int) -> Row:
+    """Compare over the same random features: both do the same arithmetic."""
+    ours = build_random(RandomFeaturesConfig())
+    theirs = _LPIPS(pretrained=False, net="squeeze", pnet_rand=True).eval()
+    theirs.load_state_dict(ours.network.state_dict(), strict=False)
+
+    def measure() -> Tensor:
+        with torch.inference_mode():
+            distance: Tensor = theirs(image / 127.5 - 1, reference / 127.5 - 1)
+        return distance
+
+    calls: Calls = {OURS: lambda: ours(image, reference, scale=4), "torchmetrics": measure}
+    seconds = interleaved_medians(calls, rounds=rounds)
+    ratio = seconds[OURS] / seconds["torchmetrics"]
+    return Row("LPIPS over SqueezeNet", ratio, 1.1, milliseconds(seconds))
 
 
 def niqe_against_ssim(rounds: int) -> Row:
@@ -73,12 +93,8 @@ def milliseconds(seconds: dict[str, float]) -> str:
     return ", ".join(f"{name} {1e3 * value:.1f} ms" for name, value in seconds.items())
 
 
-def floats() -> list[Tensor]:
-    return [image.float(), reference.float()]
-
-
-def unit() -> list[Tensor]:
-    return [image / 127.5 - 1, reference / 127.5 - 1]
+def floats() -> tuple[Tensor, Tensor]:
+    return image.float(), reference.float()
 
 
 def ycbcr_psnr() -> float:
@@ -86,8 +102,6 @@ def ycbcr_psnr() -> float:
     value: float = skimage.metrics.peak_signal_noise_ratio(y_reference, y, data_range=255)
     return value
 
-
-random_features = build_random(RandomFeaturesConfig())
 
 TIMED: dict[str, Calls] = {
     "PSNR of RGB": {
@@ -116,7 +130,7 @@ TIMED: dict[str, Calls] = {
     },
 }
 
-COMPARED: dict[str, dict[str, Callable[[], object]]] = {
+COMPARED: dict[str, Calls] = {
     "PSNR in dB, nothing shaved": {
         "corenas, Y": lambda: psnr(image, reference),
         "corenas, Y rounded": lambda: psnr(image, reference, rounded=True),
@@ -169,10 +183,12 @@ def print_values() -> int:
         table = Table(title=title)
         for column in ("library", "value", "minus the first"):
             table.add_column(column)
-        values = {name: float(call()) for name, call in calls.items()}  # type: ignore[arg-type]
+        values = {name: float(call()) for name, call in calls.items()}
         first = next(iter(values.values()))
         for name, value in values.items():
-            table.add_row(name, f"{value:.6f}", f"{value - first:+.6f}")
+            difference = value - first
+            shown = f"{difference:+.6f}" if math.isfinite(difference) else ""
+            table.add_row(name, f"{value:.6f}", shown)
         Console().print(table)
     return 0
 

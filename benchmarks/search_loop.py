@@ -24,8 +24,19 @@ from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from timing import Row, interleaved_medians, print_rows
 
-from corenas import Architecture, Budget, Event, Job, Measurement, Outcome, Problem, Report, Run
-from corenas import Stop, journal
+from corenas import (
+    Architecture,
+    Budget,
+    Event,
+    Job,
+    Measurement,
+    Outcome,
+    Problem,
+    Report,
+    Run,
+    Stop,
+    journal,
+)
 from corenas.executors.serial import Serial
 from corenas.reporter import Quiet
 from corenas.sampled import SampledSearch
@@ -73,7 +84,7 @@ def against_journal_file(folder: Path, rounds: int) -> Row:
             study(JournalStorage(JournalFileBackend(file.name)), trials)
 
     return compared(
-        "no-op trial, every event synced / Optuna's journal file",
+        "no-op trial, each synced / Optuna's journal file",
         ours,
         optunas,
         trials=50,
@@ -122,11 +133,12 @@ class NoOpEvaluator(SurrogateEvaluator):
 
 
 class SyncedJournal(journal.Journal):
-    """Waits after each event until it is on the disk."""
+    """Waits after each trial until it is on the disk."""
 
     def append(self, event: Event) -> None:
         super().append(event)
-        self.sync()
+        if event.trial is not None:
+            self.sync()
 
 
 def search(folder: Path, trials: int) -> None:

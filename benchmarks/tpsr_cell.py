@@ -23,8 +23,8 @@ from corenas_sr.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.timing import time_training
-from corenas_sr.training import pixel_training, seeded
-from corenas_tpsr.generator import Generator, x4_from_x2
+from corenas_sr.training import carry_over, pixel_training, seeded
+from corenas_tpsr.generator import Generator
 
 PUBLISHED = 31.10
 """Set5 PSNR-Y in dB of the paper's TPSR-NOGAN at x4 (Lee et al., Table 5), trained on DIV2K."""
@@ -42,7 +42,8 @@ def main() -> None:
     model = _train(model, data, 2, minutes * arguments.share, arguments)
     _report(model, data, 2)
     with seeded(1):
-        larger = x4_from_x2(model)
+        larger = find_architecture("tpsr/paper", scale=4).space.build().build(_cell())
+    carry_over(model, larger)
     larger = _train(larger, data, 4, minutes * (1 - arguments.share), arguments)
     ours = _report(larger, data, 4)
     print(f"published, from DIV2K and 900 epochs: {PUBLISHED:.2f} dB; "

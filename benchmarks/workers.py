@@ -49,7 +49,7 @@ def main() -> int:
             warmup=0,
             clock=time.perf_counter,
         )
-    steps = arguments.jobs * arguments.steps
+    steps = len(jobs) * arguments.steps
     speed = {workers: steps / taken for workers, taken in seconds.items()}
     detail = f"{speed[WORKERS]:.1f} / {speed[1]:.1f} steps a second"
     ratio = speed[WORKERS] / speed[1]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -29,8 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        command = get_command(build_app(default_registry()))
-        command.main([each for each in given if each != _TRACEBACK], prog_name="corenas")
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            command = get_command(build_app(default_registry()))
+            command.main([each for each in given if each != _TRACEBACK], prog_name="corenas")
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except KeyboardInterrupt:
@@ -40,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _report(error)
     return 0
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning for people; the line of code that it came from says them nothing."""
+    typer.echo(f"warning: {message}", err=True)
 
 
 def _report(error: Exception) -> int:

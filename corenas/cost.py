@@ -79,11 +79,11 @@ class CostTable:
         return self._costs[entry]
 
 
-def human(number: int, *, decimals: int = 2) -> str:
+def human(number: float, *, decimals: int = 2) -> str:
     """Return a number with a decimal unit: ``432``, ``60.8 K``, ``13.95 G``."""
     value, unit = float(number), ""
     for larger in ("K", "M", "G", "T", "P"):
         if round(value, decimals) < 1000:
             break
         value, unit = value / 1000, larger
-    return f"{value:.{decimals}f} {unit}" if unit else str(number)
+    return f"{value:.{decimals}f} {unit}" if unit else f"{number:g}"

@@ -55,8 +55,8 @@ class Recipe:
         summary: One line for lists.
         presets: Changes to the defaults by name, as nested mappings. The first is the default.
         paper: Where the method was published.
-        check: ``package.module:function``, called like ``run`` for ``--dry-run``; it returns a
-            sequence of `corenas.plan.StagePlan` and raises what is wrong.
+        check: ``package.module:function``, called with (config, *, devices, workers) for
+            ``--dry-run``; it returns a sequence of `corenas.StagePlan` and raises what is wrong.
     """
 
     name: str
@@ -105,7 +105,7 @@ def corenas_rewards() -> Iterable[Component]:  # type: ignore[empty-body]
 
 @hookspec
 def corenas_executors() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return executors. Built with (config, stop); see `corenas.Executor`."""
+    """Return executors. Built with (config, stop, *, workers, devices); see `corenas.Executor`."""
 
 
 @hookspec

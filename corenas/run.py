@@ -228,15 +228,16 @@ class Run:
             self._observe(self, Event("stage", message=message))
 
     def _read_finished(self, size: int) -> int:
+        files = self.folder.glob("checkpoints/*.finished.json")
+        records: dict[Path, dict[str, Any]] = {f: json.loads(f.read_text()) for f in files}
         offset = 0
-        for file in self.folder.glob("checkpoints/*.finished.json"):
-            record: dict[str, Any] = json.loads(file.read_text())
+        for file, record in sorted(records.items(), key=lambda item: item[1]["offset"]):
             if record["offset"] > size:
                 file.unlink()  # the journal that it rests on is gone
                 continue
             self._finished[record["stage"]] = Result(record["values"], record["files"])
             self.seconds[record["stage"]] = record["seconds"]
-            offset = max(offset, record["offset"])
+            offset = record["offset"]
         return offset
 
     def _read_checkpoint(self, after: int, size: int) -> Checkpoint | None:

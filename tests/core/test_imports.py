@@ -26,7 +26,7 @@ LAYERS = (
     {"names", "errors"},
     {"space", "trial"},
     {"task", "evaluator", "executor", "objective", "reward", "metric", "strategy", "plan"},
-    {"files", "stopping", "sampled", "cost"},
+    {"files", "stopping", "sampled", "cost", "pareto"},
     {"journal", "checkpoint", "progress", "screen", "reporter"},
     {"run"},
     {"hookspecs", "registry", "options", "config", "toml"},

@@ -1,6 +1,7 @@
 """The lift: what counts as a step, what is told, and what comes back after a restore."""
 
 import io
+import random
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from corenas import (
     trial_seed,
 )
 from corenas.objectives import MetricObjective
-from corenas.sampled import SampledSearch
+from corenas.sampled import RANKED, SampledSearch
 from corenas.strategies.listed import Listed
 from corenas.testing.surrogate import InlineExecutor, SurrogateEvaluator, SurrogateSpace
 
@@ -27,7 +28,9 @@ SPACE = SurrogateSpace()
 
 def architectures(count):
     names = SPACE.decisions[0].options
-    cells = ([[names[i % 16], 0]] + [[names[i // 16], str(k)] for k in range(9)] for i in range(count))
+    cells = (
+        [[names[i % 16], 0]] + [[names[i // 16], str(k)] for k in range(9)] for i in range(count)
+    )
     return [SPACE.parse(cell) for cell in cells]
 
 
@@ -127,14 +130,14 @@ def test_too_many_failures_in_a_row_stop_the_search_with_the_last_error():
     items = architectures(1)
     evaluator = Scripted({items[0]: Failure("error", "no such file")})
     task = search(Recorder(items), evaluator, trials=5, failures=3)
-    with pytest.raises(SearchError, match="3 trials in a row failed.*no such file"):
+    with pytest.raises(SearchError, match=r"3 trials in a row failed.*no such file"):
         list(task.events())
 
 
 def test_too_many_rejections_in_a_row_stop_the_search():
     items = architectures(1)
     evaluator = Scripted({items[0]: Rejected("20 G", {})})
-    with pytest.raises(SearchError, match="5 candidates in a row were rejected.*20 G"):
+    with pytest.raises(SearchError, match=r"5 candidates in a row were rejected.*20 G"):
         list(search(Recorder(items), evaluator, trials=1, rejections=5).events())
 
 
@@ -153,6 +156,23 @@ def test_best_trials_are_ranked_and_each_architecture_stands_once():
         for value in _finished(search(sampler, Scripted({}), trials=3)).values["best"]
     ]
     assert best == [(2, 32.0), (1, 31.0)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranking_equals_sorting_all_trials(seed):
+    draw = random.Random(seed)
+    items = architectures(150)
+    trials = 400
+    script = {item: Outcome({"psnr": float(draw.randrange(40))}) for item in items[:120]}
+    sampler = Recorder([draw.choice(items) for _ in range(trials)])
+    result = _finished(search(sampler, Scripted(script), trials=trials))
+    best = [value["number"] for value in result.values["best"]]
+    ranked = sorted(sampler.told, key=lambda trial: (-trial.score, trial.number))
+    first = {}
+    for trial in ranked:
+        first.setdefault(trial.architecture, trial.number)
+    assert best == list(first.values())[:RANKED]
+    assert len(best) == RANKED
 
 
 def _finished(task):
@@ -179,9 +199,7 @@ def test_restored_at_any_event_it_continues_with_the_same_events(slots):
 
 
 def test_every_slot_of_the_executor_is_kept_busy():
-    events = list(
-        search(Recorder(architectures(5)), Scripted({}), trials=5, slots=3).events()
-    )
+    events = list(search(Recorder(architectures(5)), Scripted({}), trials=5, slots=3).events())
     assert kinds(events)[:4] == ["started", "started", "started", "trial"]
     assert kinds(events).count("started") == 5
 

@@ -66,8 +66,9 @@ def test_rgb_psnr_equals_scikit_image(size: tuple[int, int]) -> None:
     assert psnr(image, reference, luma=False).item() == pytest.approx(expected, abs=1e-10)
 
 
-def test_each_image_of_a_batch_has_its_own_psnr() -> None:
-    image, reference = pair(3, 3, 20, 30)
+@pytest.mark.parametrize("size", [(20, 30), (150, 200), (260, 270)])
+def test_each_image_of_a_batch_has_its_own_psnr(size: tuple[int, int]) -> None:
+    image, reference = pair(3, 3, *size)
     alone = [psnr(image[k : k + 1], reference[k : k + 1], shave=2) for k in range(3)]
     together = psnr(image, reference, shave=2)
     assert together.shape == (3,)
@@ -105,6 +106,7 @@ def test_what_was_not_quantised_is_refused(bad: float, which: int) -> None:
         (torch.zeros(2, 3, 8, 8), torch.zeros(1, 3, 8, 8), "differ"),
         (torch.zeros(1, 3, 8, 8).byte(), torch.zeros(1, 3, 8, 8), "torch.uint8.*torch.float32"),
         (torch.zeros(1, 1, 8, 8).byte(), torch.zeros(1, 1, 8, 8).byte(), r"\(N, 3, H, W\)"),
+        (torch.zeros(0, 3, 8, 8).byte(), torch.zeros(0, 3, 8, 8).byte(), r"\(0, 3, 8, 8\)"),
         (torch.zeros(3, 8, 8).byte(), torch.zeros(3, 8, 8).byte(), r"\(N, 3, H, W\)"),
         (torch.zeros(1, 3, 8, 8).long(), torch.zeros(1, 3, 8, 8).long(), "torch.int64"),
     ],
@@ -121,6 +123,11 @@ def test_an_image_that_shaving_uses_up_is_refused_with_its_size() -> None:
     with pytest.raises(DataError, match="8x20 pixels is too small: with 4 cut off"):
         psnr(image, reference, shave=4)
     assert psnr(image, reference, shave=3).isfinite()
+
+
+def test_a_negative_shave_is_refused() -> None:
+    with pytest.raises(ValueError, match="shave must be at least 0, got -1"):
+        psnr(*pair(1, 3, 8, 8), shave=-1)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_ssim_equals_the_reference_values(name: str, photograph: Photograph) -> 
     assert ssim(image, original, shave=4).item() == pytest.approx(REFERENCE[name], abs=1e-9)
 
 
-@pytest.mark.parametrize("size", [(11, 11), (12, 40), (140, 600), (45, 2000)])
+@pytest.mark.parametrize("size", [(11, 11), (12, 40), (280, 30), (30, 600)])
 def test_ssim_equals_direct_convolution(size: tuple[int, int]) -> None:
     image, reference = pair(2, 3, *size)
     for rounded in (False, True):

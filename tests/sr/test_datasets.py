@@ -148,7 +148,7 @@ def test_images_smaller_than_a_patch_are_named(tmp_path: Path) -> None:
     check_pairs(str(tmp_path / "."), scale=2, split="train", patch=11)
     with pytest.raises(DataError, match="b: 11x24 LR pixels; a patch needs 12") as caught:
         check_pairs(str(tmp_path), scale=2, split="train", patch=12)
-    assert "a:" not in str(caught.value).splitlines()[1]
+    assert ": a:" not in str(caught.value)
 
 
 def test_validation_image_that_is_trained_on_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 import torch
@@ -183,6 +184,8 @@ def test_a_download_that_fails_says_what_to_do(
         load_trunk("squeezenet1_1", download=True)
     for part in (f"{address}/squeeze-00000000.pth", str(hub), "404", "'weights'"):
         assert part in str(caught.value)
+    assert isinstance(caught.value.__cause__, HTTPError)
+    caught.value.__cause__.close()  # it holds the connection
 
 
 def test_an_unknown_trunk_is_refused_with_the_nearest() -> None:

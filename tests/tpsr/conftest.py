@@ -1,4 +1,4 @@
-"""Command lines in processes of their own, and a search that takes seconds."""
+"""Command lines in processes of their own, and a whole run that takes seconds."""
 
 from __future__ import annotations
 
@@ -50,6 +50,10 @@ class Command(Protocol):
         """
 
 
+TinyRun = Callable[[Path, Mapping[str, object]], list[str]]
+"""Gives the command line of a whole tpsr run into a folder, with changes to its options."""
+
+
 @pytest.fixture(scope="session")
 def warm_process() -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
@@ -65,9 +69,8 @@ def warm_process() -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-@pytest.fixture
-def command(warm_process: subprocess.Popen[str], tmp_path: Path) -> Command:
-    out, err = tmp_path / "stdout.txt", tmp_path / "stderr.txt"
+def command_in(process: subprocess.Popen[str], folder: Path) -> Command:
+    """Return what runs command lines in a folder."""
 
     def run(
         *arguments: str | Path,
@@ -75,53 +78,63 @@ def command(warm_process: subprocess.Popen[str], tmp_path: Path) -> Command:
         file_limit: int = 0,
         save_always: bool = False,
     ) -> Done:
+        out, err = folder / "stdout.txt", folder / "stderr.txt"
         request = {
             "arguments": list(map(str, arguments)),
+            "cwd": str(folder),
             "out": str(out),
             "err": str(err),
-            "cwd": str(tmp_path),
-            "path": [path for path in sys.path if path.startswith(str(tmp_path))],
-            "env": {"XDG_CACHE_HOME": str(tmp_path / "cache"), **env},
+            "path": sys.path,
+            "env": {"XDG_CACHE_HOME": str(folder / "cache"), **env},
             "file_limit": file_limit,
             "save_always": save_always,
         }
-        assert warm_process.stdin is not None
-        assert warm_process.stdout is not None
-        warm_process.stdin.write(json.dumps(request) + "\n")
-        warm_process.stdin.flush()
-        status = int(warm_process.stdout.readline())
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        status = int(process.stdout.readline())
         return Done(status, out.read_text(), err.read_text())
 
     return run
 
 
-def write_photographs(folder: Path, count: int, *, seed: int) -> None:
+@pytest.fixture
+def command(warm_process: subprocess.Popen[str], tmp_path: Path) -> Command:
+    return command_in(warm_process, tmp_path)
+
+
+def write_photographs(folder: Path, count: int, *, seed: int) -> Path:
     """Write smooth random images of 72x64 pixels."""
     generator = torch.Generator().manual_seed(seed)
     for number in range(count):
         coarse = 255 * torch.rand(1, 3, 8, 9, generator=generator)
         image = F.interpolate(coarse, size=(64, 72), mode="bicubic")[0]
         write_image(folder / f"{folder.name}{number}.png", image.clamp(0, 255).to(torch.uint8))
+    return folder
 
 
-TinyRun = Callable[[Path, Mapping[str, object]], list[str]]
-"""Gives the command line of a whole tpsr run into a folder, with changes to its options."""
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the folders ``train`` and ``valid``."""
+    folder = tmp_path_factory.mktemp("photographs")
+    write_photographs(folder / "train", 3, seed=0)
+    write_photographs(folder / "valid", 2, seed=1)
+    return folder
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> TinyRun:
+@pytest.fixture(scope="session")
+def tiny(photographs: Path) -> TinyRun:
     """A run that takes seconds; nothing in it means anything but that it works."""
-    write_photographs(tmp_path / "train", 3, seed=0)
-    write_photographs(tmp_path / "valid", 2, seed=1)
     training = {"batch": 2, "patch": 8, "report_every": 2}
     trainings = {"search.evaluator.training": 4, "x2": 10, "x4": 10}
     values: dict[str, object] = {
-        "data.train": tmp_path / "train",
-        "data.validation": tmp_path / "valid",
+        "data.train": photographs / "train",
+        "data.validation": photographs / "valid",
         "search.steps": 4,
         "search.executor": "serial",
         "search.evaluator.crops": 2,
-        "fresh.count": 2,
+        "fresh.count": 1,
         **{f"{which}.{key}": value for which in trainings for key, value in training.items()},
         **{f"{which}.steps": steps for which, steps in trainings.items()},
     }
@@ -131,3 +144,14 @@ def tiny(tmp_path: Path) -> TinyRun:
         return ["run", "tpsr", f"--out={out}", *assignments]
 
     return arguments
+
+
+@pytest.fixture(scope="session")
+def finished(
+    warm_process: subprocess.Popen[str], tiny: TinyRun, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a tiny run that nothing disturbed; to be read only."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = command_in(warm_process, folder)(*tiny(folder / "run", {}))
+    assert done.status == 0, done.err
+    return folder / "run"

@@ -18,13 +18,13 @@ from corenas.errors import ConfigError, InputError
 from corenas.space import Architecture
 from corenas.testing.installed import InstallPlugin
 from corenas_sr.kernels import PReLU, plain_copy
+from corenas_sr.training import carry_over
 from corenas_tpsr.generator import (
     PAPER_CELL,
     RGB_MEAN,
     Generator,
     GeneratorSpace,
     leaves,
-    x4_from_x2,
 )
 from corenas_tpsr.space_config import OPERATION_NAMES, GeneratorSpaceConfig
 
@@ -336,9 +336,9 @@ def test_input_of_another_shape_or_type_is_refused(x: Tensor, got: str) -> None:
 def test_x4_starts_from_all_of_x2() -> None:
     made, architecture = paper()
     x2 = made.build(architecture)
-    x4 = x4_from_x2(x2)
+    x4 = space(scale=4).build(architecture)
+    carry_over(x2, x4)
     assert sum(p.numel() for p in x4.parameters()) == 61_097
-    assert x4.state_dict().keys() == space(scale=4).build(architecture).state_dict().keys()
     for name, tensor in x2.state_dict().items():
         assert torch.equal(tensor, x4.state_dict()[name])
         assert tensor.data_ptr() != x4.state_dict()[name].data_ptr()
@@ -347,18 +347,6 @@ def test_x4_starts_from_all_of_x2() -> None:
     torch.testing.assert_close(x4(x), F.pixel_shuffle(up2, 2) + x2.mean)
     assert (x2.scale, x4.scale) == (2, 4)
     assert x2(x).shape == (1, 3, 10, 12)
-
-
-def test_x4_has_the_precision_of_x2() -> None:
-    made, architecture = paper()
-    x4 = x4_from_x2(made.build(architecture).double())
-    assert x4(images(1, 3, 4, 4, dtype=torch.float64)).dtype == torch.float64
-
-
-def test_only_an_x2_generator_becomes_an_x4_one() -> None:
-    made, architecture = paper(4)
-    with pytest.raises(InputError, match="only a ×2 generator"):
-        x4_from_x2(made.build(architecture))
 
 
 def test_architecture_survives_being_written_and_read() -> None:

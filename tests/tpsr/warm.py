@@ -7,24 +7,37 @@ with the exit status, negative for the signal that ended it.
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import os
 import resource
 import signal
 import sys
+from contextlib import redirect_stdout
+from importlib import import_module
 from typing import Any
 
 
 def warm_up() -> None:
-    import matplotlib.figure  # noqa: F401
+    """Import everything that a run needs; some of it torch and matplotlib import when used."""
     import torch
+    from matplotlib.figure import Figure
 
-    import corenas_metrics.psnr
-    import corenas_metrics.ssim
-    import corenas_sr.commands
-    import corenas_tpsr.dry_run  # noqa: F401
+    from corenas.cli import main
+    from corenas.registry import default_registry
 
+    for module in ("corenas_metrics.psnr", "corenas_metrics.ssim", "corenas_sr.commands"):
+        import_module(module)
+    for module in ("corenas_tpsr.dry_run", "corenas_tpsr.reinforce"):
+        import_module(module)
+
+    with redirect_stdout(io.StringIO()):
+        main(["show", "tpsr"])
+    default_registry.cache_clear()  # each test has plugins of its own
     torch.set_num_threads(1)
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+    Figure().savefig(io.BytesIO(), format="png")
 
 
 def become(request: dict[str, Any]) -> None:
@@ -34,7 +47,7 @@ def become(request: dict[str, Any]) -> None:
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.update(request["env"])
-    sys.path[:0] = request["path"]
+    sys.path[:] = request["path"]
     os.chdir(request["cwd"])
     if request["file_limit"]:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -47,6 +60,7 @@ def become(request: dict[str, Any]) -> None:
 
 def serve() -> None:
     warm_up()
+    gc.freeze()  # a collection in a copy would touch, and so copy, all that is shared
     print("ready", flush=True)
     for line in sys.stdin:
         pid = os.fork()
@@ -56,7 +70,10 @@ def serve() -> None:
             request = json.loads(line)
             become(request)
             sys.argv = ["corenas", *request["arguments"]]
-            sys.exit(main())
+            status = main()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)  # an orderly end would touch, and so copy, all that was shared
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

@@ -1,4 +1,4 @@
-"""Separable Gaussian filtering in strips: what SSIM and NIQE share."""
+"""Windows, and images cut into tiles that fit the processor's cache."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-# Larger temporaries fall out of the processor's cache: 128 rows of a 512-pixel image.
-STRIP_PIXELS = 2**16
+TILE = 256
+"""Side of a tile in pixels; the temporaries of larger ones fall out of the cache."""
 
 
 def gaussian(size: int, sigma: float) -> list[float]:
@@ -20,7 +20,7 @@ def gaussian(size: int, sigma: float) -> list[float]:
 
 
 def filter_valid(images: Tensor, window: Sequence[float]) -> Tensor:
-    """Filter rows and columns with a symmetric window of odd size, without padding.
+    """Filter rows and columns with a symmetric window, without padding.
 
     Args:
         images: Floating point, shape (..., H, W).
@@ -33,21 +33,20 @@ def filter_valid(images: Tensor, window: Sequence[float]) -> Tensor:
 
 
 def _filter_last(images: Tensor, window: Sequence[float]) -> Tensor:
-    middle = len(window) // 2
-    length = images.shape[-1] - 2 * middle
-    filtered = images.narrow(-1, middle, length) * window[middle]
-    for k in range(middle):
-        mirrored = images.narrow(-1, len(window) - 1 - k, length)
-        filtered.add_(images.narrow(-1, k, length) + mirrored, alpha=window[k])
+    length = images.shape[-1] - len(window) + 1
+    filtered = images.narrow(-1, 0, length) * window[0]
+    for k in range(1, len(window)):
+        filtered.add_(images.narrow(-1, k, length), alpha=window[k])
     return filtered
 
 
-def strips(height: int, width: int, *, overlap: int = 0) -> Iterator[slice]:
-    """Cut the rows of an image into strips small enough for the cache.
+def tiles(height: int, width: int, *, overlap: int = 0) -> Iterator[tuple[slice, slice]]:
+    """Cut an image into rows and columns of tiles.
 
-    Neighbours share ``overlap`` rows, so filtering each strip without padding, by a window of
-    ``overlap + 1``, gives every row of the whole image's result once.
+    Neighbours share ``overlap`` pixels, so filtering each tile without padding, by a window of
+    ``overlap + 1``, gives every pixel of the whole image's result once.
     """
-    rows = max(STRIP_PIXELS // width, 2 * overlap, 1)
-    for start in range(0, height - overlap, rows):
-        yield slice(start, min(start + rows + overlap, height))
+    for top in range(0, height - overlap, TILE):
+        for left in range(0, width - overlap, TILE):
+            bottom, right = top + TILE + overlap, left + TILE + overlap
+            yield slice(top, min(bottom, height)), slice(left, min(right, width))

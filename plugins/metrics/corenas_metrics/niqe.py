@@ -21,7 +21,7 @@ from corenas.errors import DataError, UnknownName
 from corenas.metric import MetricInfo
 from corenas.names import nearest
 from corenas_metrics.config import NIQE, NiqeConfig
-from corenas_metrics.filtering import strips
+from corenas_metrics.filtering import tiles
 from corenas_metrics.pairs import check_quantised
 from corenas_metrics.pristine import PristineModel, live_model, load_model
 from corenas_metrics.protocols import NIQE_PROTOCOLS
@@ -143,11 +143,12 @@ def _features(plane: Tensor) -> tuple[Tensor, Tensor]:
 def _normalise(plane: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean-subtracted, contrast-normalised plane (Eq. 1) and the local deviation."""
     padded = F.pad(plane[None], (_RADIUS,) * 4, mode="replicate")[0]
-    smoothed = []
-    for rows in strips(*padded.shape, overlap=2 * _RADIUS):
-        strip = padded[rows]
-        smoothed.append(_smooth(torch.stack((strip, strip.square()))))
-    mean, mean_square = torch.cat(smoothed, dim=1)
+    margin = 2 * _RADIUS
+    mean, mean_square = smoothed = plane.new_empty(2, *plane.shape)
+    for rows, columns in tiles(*padded.shape, overlap=margin):
+        tile = padded[rows, columns]
+        inner = slice(rows.start, rows.stop - margin), slice(columns.start, columns.stop - margin)
+        smoothed[:, *inner] = _smooth(torch.stack((tile, tile.square())))
     deviation = (mean_square - mean.square()).abs().sqrt()
     return (plane - mean) / (deviation + 1), deviation
 
@@ -172,7 +173,7 @@ def _smooth(padded: Tensor) -> Tensor:
 def _blocks(plane: Tensor, size: int) -> Tensor:
     """Cut a plane into blocks of shape (blocks, size, size)."""
     rows, columns = plane.shape[0] // size, plane.shape[1] // size
-    return plane.view(rows, size, columns, size).transpose(1, 2).reshape(-1, size, size)
+    return plane.reshape(rows, size, columns, size).transpose(1, 2).reshape(-1, size, size)
 
 
 def _block_features(blocks: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol as Interface
 
 import torch
@@ -11,9 +11,8 @@ from torch import Tensor
 
 from corenas.errors import DataError
 from corenas.metric import MetricInfo
-from corenas_metrics.filtering import STRIP_PIXELS, strips
+from corenas_metrics.filtering import TILE, tiles
 from corenas_metrics.protocols import Protocol
-from corenas_sr import images
 
 PEAK = 255.0
 
@@ -64,32 +63,32 @@ def mean_of(
     *,
     overlap: int = 0,
 ) -> Tensor:
-    """Average a map that compares two batches, computed in pieces that fit the cache.
+    """Average a map that compares two batches, computed tile by tile.
 
     Args:
-        compare: From two batches (N, 3, h, w) to their map (N, C, h - overlap, w - overlap).
+        compare: From two batches (N, 3, h, w) to the sum over the places of their map, averaged
+            over channels, float64 (N,).
         image: Shape (N, 3, H, W).
         reference: Same shape.
         overlap: Rows and columns that the map lacks.
 
     Returns:
-        Mean over channels and places of each image's map, float64 (N,).
+        Each image's mean over places, float64 (N,).
     """
     height, width = image.shape[-2:]
-    together = max(STRIP_PIXELS // (height * width), 1)
-    means = []
-    for x, y in zip(torch.split(image, together), torch.split(reference, together), strict=True):
-        sums = [
-            compare(x[:, :, rows], y[:, :, rows]).sum((2, 3), dtype=torch.float64)
-            for rows in strips(height, width * len(x), overlap=overlap)
-        ]
-        means.append(torch.stack(sums).sum(0).mean(1))
-    return torch.cat(means) / ((height - overlap) * (width - overlap))
+    sums = []
+    for x, y in groups(image, reference):
+        total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        for rows, columns in tiles(height, width, overlap=overlap):
+            total += compare(x[:, :, rows, columns], y[:, :, rows, columns])
+        sums.append(total)
+    return torch.cat(sums) / ((height - overlap) * (width - overlap))
 
 
-def channels(image: Tensor, *, luma: bool, rounded: bool) -> Tensor:
-    """Turn RGB into the float64 channels to compare: Y alone, or R, G and B."""
-    return images.luma(image.double(), rounded=rounded) if luma else image.double()
+def groups(image: Tensor, reference: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut two batches into pairs of smaller ones, of few images where these are large."""
+    together = max(TILE**2 // image[0, 0].numel(), 1)
+    return zip(torch.split(image, together), torch.split(reference, together), strict=True)
 
 
 def comparable(
@@ -98,7 +97,8 @@ def comparable(
     """Check a pair of batches, and cut ``shave`` pixels off every side of both.
 
     Raises:
-        ValueError: Shapes or types differ, or values are not whole numbers in 0..255.
+        ValueError: Shapes or types differ, values are not whole numbers in 0..255, or ``shave`` is
+            negative.
         DataError: What is left is smaller than the metric's window.
     """
     if image.shape != reference.shape or image.dtype != reference.dtype:
@@ -108,6 +108,8 @@ def comparable(
         )
     check_quantised(image)
     check_quantised(reference)
+    if shave < 0:
+        raise ValueError(f"shave must be at least 0, got {shave}")
     height, width = image.shape[-2:]
     if min(height, width) - 2 * shave < window:
         raise DataError(
@@ -124,7 +126,7 @@ def check_quantised(image: Tensor) -> None:
     Raises:
         ValueError: The shape is not (N, 3, H, W), or values are not whole numbers in 0..255.
     """
-    if image.ndim != 4 or image.shape[1] != 3:
+    if image.ndim != 4 or image.shape[1] != 3 or len(image) == 0:
         raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(image.shape)}")
     if image.dtype == torch.uint8:
         return

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from corenas.hookspecs import Component, hookimpl
 from corenas_metrics import config
+
+if TYPE_CHECKING:
+    import typer
 
 
 @hookimpl
@@ -48,3 +52,11 @@ def corenas_metrics() -> Iterable[Component]:
             config.RANDOM_FEATURES,
         ),
     ]
+
+
+@hookimpl
+def corenas_commands(app: typer.Typer) -> None:
+    """Add the command ``niqe-model``."""
+    from corenas_metrics.commands import add_commands
+
+    add_commands(app)

@@ -9,7 +9,7 @@ from attrs import evolve
 from torch import Tensor
 
 from corenas_metrics.config import PSNR, PsnrConfig
-from corenas_metrics.pairs import PEAK, ProtocolMetric, channels, comparable, mean_of
+from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, groups, mean_of
 from corenas_metrics.protocols import PROTOCOLS
 from corenas_sr import images
 
@@ -44,19 +44,31 @@ def psnr(
         DataError: Shaving leaves nothing.
     """
     image, reference = comparable(image, reference, shave=shave)
-    compare = partial(_squared_error, luma=luma, rounded=rounded)
-    return 10 * torch.log10(PEAK**2 / mean_of(compare, image, reference))
-
-
-def _squared_error(image: Tensor, reference: Tensor, *, luma: bool, rounded: bool) -> Tensor:
-    if rounded:
-        y, y_reference = (channels(x, luma=luma, rounded=True) for x in (image, reference))
-        return (y - y_reference).square_()
-    error = image.float().sub_(reference)  # whole numbers, and so are their squares: exact
     if luma:
+        error = mean_of(partial(_luma_error, rounded=rounded), image, reference)
+    else:
+        error = torch.cat([_rgb_error(x, y) for x, y in groups(image, reference)])
+    return 10 * torch.log10(PEAK**2 / error)
+
+
+def _rgb_error(image: Tensor, reference: Tensor) -> Tensor:
+    """Return the mean squared error of each image, exact although the squares are float32."""
+    squares = image.float().sub_(reference).square_()
+    # Whole numbers, and the sum of 256 of them stays below 2^24.
+    chunks = torch.split(squares, 256, dim=-1)
+    sums = [chunk.sum(-1).sum((1, 2), dtype=torch.float64) for chunk in chunks]
+    return torch.stack(sums).sum(0) / image[0].numel()
+
+
+def _luma_error(image: Tensor, reference: Tensor, *, rounded: bool) -> Tensor:
+    """Return the squared error of Y, summed over a tile."""
+    if rounded:
+        y, y_reference = (images.luma(x.double(), rounded=True) for x in (image, reference))
+        error = y.sub_(y_reference)
+    else:
         # Y is linear but for its offset, so one conversion of the difference does for two.
-        error = images.luma(error.double()).sub_(_Y_OF_BLACK)
-    return error.square_()
+        error = images.luma(image.double().sub_(reference)).sub_(_Y_OF_BLACK)
+    return error.square_().sum((1, 2, 3))
 
 
 def build(config: PsnrConfig) -> ProtocolMetric:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from corenas_metrics.config import SSIM, SsimConfig
 from corenas_metrics.filtering import filter_valid, gaussian
-from corenas_metrics.pairs import PEAK, ProtocolMetric, channels, comparable, mean_of
+from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, mean_of
 from corenas_metrics.protocols import PROTOCOLS
+from corenas_sr import images
 
 _WINDOW = gaussian(11, 1.5)
 _C1 = (0.01 * PEAK) ** 2
@@ -53,17 +54,19 @@ def ssim(
 
 
 def _similarity(image: Tensor, reference: Tensor, *, luma: bool, rounded: bool) -> Tensor:
-    """Return the map of SSIM, without the border that the window does not reach."""
-    x, y = (channels(each, luma=luma, rounded=rounded) for each in (image, reference))
+    """Return the sum over the places of a tile, averaged over channels."""
+    x, y = (each.double() for each in (image, reference))
+    if luma:
+        x, y = (images.luma(each, rounded=rounded) for each in (x, y))
     # The formula needs only the sum of both variances, so four filterings do for five.
-    moments = torch.stack((x, y, x * x + y * y, x * y))
+    moments = torch.stack((x, y, x.square().add_(y.square()), x * y))
     mean_x, mean_y, mean_squares, mean_product = filter_valid(moments, _WINDOW).unbind()
-    product = mean_x * mean_y
-    squares = mean_x.square() + mean_y.square()
-    covariance = mean_product - product
-    variances = mean_squares - squares
-    luminance = (2 * product + _C1) / (squares + _C1)
-    return luminance * ((2 * covariance + _C2) / (variances + _C2))
+    product, squares = mean_x * mean_y, mean_x.square().add_(mean_y.square())
+    covariance, variances = mean_product.sub_(product), mean_squares.sub_(squares)
+    # In place, because a temporary costs more than the arithmetic.
+    numerator = product.mul_(2).add_(_C1).mul_(covariance.mul_(2).add_(_C2))
+    denominator = squares.add_(_C1).mul_(variances.add_(_C2))
+    return numerator.div_(denominator).sum((1, 2, 3)) / x.shape[1]
 
 
 def build(config: SsimConfig) -> ProtocolMetric:

@@ -12,11 +12,20 @@ from corenas.commands.describe import Assignments, ConfigFile, Preset
 from corenas.commands.output import Json, print_json
 from corenas.commands.runs import DryRun, MaxTime, Out, Seed, run
 from corenas.errors import InputError
+from corenas_sr import data_commands
 
 if TYPE_CHECKING:
     from corenas_sr.evaluation import Evaluation
 
 Scale = Annotated[int | None, typer.Option(min=1, help="Default: the model's own.")]
+MetricOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="METRIC.OPTION=VALUE",
+        help="An option of a metric, such as niqe.protocol=pirm; may be given more than once.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="torch device; auto takes a GPU when there is one.")]
 
 
@@ -26,6 +35,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(evaluate)
     app.command()(upscale)
     app.command()(cost)
+    data_commands.add_commands(app)
 
 
 def train(
@@ -63,33 +73,48 @@ def evaluate(
     model: Annotated[
         str, typer.Argument(help="Model file, folder of upscaled images, or 'bicubic'.")
     ],
-    folder: Annotated[str, typer.Argument(help="Images: a folder, a benchmark, or 'embedded'.")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="Ground truth: a folder, a benchmark, or 'embedded'. Metrics that compare with "
+            "nothing can do without, for a folder of upscaled images.",
+        ),
+    ] = "",
     scale: Scale = None,
     metrics: Annotated[str, typer.Option(help="Names, with commas between.")] = "psnr,ssim",
+    assignments: MetricOptions = None,
     as_json: Json = False,
     csv: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
     save_images: Annotated[Path | None, typer.Option(help="Write upscaled images there.")] = None,
     device: Device = "auto",
 ) -> None:
     """Measure a model on images, with the protocol beside every number."""
-    from corenas.config import choose
     from corenas.launch import pick_devices
+    from corenas_sr.bars import bar
     from corenas_sr.datasets import load_pairs
-    from corenas_sr.evaluation import build_metrics
-    from corenas_sr.evaluation import evaluate as measured
+    from corenas_sr.evaluation import build_metrics, measure_folder
+    from corenas_sr.evaluation import evaluate as measure_pairs
+    from corenas_sr.metric_options import choose_metrics
     from corenas_sr.upscalers import find_restore, saving
 
-    factor, restore = find_restore(model, scale=scale, device=pick_devices(device)[0])
     names = [name.strip() for name in metrics.split(",")]
-    built = build_metrics([choose("metrics", name) for name in names])
-    pairs = load_pairs(folder, scale=factor, split="validation")
-    if save_images is not None:
-        restore = saving(restore, save_images)
-    result = measured(restore, pairs, built, scale=factor)
+    built = build_metrics(choose_metrics(names, assignments or []))
+    if folder:
+        scale, restore = find_restore(model, scale=scale, device=pick_devices(device)[0])
+        pairs = load_pairs(folder, scale=scale, split="validation")
+        if save_images is not None:
+            restore = saving(restore, save_images)
+        shown = bar(pairs, total=len(pairs), what="measuring")
+        result = measure_pairs(restore, shown, built, scale=scale)
+    else:
+        if save_images is not None:
+            raise InputError("--save-images: nothing is upscaled without FOLDER")
+        result = measure_folder(Path(model), built)
     if csv is not None:
         _write_csv(csv, result)
     if as_json:
-        print_json({"model": model, "scale": factor, **result.to_json()})
+        print_json({"model": model, "scale": scale, **result.to_json()})
     else:
         _print_table(result)
 
@@ -110,7 +135,7 @@ def _print_table(result: Evaluation) -> None:
     console = Console()
     console.print(table)
     for name, protocol in result.protocol.items():
-        console.print(f"{name}: {protocol}", highlight=False)
+        console.print(f"{name}: {protocol}", highlight=False, soft_wrap=True)
 
 
 def _write_csv(path: Path, result: Evaluation) -> None:

@@ -77,7 +77,7 @@ def _load(source: str, scale: int, split: Split) -> tuple[ImagePair, ...]:
         names.append(pair.name)
         lows.append(pair.lr)
         highs.append(pair.hr)
-    _refuse(source, problems)
+    refuse(source, problems)
     pack(lows)
     pack(highs)
     return tuple(map(ImagePair, names, lows, highs))
@@ -102,14 +102,15 @@ def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> Dat
         if min(height, width) < patch * scale:
             problems.append(f"{pair.name}: {_size(pair.lr)} LR pixels; a patch needs {patch}")
         sizes.append((width, height))
-        digests[pair.name] = _digest(pair.hr)
-    _refuse(source, problems)
+        digests[pair.name] = digest_of(pair.hr)
+    refuse(source, problems)
     sizes.sort(key=math.prod)
     megapixels = sum(map(math.prod, sizes)) / 1e6
     return DataReport(source, layout, sizes[0], sizes[-1], megapixels, digests)
 
 
-def _digest(image: Tensor) -> str:
+def digest_of(image: Tensor) -> str:
+    """Return a hash of an image's size and pixels, whatever file they came from."""
     shape, values = f"{_size(image)} ", image.permute(1, 2, 0).contiguous().numpy()
     return hashlib.sha256(shape.encode() + values.tobytes()).hexdigest()
 
@@ -126,7 +127,7 @@ def check_disjoint(training: DataReport, validation: DataReport) -> None:
         for name, digest in validation.digests.items()
         if digest in trained
     ]
-    _refuse(f"{validation.source} (validation)", problems)
+    refuse(f"{validation.source} (validation)", problems)
 
 
 Opener = Callable[[], ImagePair]
@@ -151,9 +152,12 @@ def _opened(openers: Iterable[Opener], problems: list[str]) -> Iterator[ImagePai
             yield pair
 
 
-def _refuse(source: str, problems: Sequence[str]) -> None:
+def refuse(source: str, problems: Sequence[str]) -> None:
+    """Raise a `DataError` that names the problems, the first ten of them; nothing for none."""
     if not problems:
         return
+    if len(problems) == 1:
+        raise DataError(f"{source}: one file cannot be used: {problems[0]}")
     lines = list(problems[:_SHOWN])
     if len(problems) > _SHOWN:
         lines.append(f"and {len(problems) - _SHOWN} more")
@@ -167,17 +171,36 @@ def _bundled(path: Path, scale: int) -> ImagePair:
 
 def _open(files: PairFiles, scale: int) -> ImagePair:
     image = read_image(files.hr)
-    hr = crop_to_multiple(image, scale)
-    height, width = hr.shape[1] // scale, hr.shape[2] // scale
-    if not (height and width):
-        raise DataError(f"{files.hr}: {_size(image)} is smaller than the scale {scale}")
+    hr = crop_hr(files.hr, image, scale)
     if files.lr is None:
         return ImagePair(files.name, cached_lr(files.hr, hr, scale), hr)
-    lr = read_image(files.lr)
+    return ImagePair(files.name, read_lr(files.lr, files.hr, image, scale), hr)
+
+
+def crop_hr(file: Path, image: Tensor, scale: int) -> Tensor:
+    """Crop the image of a file to a multiple of the scale.
+
+    Raises:
+        DataError: It is smaller than the scale.
+    """
+    hr = crop_to_multiple(image, scale)
+    if not hr.numel():
+        raise DataError(f"{file}: {_size(image)} is smaller than the scale {scale}")
+    return hr
+
+
+def read_lr(file: Path, hr_file: Path, image: Tensor, scale: int) -> Tensor:
+    """Read the low-resolution partner of the image of ``hr_file``, before it is cropped.
+
+    Raises:
+        DataError: It cannot be read, or its size does not fit.
+    """
+    lr = read_image(file)
+    height, width = (side // scale for side in image.shape[1:])
     if lr.shape != (3, height, width):
         allowed = f"{width}x{height} (1/{scale} of {_size(image)})"
-        raise DataError(f"{files.lr}: {_size(lr)} does not fit {files.hr.name}; needed {allowed}")
-    return ImagePair(files.name, lr, hr)
+        raise DataError(f"{file}: {_size(lr)} does not fit {hr_file.name}; needed {allowed}")
+    return lr
 
 
 def _size(image: Tensor) -> str:

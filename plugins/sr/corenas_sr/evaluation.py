@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from corenas import Chosen, Metric
+from corenas import Chosen, DataError, InputError, Metric
+from corenas_sr.bars import bar
 from corenas_sr.datasets import ImagePair
-from corenas_sr.images import quantise
+from corenas_sr.images import quantise, read_image
 from corenas_sr.inference import upscale
+from corenas_sr.layouts import image_files
 
 Restore = Callable[[ImagePair], Tensor]
 """Gives the upscaled image for a pair's low-resolution one, uint8, shape (3, H, W)."""
@@ -55,11 +58,48 @@ def protocols(metrics: Mapping[str, Metric]) -> dict[str, str]:
 
 
 def evaluate(
-    restore: Restore, pairs: Sequence[ImagePair], metrics: Mapping[str, Metric], *, scale: int
+    restore: Restore, pairs: Iterable[ImagePair], metrics: Mapping[str, Metric], *, scale: int
 ) -> Evaluation:
-    """Upscale every low-resolution image and measure it against its partner."""
-    images = {pair.name: measure(restore(pair), pair.hr, metrics, scale=scale) for pair in pairs}
+    """Upscale every low-resolution image and measure it against its partner.
+
+    Raises:
+        DataError: A metric cannot measure an image; the message names it.
+    """
+    images = {
+        pair.name: _measured(pair.name, restore(pair), pair.hr, metrics, scale) for pair in pairs
+    }
     return Evaluation(images, protocols(metrics))
+
+
+def measure_folder(folder: Path, metrics: Mapping[str, Metric]) -> Evaluation:
+    """Measure the images of a folder by metrics that compare with nothing.
+
+    Raises:
+        InputError: It is no folder, or a metric compares with a ground truth.
+        DataError: There is no image, or one cannot be read or measured; the message names it.
+    """
+    for name, metric in metrics.items():
+        if metric.info.reference == "full":
+            raise InputError(f"{name} compares with a ground truth; name its folder, too")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: without a ground truth, a folder of images is needed here")
+    files = image_files(folder)
+    if not files:
+        raise DataError(f"{folder}: no images in this folder")
+    images = {
+        file.name: _measured(str(file), read_image(file), None, metrics, 1)
+        for file in bar(files, total=len(files), what="measuring")
+    }
+    return Evaluation(images, protocols(metrics))
+
+
+def _measured(
+    name: str, image: Tensor, reference: Tensor | None, metrics: Mapping[str, Metric], scale: int
+) -> dict[str, float]:
+    try:
+        return measure(image, reference, metrics, scale=scale)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
 
 
 def validator(
@@ -83,11 +123,12 @@ def validator(
 
 
 def measure(
-    image: Tensor, reference: Tensor, metrics: Mapping[str, Metric], *, scale: int
+    image: Tensor, reference: Tensor | None, metrics: Mapping[str, Metric], *, scale: int
 ) -> dict[str, float]:
     """Measure one uint8 image of shape (3, H, W)."""
+    partner = None if reference is None else reference[None]
     return {
-        name: float(metric(image[None], reference[None], scale=scale)[0])
+        name: float(metric(image[None], partner, scale=scale)[0])
         for name, metric in metrics.items()
     }
 

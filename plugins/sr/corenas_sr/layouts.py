@@ -34,22 +34,27 @@ class Layout:
     lr: str
     partner: str = "{stem}x{scale}"
 
-    def lr_folder(self, hr_folder: Path, scale: int) -> Path | None:
-        """Return the low-resolution folder beside ``hr_folder``, if both have this layout."""
-        if not fnmatchcase(hr_folder.name, self.hr):
-            return None
+    def fits(self, hr_folder: Path) -> bool:
+        """Whether a folder is named like one of high-resolution images."""
+        return fnmatchcase(hr_folder.name, self.hr)
+
+    def lr_folder(self, hr_folder: Path, scale: int) -> Path:
+        """Return where the low-resolution images of ``hr_folder`` would be."""
         words = hr_folder.name.removesuffix(self.hr.removeprefix("*"))
-        folder = hr_folder.parent / self.lr.format(scale=scale).replace("*", words)
-        return folder if folder.is_dir() else None
+        return hr_folder.parent / self.lr.format(scale=scale).replace("*", words)
 
 
+_BENCHMARK = Layout("EDSR benchmark", hr="HR", lr="LR_bicubic/X{scale}")
+_DIV2K = Layout("DIV2K or Flickr2K", hr="*_HR", lr="*_LR_bicubic/X{scale}")
 LAYOUTS = (
-    Layout("EDSR benchmark", hr="HR", lr="LR_bicubic/X{scale}"),
+    _BENCHMARK,
     Layout("BasicSR", hr="GTmod12", lr="LRbicx{scale}", partner="{stem}"),
-    Layout("DIV2K or Flickr2K", hr="*_HR", lr="*_LR_bicubic/X{scale}"),
+    _DIV2K,
     Layout("NTIRE", hr="*_HR", lr="*_LR"),
 )
 PLAIN = "high-resolution images"
+_PREPARED = Layout("prepared images", hr="*", lr="*_LR_bicubic/X{scale}")
+"""Beside a folder of any name; last, because it fits every folder."""
 
 
 @frozen
@@ -83,10 +88,37 @@ def find_pairs(source: Path, *, scale: int, split: Split) -> Found:
     hr_files = image_files(folder)
     if not hr_files:
         raise DataError(_no_images(folder))
-    for layout in LAYOUTS:
-        if lr_folder := layout.lr_folder(folder, scale):
+    for layout in (*LAYOUTS, _PREPARED):
+        lr_folder = layout.lr_folder(folder, scale)
+        if layout.fits(folder) and lr_folder.is_dir():
             return _matched(layout, hr_files, image_files(lr_folder), scale)
     return Found(PLAIN, tuple(PairFiles(f.stem, f, None) for f in hr_files), _repeated(hr_files))
+
+
+def find_hr_folders(source: Path) -> list[Path]:
+    """Find all folders of high-resolution images: the folder itself, or those of its data sets.
+
+    Data sets may stand in the folder, or each in a folder of its own there.
+
+    Raises:
+        DataError: There are none.
+    """
+    if image_files(source):
+        return [source]
+    folders = _folders(source)
+    inside = [each for folder in folders for each in _known(_folders(folder))]
+    found = _known(folders) or inside
+    if not found:
+        raise DataError(_no_images(source, folders))
+    return found
+
+
+def prepared_lr(hr_file: Path, scale: int) -> Path:
+    """Return the name, in EDSR's layout, of the low-resolution image that belongs to a file."""
+    folder = hr_file.parent
+    layout = next(each for each in (_BENCHMARK, _DIV2K, _PREPARED) if each.fits(folder))
+    name = layout.partner.format(stem=hr_file.stem, scale=scale)
+    return layout.lr_folder(folder, scale) / f"{name}.png"
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -101,10 +133,19 @@ def _entries(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: {error.strerror}") from error
 
 
+def _folders(source: Path) -> list[Path]:
+    return [path for path in _entries(source) if path.is_dir()]
+
+
+def _known(folders: Iterable[Path]) -> list[Path]:
+    """Return those that are named like a data set's folder of high-resolution images."""
+    return [folder for folder in folders if any(layout.fits(folder) for layout in LAYOUTS)]
+
+
 def _hr_folder(source: Path, split: Split) -> Path:
     """Return the folder of high-resolution images inside the root of a data set."""
-    folders = [path for path in _entries(source) if path.is_dir()]
-    known = [f for f in folders if any(fnmatchcase(f.name, layout.hr) for layout in LAYOUTS)]
+    folders = _folders(source)
+    known = _known(folders)
     if not known:
         raise DataError(_no_images(source, folders))
     other = {_WORDS[name] for name in _WORDS if name != split}

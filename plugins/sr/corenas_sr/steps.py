@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corenas import State
+from corenas_sr.graphs import CapturedUpdate
 from corenas_sr.patches import Batch
 
 
@@ -51,9 +52,13 @@ class PixelStep:
     def __init__(self, model: nn.Module, *, learning_rate: float, device: str = "cpu") -> None:
         self._device = torch.device(device)
         self.model = model.to(self._device).to(memory_format=torch.channels_last).train()
-        self._optimiser = torch.optim.Adam(self.model.parameters(), lr=learning_rate)
+        on_gpu = self._device.type == "cuda"
+        # A captured graph reads the rate from the device, so there it has to be a tensor.
+        rate = torch.tensor(learning_rate, device=self._device) if on_gpu else learning_rate
+        self._optimiser = torch.optim.Adam(self.model.parameters(), lr=rate, capturable=on_gpu)
         for group in self._optimiser.param_groups:
             group["initial_lr"] = learning_rate
+        self._run = CapturedUpdate(self._update, self._device) if on_gpu else self._update
 
     @property
     def optimisers(self) -> Sequence[torch.optim.Optimizer]:
@@ -61,12 +66,14 @@ class PixelStep:
 
     def step(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
         ((low, high),) = batches
-        restored = self.model(images(low, self._device))
-        loss = F.l1_loss(restored, images(high, self._device))
+        return {"loss": self._run(images(low, self._device), images(high, self._device))}
+
+    def _update(self, low: Tensor, high: Tensor) -> Tensor:
+        loss = F.l1_loss(self.model(low), high)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
         self._optimiser.step()
-        return {"loss": loss.detach()}
+        return loss.detach()
 
     def state(self) -> State:
         return {"model": self.model.state_dict(), "optimiser": self._optimiser.state_dict()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from corenas import InputError, Run, StagePlan, trial_seed
+from corenas import Run, StagePlan, trial_seed
 from corenas_sr.architectures import Named, find_architecture, scale_of
 from corenas_sr.config import TrainConfig
 from corenas_sr.datasets import load_pairs
@@ -17,7 +17,7 @@ from corenas_sr.handover import hand_over
 from corenas_sr.modelfile import load_model, save_model
 from corenas_sr.preflight import check_data
 from corenas_sr.timing import time_training
-from corenas_sr.training import Training, pixel_training, seeded
+from corenas_sr.training import Training, carry_over, pixel_training, seeded
 
 
 def train(run: Run, config: TrainConfig) -> dict[str, Any]:
@@ -79,19 +79,5 @@ def _network(config: TrainConfig, named: Named, *, seed: int) -> nn.Module:
     with seeded(seed):
         model: nn.Module = named.space.build().build(named.architecture)
     if config.start is not None:
-        _start_from(model, config.start)
+        carry_over(load_model(config.start).module, model)
     return model
-
-
-def _start_from(model: nn.Module, file: Path) -> None:
-    """Take over every tensor of a model file that has its name and shape in the new network.
-
-    Raises:
-        InputError: There is none.
-    """
-    ours = model.state_dict()
-    theirs = load_model(file).module.state_dict()
-    fitting = {n: t for n, t in theirs.items() if n in ours and ours[n].shape == t.shape}
-    if not fitting:
-        raise InputError(f"start: {file}: none of its tensors fits the network to be trained")
-    model.load_state_dict(fitting, strict=False)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from corenas import Architecture, Chosen, StagePlan
+from corenas_sr.architectures import at_scale
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.preflight import check_data
@@ -28,16 +29,12 @@ def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[S
     plans = [
         evolve(first, steps=search.steps * proxy.training.steps, workers=workers),
         _plan("train-x2", config, space, config.x2, devices[0]),
-        _plan("train-x4", config, _at_four(space), config.x4, devices[0]),
+        _plan("train-x4", config, at_scale(space, 4), config.x4, devices[0]),
     ]
     if config.fresh.count:
         again = config.fresh.count * proxy.training.steps
         plans.insert(1, evolve(first, stage="fresh", steps=again, workers=workers))
     return plans
-
-
-def _at_four(space: Chosen) -> Chosen:
-    return evolve(space, config=evolve(space.config, scale=4))
 
 
 def _plan(

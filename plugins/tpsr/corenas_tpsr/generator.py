@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -95,20 +94,6 @@ class Generator(nn.Module):
 def leaves(sources: Sequence[int]) -> tuple[int, ...]:
     """Return the nodes (from 1) whose outputs no node uses; the last node is always one."""
     return tuple(sorted(set(range(1, len(sources) + 1)) - set(sources)))
-
-
-def x4_from_x2(generator: Generator) -> Generator:
-    """Return a ×4 generator that starts from a ×2 one: a copy with a fresh second up-sampler.
-
-    Raises:
-        InputError: The generator is not a ×2 one.
-    """
-    if generator.up2 is not None:
-        raise InputError(f"only a ×2 generator becomes a ×4 one, got ×{generator.scale}")
-    larger = deepcopy(generator)
-    larger.scale = 4
-    larger.up2 = _upsampler(3).to(generator.up1.weight)
-    return larger
 
 
 def _head(channels: int) -> nn.Conv2d:

@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
 from torch import nn
 
 from corenas import (
@@ -28,6 +27,7 @@ from corenas import (
 from corenas.pareto import directions, front
 from corenas.sampled import SampledSearch
 from corenas.strategies.listed import Listed
+from corenas_sr.architectures import at_scale
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, validator
@@ -35,11 +35,10 @@ from corenas_sr.handover import hand_over
 from corenas_sr.modelfile import load_model, save_model
 from corenas_sr.pictures import pareto_plot, search_plot
 from corenas_sr.preflight import check_data
-from corenas_sr.training import pixel_training, seeded
+from corenas_sr.training import carry_over, pixel_training, seeded
 from corenas_tpsr.checks import check_objective
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.evaluators import without_cache
-from corenas_tpsr.generator import x4_from_x2
 from corenas_tpsr.weight_cache import read_weights
 
 
@@ -176,9 +175,10 @@ def _train(run: Run, config: TpsrConfig, winner: Architecture, searched: Result)
     files = {2: _train_at(run, config, space, winner, model, config.x2)}
     if run.stop.requested:
         return files
+    at_four = at_scale(space, 4)
     with seeded(trial_seed(run.seed, 4)):
-        larger = x4_from_x2(load_model(files[2]).module)
-    at_four = evolve(space, config=evolve(space.config, scale=4))
+        larger = at_four.build().build(winner)
+    carry_over(load_model(files[2]).module, larger)
     files[4] = _train_at(run, config, at_four, winner, larger, config.x4)
     return files
 

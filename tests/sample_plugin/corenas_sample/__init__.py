@@ -1,0 +1,1 @@
+"""A plugin for CoreNAS, as somebody else would write it."""

@@ -1,0 +1,20 @@
+"""What makes one curve better than another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from corenas import Measurement, NoOptions, Objective
+
+
+class Accuracy:
+    """The smaller the error, the better."""
+
+    needs: Sequence[str] = ("error",)
+
+    def __call__(self, measurement: Measurement) -> float:
+        return -measurement.metrics["error"]
+
+
+def accuracy(config: NoOptions) -> Objective:
+    return Accuracy()

@@ -1,0 +1,122 @@
+"""An objective that needs what is not measured is refused before anything starts."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from corenas import Architecture, cli, structure
+from corenas.errors import ConfigError
+from corenas.toml import parse_assignment
+from corenas_tpsr.checks import check_objective
+from corenas_tpsr.config import ProxyConfig, TpsrConfig
+from corenas_tpsr.evaluators import ProxyEvaluator, ProxyJob
+
+MEASURE_LPIPS = '--set \'search.evaluator.metrics=["psnr", "lpips"]\''
+MEASURE_LATENCY = "--set search.evaluator.latency=[320,180]"
+
+
+def config(*assignments: str) -> TpsrConfig:
+    return structure(TpsrConfig, *map(parse_assignment, assignments))
+
+
+def check(*assignments: str) -> None:
+    values = config(*assignments)
+    check_objective(values.search, values.data)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (
+            ["search.objective.metric=ssim"],
+            "search.objective: 'metric' needs 'ssim', which search.evaluator does not measure; "
+            "allowed: mult_adds, params, psnr",
+        ),
+        (
+            ['search.objective={use="product", metrics=["psnr", "lpips"]}'],
+            f"'product' needs 'lpips', which search.evaluator does not measure; allowed: mult_adds,"
+            f" params, psnr; with {MEASURE_LPIPS} it does",
+        ),
+        (
+            ['search.objective={use="constraint", cost="latency", limit=0.1}'],
+            f"'constraint' needs 'latency', which search.evaluator does not measure; allowed: "
+            f"mult_adds, params, psnr; with {MEASURE_LATENCY} it does",
+        ),
+        (
+            ['search.objective.metric={use="psnr", protocol="rgb"}'],
+            "search.objective: psnr has other options than in search.evaluator.metrics",
+        ),
+    ],
+)
+def test_objective_that_needs_what_is_not_measured_is_refused(
+    assignments: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(*assignments)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        [],
+        ['search.evaluator.metrics=["psnr", "lpips"]', "search.objective.metric=lpips"],
+        ['search.objective={use="sum", cost={name="params", target=1e4}}'],
+        [
+            'search.objective={use="constraint", cost="latency", limit=0.1}',
+            "search.evaluator.latency=[320,180]",
+        ],
+        ['search.evaluator.metrics=[{use="psnr", protocol="rgb"}]'],
+        [
+            'search.evaluator.metrics=[{use="psnr", protocol="rgb"}]',
+            'search.objective.metric={use="psnr", protocol="rgb"}',
+        ],
+    ],
+)
+def test_objective_over_what_is_measured_passes(assignments: list[str]) -> None:
+    check(*assignments)
+
+
+@pytest.mark.parametrize("arguments", [["--dry-run"], []])
+def test_the_hint_of_the_message_works_and_nothing_began_before_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    out = tmp_path / "run"
+    wrong = ["run", "tpsr", "--out", str(out), "--set", "search.objective.metric=ssim"]
+    assert cli.main([*wrong, *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert not (out / "journal.jsonl").exists() or not (out / "journal.jsonl").read_text()
+    hint = err.partition("--set '")[2].partition("'")[0]
+    check("search.objective.metric=ssim", hint)
+
+
+def evaluator(proxy: ProxyConfig) -> ProxyEvaluator:
+    values = config()
+    return ProxyEvaluator(proxy, values.search.space.build(), values.data)
+
+
+@pytest.mark.slow
+def test_latency_is_measured_only_when_it_is_asked_for() -> None:
+    quick = structure(
+        ProxyConfig,
+        {"training": {"steps": 1, "batch": 2, "patch": 8}, "crops": 1, "crop_size": 16},
+    )
+    timed = evolve(quick, latency=(32, 18))
+    space = config().search.space.build()
+    architecture: Architecture = next(iter(space.known.values()))
+    for proxy, expected in ((quick, set()), (timed, {"latency"})):
+        judge = evaluator(proxy)
+        job = judge.prepare(architecture, number=0, seed=0)
+        assert isinstance(job, ProxyJob)
+        outcome = job.run("cpu", lambda step, value: False)
+        metrics = judge.measure(architecture, outcome).metrics
+        assert set(metrics) == {"psnr", "mult_adds", "params"} | expected
+        assert set(judge.measures) == set(metrics)
+        if expected:
+            assert 0 < metrics["latency"] < 10
+            assert math.isfinite(metrics["latency"])

@@ -1,0 +1,252 @@
+"""The recipe tpsr from the command line: what it hands over, and what it says to bad input."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from corenas.config import structure
+from corenas.errors import ConfigError
+from corenas_sr.images import write_image
+from corenas_sr.modelfile import load_model
+from corenas_tpsr.config import TpsrConfig
+from corenas_tpsr.recipe import patches, rank_correlation
+
+Command = Callable[..., Any]
+TinyRun = Callable[..., list[str]]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text())
+    return value
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file but the journal's lock."""
+    files = (f for f in folder.rglob("*") if f.is_file() and f.name != ".lock")
+    return {str(f.relative_to(folder)): f.read_bytes() for f in files}
+
+
+def test_finished_run_hands_over_two_models_measured_beside_bicubic(
+    finished: Path, photographs: Path
+) -> None:
+    summary = read_json(finished / "summary.json")
+    assert (summary["recipe"], summary["finished"], summary["stopped"]) == ("tpsr", True, "")
+    assert list(summary["seconds"]) == ["search", "fresh", "train-x2", "train-x4"]
+    assert all(seconds > 0 for seconds in summary["seconds"].values())
+    assert summary["data"] == {
+        "train": str(photographs / "train"),
+        "validation": str(photographs / "valid"),
+        "benchmarks": [],
+    }
+    assert list(summary["protocol"]) == ["psnr", "ssim"]
+    for model, scale in zip(summary["models"], (2, 4), strict=True):
+        assert model["scale"] == scale
+        assert model["input"] == [1280 // scale, 720 // scale]
+        assert set(model["metrics"]) == set(model["bicubic"]) == {"psnr", "ssim"}
+        loaded = load_model(finished / model["file"])
+        assert (loaded.scale, loaded.architecture.id) == (scale, summary["architecture"]["id"])
+        space = loaded.space.build()
+        width, height = model["input"]
+        cost = space.cost(loaded.architecture, height=height, width=width)
+        assert (model["params"], model["mult_adds"]) == (cost.params, cost.mult_adds)
+        assert (finished / "images" / f"comparison-x{scale}.png").stat().st_size > 0
+    assert (finished / "images" / "search.png").stat().st_size > 0
+
+
+def test_scores_of_the_search_and_from_scratch_stand_side_by_side(finished: Path) -> None:
+    search = read_json(finished / "summary.json")["search"]
+    assert search["trials"] == 4
+    assert len(search["warm"]) == len(search["fresh"]) == 1
+    assert search["warm"].keys() == search["fresh"].keys()
+    assert search["warm"] != search["fresh"]
+
+
+def test_status_tells_stage_trials_and_best(command: Command, finished: Path) -> None:
+    status = json.loads(command("status", finished, "--json").out)
+    assert (status["recipe"], status["stage"], status["finished"]) == ("tpsr", "train-x4", True)
+    assert status["trials"] == 5
+    trials = [stage["best"]["score"] for stage in status["stages"] if stage["best"]]
+    assert status["best"]["score"] == max(trials)
+    assert status["best"]["metrics"].keys() >= {"psnr", "mult_adds", "params"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pick", ["fresh", "warm"])
+def test_winner_is_the_best_by_the_score_that_was_chosen(
+    tmp_path: Path, command: Command, tiny: TinyRun, pick: str
+) -> None:
+    changes = {"fresh.count": 3, "fresh.pick": pick, "x2.steps": 2, "x4.steps": 2}
+    done = command(*tiny(tmp_path / "run", changes))
+    assert done.status == 0, done.err
+    summary = read_json(tmp_path / "run" / "summary.json")
+    scores = summary["search"][pick]
+    assert len(scores) == 3
+    assert summary["architecture"]["id"] == max(scores, key=scores.__getitem__)
+    assert "rank correlation" in done.out
+
+
+def test_same_folder_again_does_nothing_and_keeps_everything(
+    command: Command, tiny: TinyRun, finished: Path
+) -> None:
+    before = files_of(finished)
+    for arguments in (tiny(finished, {}), ["resume", str(finished)]):
+        done = command(*arguments)
+        assert done.status == 0, done.err
+        assert done.out == (
+            f"{finished}: this run is finished; there is nothing left to do\nfinished: {finished}\n"
+        )
+        assert files_of(finished) == before
+
+
+def test_another_configuration_in_the_same_folder_is_refused_with_the_difference(
+    command: Command, tiny: TinyRun, finished: Path
+) -> None:
+    done = command(*tiny(finished, {"search.steps": 9}), "--seed=3")
+    assert done.status == 2
+    assert "search.steps: 4 -> 9" in done.err
+    assert "seed: 0 -> 3" in done.err
+
+
+def test_another_process_on_the_same_folder_is_refused(
+    command: Command, tiny: TinyRun, finished: Path
+) -> None:
+    with (finished / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for arguments in (tiny(finished, {}), ["resume", str(finished)]):
+            done = command(*arguments)
+            assert (done.status, done.err) == (
+                2,
+                f"error: {finished}: another process is working on this run\n",
+            )
+
+
+def test_truncated_photograph_is_named_and_the_folder_is_free_for_the_next_try(
+    tmp_path: Path, command: Command, tiny: TinyRun, photographs: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in (photographs / "train").iterdir():
+        content = file.read_bytes()
+        (broken / file.name).write_bytes(content[: len(content) // 2])
+    out = tmp_path / "run"
+    done = command(*tiny(out, {"data.train": broken}))
+    assert done.status == 2
+    assert done.err.startswith(f"error: {broken}: 3 files cannot be used:\n")
+    assert f"{broken / 'train1.png'}: damaged image" in done.err
+    assert not list(out.glob("models/*"))
+    # Nothing was begun there, so even other options are welcome.
+    done = command(*tiny(out, {"search.steps": 1, "fresh.count": 0}))
+    assert done.status == 0, done.err
+    assert read_json(out / "summary.json")["search"]["trials"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data.train": "absent"}, "absent: No such file or directory"),
+        ({"data.validation": "{train}"}, "{train} (validation): 3 files cannot be used:"),
+        ({"x2.patch": 64}, "train0: 36x32 LR pixels; a patch needs 64"),
+        ({"search.evaluator.training.patch": 33}, "36x32 LR pixels; a patch needs 33"),
+        ({"search.space.scale": 4}, "search.space.scale: must be 2"),
+        ({"search.stepz": 4}, "search: unknown key 'stepz'; did you mean 'steps'?"),
+        ({"search.evaluator.mult_adds_limit": -1}, "mult_adds_limit: must be greater than 0"),
+    ],
+)
+def test_bad_input_is_said_before_anything_is_trained(
+    tmp_path: Path,
+    command: Command,
+    tiny: TinyRun,
+    photographs: Path,
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    train = str(photographs / "train")
+    given = {key: train if value == "{train}" else value for key, value in changes.items()}
+    done = command(*tiny(tmp_path / "run", given))
+    assert done.status == 2
+    assert done.err.startswith("error: ")
+    assert message.replace("{train}", train) in done.err
+    assert not list(tmp_path.glob("run/models/*"))
+
+
+def test_limit_that_leaves_nothing_ends_the_search_with_the_reason(
+    tmp_path: Path, command: Command, tiny: TinyRun
+) -> None:
+    changes = {"search.evaluator.mult_adds_limit": 1e6, "search.rejections": 20}
+    done = command(*tiny(tmp_path / "run", changes))
+    assert done.status == 1
+    assert done.err.startswith("error: 20 candidates in a row were rejected, the last one because")
+    assert "the limit is 1.00 M" in done.err
+
+
+def test_dry_run_estimates_every_stage_and_trains_nothing(
+    tmp_path: Path, command: Command, tiny: TinyRun
+) -> None:
+    done = command(*tiny(tmp_path / "run", {"search.steps": 1000}), "--dry-run", "--workers=2")
+    assert done.status == 0, done.err
+    head, *rows = [line.split() for line in done.out.splitlines()]
+    assert head[-2:] == ["memory", "hours"]
+    stages = {row[0]: row for row in rows[:4]}
+    assert list(stages) == ["search", "fresh", "train-x2", "train-x4"]
+    assert stages["search"][1] == "4000"
+    for _, steps, per_step, workers, memory, unit, hours, *_ in stages.values():
+        assert (int(memory) > 50, unit) == (True, "MiB")
+        expected = int(steps) * float(per_step) / int(workers) / 3600
+        assert float(hours) == pytest.approx(expected, abs=0.006)
+    assert float(stages["search"][6]) > 0
+    assert rows[4][0] == "together"
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_grey_and_flat_validation_images_do_not_end_a_run(
+    tmp_path: Path, command: Command, tiny: TinyRun
+) -> None:
+    """Bicubic restores them without error, and JSON has no infinity."""
+    flat = tmp_path / "flat"
+    for number in range(2):
+        write_image(flat / f"{number}.png", torch.full((3, 64, 64), 90 * number + 1).byte())
+    changes = {"data.validation": flat, "search.steps": 1, "fresh.count": 0}
+    done = command(*tiny(tmp_path / "run", changes))
+    assert done.status == 0, done.err
+    for model in read_json(tmp_path / "run" / "summary.json")["models"]:
+        assert model["bicubic"]["psnr"] is None
+        assert model["metrics"]["psnr"] > 0
+    assert "(-)" in done.out
+
+
+def test_rank_correlation_is_spearmans() -> None:
+    for order in itertools.permutations((0.5, 1.5, 2.0, 9.0)):
+        pairs = list(zip((1.0, 2.0, 3.0, 4.0), order, strict=True))
+        expected = spearmanr(*zip(*pairs, strict=True)).statistic
+        assert rank_correlation(pairs) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("pairs", [[], [(1.0, 2.0)], [(1.0, 2.0), (1.0, 3.0)]])
+def test_rank_correlation_of_too_little_is_undefined(pairs: list[tuple[float, float]]) -> None:
+    assert rank_correlation(pairs) is None
+
+
+def test_images_must_hold_the_largest_patch_of_their_scale() -> None:
+    config = structure(
+        TpsrConfig,
+        {"x2": {"patch": 20}, "x4": {"patch": 10}, "search": {"evaluator": {"crops": 3}}},
+    )
+    assert patches(config) == {2: 20, 4: 10}
+    larger = structure(TpsrConfig, {"search": {"evaluator": {"training": {"patch": 128}}}})
+    assert patches(larger) == {2: 128, 4: 48}
+
+
+def test_search_at_another_scale_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^search\.space\.scale: must be 2"):
+        structure(TpsrConfig, {"search": {"space": {"scale": 4}}})
