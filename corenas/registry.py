@@ -234,9 +234,11 @@ def load_attribute(source: str, wanted_by: str) -> Any:
     return found
 
 
-def _order(entry_point: EntryPoint) -> tuple[bool, str, str]:
+def _order(entry_point: EntryPoint) -> tuple[bool, bool, str, str]:
+    """Put the core first, then what comes with it: a stranger cannot take its names away."""
     distribution, _ = _distribution(entry_point)
-    return (entry_point.name, distribution) != (PROJECT, PROJECT), entry_point.name, distribution
+    foreign, name = distribution != PROJECT, entry_point.name
+    return foreign, name != PROJECT, name, distribution
 
 
 def _distribution(entry_point: EntryPoint) -> tuple[str, str]:

@@ -84,7 +84,7 @@ LIGHT = "import sys, {0}; sys.exit(any(m.split('.')[0] in ('torch', 'numpy') for
 
 @pytest.mark.parametrize(
     "module",
-    ["corenas.cli", "corenas.plugin", "corenas_sr.plugin", "corenas_tpsr.plugin",
+    ["corenas.cli", "corenas.plugin", "corenas_sr.plugin", "corenas_tpsr.plugin", "corenas_trilevel.plugin",
      "corenas_metrics.plugin"],
 )  # fmt: skip
 def test_the_command_line_starts_without_torch(module):

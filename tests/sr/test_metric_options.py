@@ -40,7 +40,8 @@ class Brightness:
 
 @hookimpl
 def corenas_metrics():
-    return [Component("brightness", "bright:Brightness", Options, "mean", MetricInfo("higher", "none"))]
+    info = MetricInfo("higher", "none")
+    return [Component("brightness", "bright:Brightness", Options, "mean", info)]
 """
 
 

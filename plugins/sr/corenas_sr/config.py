@@ -50,6 +50,9 @@ class TrainingConfig:
     validate_every: int = option(
         0, "steps from one validation to the next; 0 validates at the end only", ge=0
     )
+    threads: int = option(
+        1, "CPU threads; more than one pays only where nothing else wants the cores", ge=1
+    )
 
 
 @frozen

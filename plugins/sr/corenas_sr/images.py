@@ -128,9 +128,19 @@ def luma(images: Tensor, *, rounded: bool = False) -> Tensor:
 
 
 def quantise(images: Tensor) -> Tensor:
-    """Round to uint8 and clamp to 0..255, as before every metric; halves go up, as in MATLAB."""
+    """Round to uint8 and clamp to 0..255, as before every metric; halves go up, as in MATLAB.
+
+    Raises:
+        DataError: A value is not a number, so that it has no nearest level.
+    """
     if images.dtype == torch.uint8:
         return images
+    if bool(images.isnan().any()):
+        raise DataError("an image has values that are not numbers, as those of a diverged network")
+    return _levels(images)
+
+
+def _levels(images: Tensor) -> Tensor:
     return _round_half_up(images).clamp(0, 255).to(torch.uint8)
 
 
@@ -166,7 +176,7 @@ def _resize_rows(images: Tensor, factor: Fraction) -> Tensor:
     # One tap at a time: little memory, and one order of summation whatever the size.
     for tap, weight in zip(taps.to(source.device), weights.to(source), strict=True):
         resized = resized.addcmul(source.index_select(-2, tap), weight[:, None])
-    return resized if images.is_floating_point() else quantise(resized)
+    return resized if images.is_floating_point() else _levels(resized)
 
 
 @lru_cache(maxsize=64)

@@ -240,4 +240,7 @@ def _fill(path: Path, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
         named = "; ".join(sorted(misfits)[:_NAMED_MISFITS])
         more = f"; and {len(misfits) - _NAMED_MISFITS} more" * (len(misfits) > _NAMED_MISFITS)
         raise DataError(f"{path}: its weights do not fit its architecture: {named}{more}")
+    for name, tensor in weights.items():
+        if not bool(tensor.isfinite().all()):
+            raise DataError(f"{path}: its weights are not all finite numbers, as those of {name}")
     module.load_state_dict(weights)

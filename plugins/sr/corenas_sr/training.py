@@ -74,6 +74,7 @@ def pixel_training(
         validate=validate,
         validate_every=config.validate_every,
         save=save,
+        threads=config.threads,
     )
 
 
@@ -108,6 +109,7 @@ class Training:
         validate: Measures the deliverable, every ``validate_every`` steps and at the end.
         validate_every: 0 means only at the end.
         save: Writes the deliverable into a folder; returns file names by purpose.
+        threads: How many CPU threads torch may use; validation has them as well.
     """
 
     def __init__(
@@ -121,7 +123,9 @@ class Training:
         validate: Validate = lambda module: {},
         validate_every: int = 0,
         save: Save = lambda module, folder: {},
+        threads: int = 1,
     ) -> None:
+        self._threads = threads
         self._step = step
         self._streams = streams
         self._steps = steps
@@ -139,6 +143,7 @@ class Training:
         Raises:
             Diverged: The scalars since the last event are not all finite.
         """
+        torch.set_num_threads(self._threads)
         while self._done < self._steps:
             until = min(self._steps, self._done + self._report_every)
             self._scalars = self._train(until)
