@@ -20,7 +20,8 @@ class MetricInfo:
     """A metric's metadata: all of it is printed beside its numbers.
 
     ``better`` is the good direction; ``reference`` says whether it compares with a ground truth;
-    ``range`` is what values it can take; ``protocol`` is how exactly it was measured.
+    ``range`` is what values it can take; ``protocol`` is how exactly it was measured, where
+    ``= scale`` stands for the up-scaling factor.
     """
 
     better: Literal["higher", "lower"]
@@ -33,6 +34,10 @@ class MetricInfo:
     def sign(self) -> int:
         """1 when higher is better, -1 when lower is."""
         return 1 if self.better == "higher" else -1
+
+    def protocol_at(self, scale: int) -> str:
+        """Return the protocol with the up-scaling factor filled in, such as ``shave = 4``."""
+        return self.protocol.replace("= scale", f"= {scale}")
 
 
 class Metric(Protocol):

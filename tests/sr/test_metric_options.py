@@ -117,6 +117,26 @@ def test_evaluate_measures_with_the_options(
     assert found["protocol"]["psnr"] == "RGB, shave 0"
 
 
+@pytest.mark.parametrize(
+    ("protocol", "scale", "text"),
+    [
+        ("y", 4, "Y of BT.601 studio range, shave = 4, unrounded"),
+        ("edsr-div2k", 2, "RGB, shave = 2 + 6"),
+        ("rgb", 2, "RGB, shave 0"),
+    ],
+)
+def test_protocol_beside_the_numbers_has_the_scale_filled_in(
+    pair: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    protocol: str,
+    scale: int,
+    text: str,
+) -> None:
+    arguments = ["evaluate", *map(str, pair), "--scale", str(scale), "--metrics", "psnr"]
+    assert cli.main([*arguments, "--set", f"psnr.protocol={protocol}"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"psnr: {text}"
+
+
 def test_stranger_metric_needs_no_ground_truth(
     pair: tuple[Path, Path],
     tmp_path: Path,

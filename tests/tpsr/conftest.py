@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-import torch
-import torch.nn.functional as F
 from attrs import frozen
 
 from corenas.testing.installed import install_plugin
-from corenas_sr.images import write_image
 
 __all__ = ["install_plugin"]
 
@@ -102,25 +99,6 @@ def command_in(process: subprocess.Popen[str], folder: Path) -> Command:
 @pytest.fixture
 def command(warm_process: subprocess.Popen[str], tmp_path: Path) -> Command:
     return command_in(warm_process, tmp_path)
-
-
-def write_photographs(folder: Path, count: int, *, seed: int) -> Path:
-    """Write smooth random images of 72x64 pixels."""
-    generator = torch.Generator().manual_seed(seed)
-    for number in range(count):
-        coarse = 255 * torch.rand(1, 3, 8, 9, generator=generator)
-        image = F.interpolate(coarse, size=(64, 72), mode="bicubic")[0]
-        write_image(folder / f"{folder.name}{number}.png", image.clamp(0, 255).to(torch.uint8))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the folders ``train`` and ``valid``."""
-    folder = tmp_path_factory.mktemp("photographs")
-    write_photographs(folder / "train", 3, seed=0)
-    write_photographs(folder / "valid", 2, seed=1)
-    return folder
 
 
 @pytest.fixture(scope="session")

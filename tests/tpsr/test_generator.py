@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from corenas.config import choose, structure
 from corenas.cost import count
 from corenas.errors import ConfigError, InputError
-from corenas.space import Architecture
+from corenas.space import Architecture, SearchSpace
+from corenas.testing.contracts import SearchSpaceContract
 from corenas.testing.installed import InstallPlugin
 from corenas_sr.kernels import PReLU, plain_copy
 from corenas_sr.training import carry_over
@@ -57,6 +58,12 @@ def images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+class TestGeneratorSpace(SearchSpaceContract):
+    @pytest.fixture(params=[2, 4])
+    def space(self, request: pytest.FixtureRequest) -> SearchSpace:
+        return space(scale=request.param)
 
 
 @pytest.fixture

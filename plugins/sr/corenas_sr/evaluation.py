@@ -19,6 +19,9 @@ from corenas_sr.images import quantise, read_image
 from corenas_sr.inference import upscale
 from corenas_sr.layouts import image_files
 
+_PLASTIC_NUMBER = 1.324717957244746
+"""The root of x^3 = x + 1."""
+
 Restore = Callable[[ImagePair], Tensor]
 """Gives the upscaled image for a pair's low-resolution one, uint8, shape (3, H, W)."""
 
@@ -52,9 +55,9 @@ def build_metrics(chosen: Sequence[Chosen]) -> dict[str, Metric]:
     return {choice.name: choice.build() for choice in chosen}
 
 
-def protocols(metrics: Mapping[str, Metric]) -> dict[str, str]:
-    """Return how each metric measures, by name."""
-    return {name: metric.info.protocol for name, metric in metrics.items()}
+def protocols(metrics: Mapping[str, Metric], *, scale: int) -> dict[str, str]:
+    """Return how each metric measures at a scale, by name."""
+    return {name: metric.info.protocol_at(scale) for name, metric in metrics.items()}
 
 
 def evaluate(
@@ -68,7 +71,7 @@ def evaluate(
     images = {
         pair.name: _measured(pair.name, restore(pair), pair.hr, metrics, scale) for pair in pairs
     }
-    return Evaluation(images, protocols(metrics))
+    return Evaluation(images, protocols(metrics, scale=scale))
 
 
 def measure_folder(folder: Path, metrics: Mapping[str, Metric]) -> Evaluation:
@@ -90,7 +93,7 @@ def measure_folder(folder: Path, metrics: Mapping[str, Metric]) -> Evaluation:
         file.name: _measured(str(file), read_image(file), None, metrics, 1)
         for file in bar(files, total=len(files), what="measuring")
     }
-    return Evaluation(images, protocols(metrics))
+    return Evaluation(images, protocols(metrics, scale=1))
 
 
 def _measured(
@@ -151,7 +154,7 @@ class Crops:
         for index, pair in enumerate(islice(cycle(pairs), count)):
             top, left = (
                 int(fraction * (extent - side + 1))
-                for fraction, extent in zip(_halton(index), pair.lr.shape[1:], strict=True)
+                for fraction, extent in zip(_spread(index), pair.lr.shape[1:], strict=True)
             )
             lows.append(pair.lr[:, top : top + side, left : left + side])
             high = pair.hr[:, top * scale : (top + side) * scale]
@@ -170,15 +173,10 @@ class Crops:
         return {n: float(m(restored, self.hr, scale=scale).mean()) for n, m in metrics.items()}
 
 
-def _halton(index: int) -> tuple[float, float]:
-    """Return a point of the Halton sequence of bases 2 and 3 in the unit square."""
-    return _radical_inverse(index + 1, 2), _radical_inverse(index + 1, 3)
+def _spread(index: int) -> tuple[float, float]:
+    """Return a point of Roberts' R2 sequence in the unit square.
 
-
-def _radical_inverse(index: int, base: int) -> float:
-    value, weight = 0.0, 1.0 / base
-    while index:
-        index, digit = divmod(index, base)
-        value += digit * weight
-        weight /= base
-    return value
+    Each image gets every n-th point, and these are spread as well; of a Halton sequence, every
+    second point lies in the same half.
+    """
+    return (0.5 + index / _PLASTIC_NUMBER) % 1, (0.5 + index / _PLASTIC_NUMBER**2) % 1

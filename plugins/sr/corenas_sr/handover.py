@@ -14,7 +14,7 @@ from corenas.cost import Cost, count, human
 from corenas_sr.config import DataConfig
 from corenas_sr.costs import OUTPUT
 from corenas_sr.datasets import ImagePair, load_pairs
-from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, finite, protocols
+from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, finite
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import LoadedModel, load_model
 from corenas_sr.pictures import comparison
@@ -48,9 +48,12 @@ def hand_over(
         run.say(f"picture: {picture}")
     for line in table(entries):
         run.say(line)
+    for entry in entries:
+        for name, protocol in entry["protocol"].items():
+            run.say(f"{name} at x{entry['scale']}: {protocol}")
     return {
         "models": entries,
-        "protocol": protocols(built),
+        "protocol": {name: metric.info.protocol for name, metric in built.items()},
         "data": {
             "train": data.train,
             "validation": data.validation,
@@ -85,6 +88,7 @@ def _measure_model(
         "mult_adds": cost.mult_adds,
         "input": [width, height],
         **measured.to_json(),
+        "protocol": measured.ours.protocol,
         "benchmarks": benchmarks,
     }
     return entry, picture

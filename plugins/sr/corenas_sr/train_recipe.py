@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from corenas import Run, StagePlan, trial_seed
+from corenas import InputError, Run, StagePlan, trial_seed
 from corenas_sr.architectures import Named, find_architecture, scale_of
 from corenas_sr.config import TrainConfig
 from corenas_sr.datasets import load_pairs
@@ -75,9 +75,15 @@ def training_of(config: TrainConfig, named: Named, *, seed: int, device: str) ->
 
 
 def _network(config: TrainConfig, named: Named, *, seed: int) -> nn.Module:
-    """Build the network, with fresh weights or those that fit of the model file to start from."""
+    """Build the network, with fresh weights or those that fit of the model file to start from.
+
+    Raises:
+        InputError: Only biases and slopes fit, as they do between almost any two networks.
+    """
     with seeded(seed):
         model: nn.Module = named.space.build().build(named.architecture)
     if config.start is not None:
-        carry_over(load_model(config.start).module, model)
+        carried = carry_over(load_model(config.start).module, model)
+        if all(tensor.ndim < 2 for tensor in carried.values()):
+            raise InputError(f"start: {config.start}: its weights do not fit this network")
     return model

@@ -86,15 +86,19 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def carry_over(source: nn.Module, target: nn.Module) -> None:
+def carry_over(source: nn.Module, target: nn.Module) -> Mapping[str, Tensor]:
     """Copy every tensor of ``source`` that has its name and shape in ``target``.
 
     This is how a x4 network starts from the x2 one: its second upsampler stays fresh.
+
+    Returns:
+        What was copied, by name.
     """
     ours = target.state_dict()
     theirs = source.state_dict().items()
     fitting = {name: t for name, t in theirs if name in ours and ours[name].shape == t.shape}
     target.load_state_dict(fitting, strict=False)
+    return fitting
 
 
 class Training:

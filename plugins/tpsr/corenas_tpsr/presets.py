@@ -22,20 +22,20 @@ QUICK: Mapping[str, Any] = {
         },
     },
     "x2": {
-        "steps": 4500,
+        "steps": 4000,
         "batch": 8,
         "patch": 24,
         "learning_rate": 3e-3,
         "schedule": "cosine",
-        "validate_every": 1500,
+        "validate_every": 1000,
     },
     "x4": {
-        "steps": 3000,
+        "steps": 2500,
         "batch": 8,
         "patch": 24,
         "learning_rate": 2e-3,
         "schedule": "cosine",
-        "validate_every": 1500,
+        "validate_every": 1000,
     },
 }
 

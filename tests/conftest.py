@@ -1,0 +1,30 @@
+"""What tests of several areas need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def _write(folder: Path, count: int, *, seed: int) -> None:
+    """Write smooth random images of 72x64 pixels."""
+    import torch
+    import torch.nn.functional as F
+
+    from corenas_sr.images import write_image
+
+    generator = torch.Generator().manual_seed(seed)
+    for number in range(count):
+        coarse = 255 * torch.rand(1, 3, 8, 9, generator=generator)
+        image = F.interpolate(coarse, size=(64, 72), mode="bicubic")[0]
+        write_image(folder / f"{folder.name}{number}.png", image.clamp(0, 255).to(torch.uint8))
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the folders ``train`` and ``valid``, of three and two small images."""
+    folder = tmp_path_factory.mktemp("photographs")
+    _write(folder / "train", 3, seed=0)
+    _write(folder / "valid", 2, seed=1)
+    return folder
