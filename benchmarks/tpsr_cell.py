@@ -35,8 +35,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     data = Path(os.environ["CORENAS_DATA"])
     minutes = arguments.minutes
-    print(f"{minutes:g} minutes, {arguments.threads} threads, batch {arguments.batch}, "
-          f"patches of {arguments.patch} LR pixels, L1, Adam at {arguments.rate:g}, cosine")  # fmt: skip
+    print(
+        f"{minutes:g} minutes, {arguments.threads} threads, batch {arguments.batch}, "
+        f"patches of {arguments.patch} LR pixels, L1, Adam at {arguments.rate:g}, cosine"
+    )
     with seeded(0):
         model = find_architecture("tpsr/paper", scale=2).space.build().build(_cell())
     model = _train(model, data, 2, minutes * arguments.share, arguments)

@@ -13,7 +13,8 @@ from corenas.checkpoint import Checkpoint, candidates, load, remove, save
 
 
 def checkpoint(offset=10):
-    return Checkpoint("search", offset, 1.5, {"weights": torch.arange(5.0), "n": 3, "x": [None, "a"]})
+    state = {"weights": torch.arange(5.0), "n": 3, "x": [None, "a"]}
+    return Checkpoint("search", offset, 1.5, state)
 
 
 def test_a_checkpoint_comes_back_equal(tmp_path):

@@ -82,10 +82,6 @@ def test_files_stay_readable():
 LIGHT = "import sys, {0}; sys.exit(any(m.split('.')[0] in ('torch', 'numpy') for m in sys.modules))"
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["corenas.cli", "corenas.plugin", "corenas_sr.plugin", "corenas_tpsr.plugin", "corenas_trilevel.plugin",
-     "corenas_metrics.plugin"],
-)  # fmt: skip
+@pytest.mark.parametrize("module", ["corenas.cli", *(f"{room}.plugin" for room in ROOMS)])
 def test_the_command_line_starts_without_torch(module):
     assert subprocess.run([sys.executable, "-c", LIGHT.format(module)], check=False).returncode == 0

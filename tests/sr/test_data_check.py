@@ -55,12 +55,13 @@ def test_report_counts_images_sizes_and_pairs(tmp_path: Path) -> None:
     assert (validation.folder.name, len(validation.images)) == ("DIV2K_valid_HR", 1)
 
 
-def test_each_of_several_data_sets_is_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("above", ["", "benchmark"])
+def test_each_of_several_data_sets_is_reported(tmp_path: Path, above: str) -> None:
     for name in ("Set5", "Set14"):
-        write_image(tmp_path / name / "HR/a.png", picture(8, 8))
-        write_image(tmp_path / name / "LR_bicubic/X4/ax4.png", picture(2, 2))
+        write_image(tmp_path / above / name / "HR/a.png", picture(8, 8))
+        write_image(tmp_path / above / name / "LR_bicubic/X4/ax4.png", picture(2, 2))
     reports = check_folder(tmp_path, [4])
-    assert [str(report.folder.relative_to(tmp_path)) for report in reports] == [
+    assert [str(report.folder.relative_to(tmp_path / above)) for report in reports] == [
         "Set14/HR",
         "Set5/HR",
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,6 @@ from corenas_sr.datasets import ImagePair
 from corenas_sr.images import quantise, read_image
 from corenas_sr.inference import upscale
 from corenas_sr.layouts import image_files
-
-_PLASTIC_NUMBER = 1.324717957244746
-"""The root of x^3 = x + 1."""
 
 Restore = Callable[[ImagePair], Tensor]
 """Gives the upscaled image for a pair's low-resolution one, uint8, shape (3, H, W)."""
@@ -147,15 +143,16 @@ class Crops:
     def spread(cls, pairs: Sequence[ImagePair], *, size: int, count: int, scale: int) -> Crops:
         """Take ``count`` crops of ``size`` low-resolution pixels, spread over the images.
 
-        Positions follow a fixed low-discrepancy sequence, so they are the same in every process.
+        Positions follow fixed low-discrepancy sequences, so they are the same in every process.
         """
         side = min(size, *(extent for pair in pairs for extent in pair.lr.shape[1:]))
         lows, highs = [], []
-        for index, pair in enumerate(islice(cycle(pairs), count)):
-            top, left = (
-                int(fraction * (extent - side + 1))
-                for fraction, extent in zip(_spread(index), pair.lr.shape[1:], strict=True)
-            )
+        for index in range(count):
+            visit, number = divmod(index, len(pairs))
+            pair = pairs[number]
+            down, right = _position(visit, number)
+            top = int(down * (pair.lr.shape[1] - side + 1))
+            left = int(right * (pair.lr.shape[2] - side + 1))
             lows.append(pair.lr[:, top : top + side, left : left + side])
             high = pair.hr[:, top * scale : (top + side) * scale]
             highs.append(high[:, :, left * scale : (left + side) * scale])
@@ -173,10 +170,26 @@ class Crops:
         return {n: float(m(restored, self.hr, scale=scale).mean()) for n, m in metrics.items()}
 
 
-def _spread(index: int) -> tuple[float, float]:
-    """Return a point of Roberts' R2 sequence in the unit square.
+def _position(visit: int, number: int) -> tuple[float, float]:
+    """Return where in the unit square a crop is taken at the n-th visit to an image.
 
-    Each image gets every n-th point, and these are spread as well; of a Halton sequence, every
-    second point lies in the same half.
+    Each image's positions are a Halton sequence, shifted by a point that is another for each. (One
+    sequence for all would give every image a part of it that is not spread.)
     """
-    return (0.5 + index / _PLASTIC_NUMBER) % 1, (0.5 + index / _PLASTIC_NUMBER**2) % 1
+    pairs = zip(_halton(visit), _halton(number), strict=True)
+    down, right = ((position + shift) % 1 for position, shift in pairs)
+    return down, right
+
+
+def _halton(index: int) -> tuple[float, float]:
+    """Return a point of the Halton sequence of bases 2 and 3 in the unit square."""
+    return _radical_inverse(index + 1, 2), _radical_inverse(index + 1, 3)
+
+
+def _radical_inverse(index: int, base: int) -> float:
+    value, weight = 0.0, 1.0 / base
+    while index:
+        index, digit = divmod(index, base)
+        value += digit * weight
+        weight /= base
+    return value

@@ -98,19 +98,26 @@ def find_pairs(source: Path, *, scale: int, split: Split) -> Found:
 def find_hr_folders(source: Path) -> list[Path]:
     """Find all folders of high-resolution images: the folder itself, or those of its data sets.
 
-    Data sets may stand in the folder, or each in a folder of its own there.
+    Data sets may stand in the folder, or each in a folder of its own there, as in
+    ``benchmark/Set5/HR``.
 
     Raises:
         DataError: There are none.
     """
     if image_files(source):
         return [source]
-    folders = _folders(source)
-    inside = [each for folder in folders for each in _known(_folders(folder))]
-    found = _known(folders) or inside
+    found = _data_sets(source, depth=2)
     if not found:
-        raise DataError(_no_images(source, folders))
+        raise DataError(_no_images(source, _folders(source)))
     return found
+
+
+def _data_sets(folder: Path, *, depth: int) -> list[Path]:
+    folders = _folders(folder)
+    known = _known(folders)
+    if known or not depth:
+        return known
+    return [found for each in folders for found in _data_sets(each, depth=depth - 1)]
 
 
 def prepared_lr(hr_file: Path, scale: int) -> Path:
