@@ -60,7 +60,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read one file.
+    """Read one file; its tensors come to the CPU, since the device they were on may be gone.
 
     Raises:
         ResumeError: It is damaged, or holds something other than data.
@@ -72,7 +72,9 @@ def load(path: Path) -> Checkpoint:
     if header != _MAGIC + digest:
         raise ResumeError(f"{path}: not a checkpoint, or a damaged one")
     try:
-        value: dict[str, Any] = torch.load(io.BytesIO(payload), weights_only=True)
+        value: dict[str, Any] = torch.load(
+            io.BytesIO(payload), map_location="cpu", weights_only=True
+        )
         return Checkpoint(value["stage"], value["offset"], value["seconds"], value["state"])
     except Exception as error:  # torch.load raises many kinds; all mean that the file is refused
         raise ResumeError(f"{path}: refused: {str(error).splitlines()[0]}") from error

@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from corenas.config import differences, structure
-from corenas.errors import CorenasError, InputError, Interrupted, ResumeError
+from corenas.errors import InputError, Interrupted, ResumeError
 from corenas.executors.config import default_workers
 from corenas.files import atomic_write, write_json
 from corenas.hookspecs import Recipe
@@ -176,7 +176,7 @@ def pick_devices(device: str) -> tuple[str, ...]:
             torch.empty(0, device=name)
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
-            raise CorenasError(f"--device {name}: cannot be used: {reason}") from error
+            raise InputError(f"--device {name}: cannot be used: {reason}") from error
     return names
 
 
@@ -194,6 +194,8 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder}: may not be written to")
 
 
 @contextmanager

@@ -22,8 +22,12 @@ class Listed:
         return architecture
 
     def tell(self, trial: Trial) -> None:
-        """Take a finished one off the list."""
-        self._waiting.remove(trial.architecture)
+        """Take a finished one off the list.
+
+        It may be off already: when another fails, one that is still running can be asked for again.
+        """
+        if trial.architecture in self._waiting:
+            self._waiting.remove(trial.architecture)
 
     def scalars(self) -> dict[str, float]:
         """Return nothing: there is no policy to watch."""

@@ -273,3 +273,78 @@ def test_checkpoints_take_two_percent_of_the_time_at_most(tmp_path, monkeypatch)
     spent = 3.0 * len(saves)
     assert len(saves) > 5
     assert spent / now[0] < 0.021
+
+
+def test_kill_after_the_last_event_leaves_no_trace_in_the_journal(tmp_path):
+    whole = open_run(tmp_path / "whole")
+    whole.stage("count", Counting())
+    whole.close()
+
+    class Killed(Counting):
+        def result(self, folder):
+            raise Crash
+
+    crashed = open_run(tmp_path / "killed")
+    with pytest.raises(Crash):
+        crashed.stage("count", Killed())
+    crashed.close()
+    again = open_run(tmp_path / "killed")
+    again.stage("count", Counting())
+    again.close()
+    expected = without_times(lines(tmp_path / "whole"))
+    assert without_times(lines(tmp_path / "killed")) == expected
+
+
+def test_stop_before_the_first_step_hands_over_what_was_saved(tmp_path):
+    crashed = open_run(tmp_path, observe=crash_at(4))
+    with pytest.raises(Crash):
+        crashed.stage("count", Counting())
+    crashed.close()
+    stop = Stop()
+    stop.request("time budget")
+    stopped = open_run(tmp_path, stop=stop)
+    assert stopped.stage("count", Counting()).values["sum"] > 0
+    assert stopped.stopped
+    stopped.close()
+
+
+def test_only_a_stage_that_was_left_open_makes_a_run_a_stopped_one(tmp_path):
+    stop = Stop()
+    run = open_run(tmp_path, stop=stop)
+    run.stage("count", Counting())
+    stop.request("interrupted")
+    assert not run.stopped
+    run.stage("count", Counting())
+    assert not run.stopped
+    run.stage("more", Counting())
+    assert run.stopped
+    run.close()
+
+
+def test_full_disk_while_results_are_written_is_said(tmp_path):
+    class Full(Counting):
+        def result(self, folder):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    run = open_run(tmp_path)
+    with pytest.raises(CorenasError, match=r"No space left.*resume"):
+        run.stage("count", Full())
+    run.close()
+
+
+def test_what_a_kill_left_of_an_atomic_write_is_removed(tmp_path):
+    torn = tmp_path / "checkpoints" / ".current.pt.x1~"
+    torn.parent.mkdir()
+    torn.write_bytes(b"half")
+    open_run(tmp_path).close()
+    assert not torn.exists()
+
+
+def test_finished_stages_come_back_in_their_order(tmp_path):
+    run = open_run(tmp_path)
+    for name in ("search", "fresh", "a-last-one"):
+        run.stage(name, Counting())
+    run.close()
+    again = open_run(tmp_path)
+    assert list(again.seconds) == ["search", "fresh", "a-last-one"]
+    again.close()

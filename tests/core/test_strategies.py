@@ -5,15 +5,25 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from corenas.config import choose
+from corenas.executor import Failure
+from corenas.evaluator import Outcome
+from corenas.sampled import SampledSearch
 from corenas.space import Architecture, Decision, SearchSpace
 from corenas.strategies.config import EvolutionConfig
 from corenas.strategies.evolution import Evolution, mutate
+from corenas.strategies.listed import Listed
 from corenas.strategies.random import RandomSearch, random_architecture
 from corenas.strategy import Sampler, Strategy
 from corenas.testing.contracts import SamplerContract, StrategyContract
-from corenas.testing.surrogate import SurrogateSpace, expected_score, surrogate_problem
+from corenas.testing.surrogate import (
+    InlineExecutor,
+    SurrogateSpace,
+    expected_score,
+    surrogate_problem,
+)
 from corenas.trial import Trial
 
 SMALL = EvolutionConfig(population=5, tournament=3)
@@ -180,3 +190,26 @@ def test_evolution_beats_random_search_on_the_surrogate(seed: int) -> None:
         last = [expected_score(t.architecture) for t in trials if t.status == "finished"][-100:]
         means[name] = float(np.mean(last))
     assert means["evolution"] > means["random"] + 0.2
+
+
+class SecondDies(InlineExecutor):
+    """Two slots, whose second job is lost while the first one runs."""
+
+    lost = False
+
+    def next(self) -> tuple[int, Outcome | Failure]:
+        if not self.lost:
+            self.lost = True
+            key, _ = self._waiting.pop()
+            return key, Failure("killed", "its worker process was ended by signal 9")
+        return super().next()
+
+
+def test_listed_architecture_that_is_trained_twice_does_not_end_the_search() -> None:
+    problem = surrogate_problem(2)
+    sampler = RandomSearch(problem.space, 0)
+    given = [sampler.ask(), sampler.ask()]
+    task = SampledSearch(evolve(problem, executor=SecondDies(slots=2)), Listed(given))
+    kinds = [event.kind for event in task.events()]
+    assert kinds.count("trial") == 2
+    assert kinds.count("failed") == 1

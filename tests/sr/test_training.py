@@ -1,5 +1,6 @@
 """The training loop: it learns, resumes to the same result, and notices NaN."""
 
+import copy
 import io
 import math
 
@@ -64,6 +65,25 @@ def test_resumed_training_gives_the_same_weights(cut):
     assert [event.scalars for event in again.events()] == scalars[cut:]
     for ours, theirs in zip(model.parameters(), expected.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_training_that_was_saved_on_a_gpu_goes_on_here():
+    task, _ = training()
+    events = task.events()
+    next(events)
+    state = copy.deepcopy(task.state())
+    rest = [event.scalars for event in events]
+    for group in state["step"]["optimiser"]["param_groups"]:
+        group.update(lr=torch.tensor(group["lr"]), capturable=True)  # as `PixelStep` has it there
+    again, _ = training()
+    again.restore(state)
+    assert [event.scalars for event in again.events()] == rest
+
+
+def test_result_is_json_where_an_image_is_restored_without_error(tmp_path):
+    task, _ = training(10, validate=lambda module: {"psnr": math.inf})
+    list(task.events())
+    assert task.result(tmp_path).values["scalars"]["psnr"] is None
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

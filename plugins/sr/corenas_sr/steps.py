@@ -80,7 +80,9 @@ class PixelStep:
 
     def restore(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        # How Adam runs here depends on this device, not on the one where the state was saved.
+        groups = self._optimiser.state_dict()["param_groups"]
+        self._optimiser.load_state_dict({**state["optimiser"], "param_groups": groups})
 
     def deliverable(self) -> nn.Module:
         return self.model

@@ -32,7 +32,8 @@ def train(run: Run, config: TrainConfig) -> dict[str, Any]:
 
 
 def check(config: TrainConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
-    """Check data and architecture, and estimate the training from a few steps."""
+    """Check metrics, data and architecture, and estimate the training from a few steps."""
+    build_metrics(config.metrics)
     named = find_architecture(config.architecture, scale=config.scale, cell=config.cell)
     scale = scale_of(named.space)
     check_data(config.data, patches={scale: config.training.patch})

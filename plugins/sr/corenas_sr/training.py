@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from corenas import Diverged, Event, Result, State
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair
+from corenas_sr.evaluation import finite
 from corenas_sr.patches import PatchSampler
 from corenas_sr.steps import PixelStep, TrainingStep
 
@@ -204,5 +205,5 @@ class Training:
 
     def result(self, folder: Path) -> Result:
         """Return the newest scalars, and the files of the network as it is now."""
-        values: dict[str, Any] = {"steps": self._done, "scalars": self._scalars}
+        values: dict[str, Any] = {"steps": self._done, "scalars": finite(self._scalars)}
         return Result(values, self._save(self._step.deliverable(), folder))

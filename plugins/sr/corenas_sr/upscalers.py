@@ -12,8 +12,9 @@ from torch import Tensor
 from corenas import DataError, InputError
 from corenas_sr.datasets import ImagePair
 from corenas_sr.evaluation import Restore
-from corenas_sr.images import SUFFIXES, read_image, write_image
+from corenas_sr.images import read_image, write_image
 from corenas_sr.inference import bicubic, upscale
+from corenas_sr.layouts import image_files
 from corenas_sr.modelfile import load_model
 
 
@@ -84,12 +85,12 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
     """Return the image files among files and folders.
 
     Raises:
-        DataError: A path does not exist, or a folder holds no image.
+        DataError: A path does not exist, or a folder cannot be read or holds no image.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            found = image_files(path)
             if not found:
                 raise DataError(f"{path}: no images in this folder")
             files += found
@@ -131,7 +132,7 @@ def _needed(what: str, scale: int | None) -> int:
 
 def _image_of(folder: Path, pair: ImagePair) -> Tensor:
     """Read the folder's image of a pair: ``img1.png``, ``img1x4.png`` or ``img1_more.png``."""
-    files = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
+    files = image_files(folder)
     longer = re.compile(rf"{re.escape(pair.name)}(x\d|[^0-9A-Za-z])")
     exact = [p for p in files if p.stem == pair.name]
     found = exact or [p for p in files if longer.match(p.stem)]

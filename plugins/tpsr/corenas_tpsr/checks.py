@@ -1,4 +1,4 @@
-"""What is checked before a search begins: that its objective can be computed."""
+"""What is checked before a search begins: its metrics, and that its objective can be computed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,20 @@ import attrs
 
 from corenas import Chosen, ConfigError, UnknownName, default_registry, nearest
 from corenas_sr.config import DataConfig
-from corenas_tpsr.config import ProxyConfig, SearchConfig
+from corenas_sr.evaluation import build_metrics
+from corenas_tpsr.config import ProxyConfig, SearchConfig, TpsrConfig
+
+
+def check_metrics(config: TpsrConfig) -> None:
+    """Build every metric once: weights that are missing are said now, not after the search.
+
+    Raises:
+        CorenasError: A metric cannot be built.
+    """
+    evaluator = config.search.evaluator.config
+    searched = evaluator.metrics if isinstance(evaluator, ProxyConfig) else ()
+    for metrics in (config.metrics, searched):
+        build_metrics(metrics)
 
 
 def check_objective(search: SearchConfig, data: DataConfig) -> None:

@@ -12,7 +12,7 @@ from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.preflight import check_data
 from corenas_sr.timing import time_training
-from corenas_tpsr.checks import check_objective
+from corenas_tpsr.checks import check_metrics, check_objective
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.recipe import patches
 
@@ -20,6 +20,7 @@ from corenas_tpsr.recipe import patches
 def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
     """Check data and components, and estimate each stage from a few steps of the paper's cell."""
     search = config.search
+    check_metrics(config)
     check_objective(search, config.data)
     check_data(config.data, patches=patches(config))
     search.strategy.build()

@@ -176,5 +176,10 @@ def proxy(config: ProxyConfig, space: Any, data: DataConfig) -> ProxyEvaluator:
 
 
 def without_cache(chosen: Chosen) -> Chosen:
-    """Return the same evaluator without a cache, for training again from scratch."""
+    """Return the same evaluator without a cache, for training again from scratch.
+
+    One that is not `ProxyEvaluator` is returned as it is.
+    """
+    if not isinstance(chosen.config, ProxyConfig):
+        return chosen
     return evolve(chosen, config=evolve(chosen.config, cache=False, duplicates="evaluate"))

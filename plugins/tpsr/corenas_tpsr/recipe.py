@@ -36,7 +36,7 @@ from corenas_sr.modelfile import load_model, save_model
 from corenas_sr.pictures import pareto_plot, search_plot
 from corenas_sr.preflight import check_data
 from corenas_sr.training import carry_over, pixel_training, seeded
-from corenas_tpsr.checks import check_objective
+from corenas_tpsr.checks import check_metrics, check_objective
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.evaluators import without_cache
 from corenas_tpsr.weight_cache import read_weights
@@ -44,6 +44,7 @@ from corenas_tpsr.weight_cache import read_weights
 
 def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
+    check_metrics(config)
     check_objective(config.search, config.data)
     check_data(config.data, patches=patches(config))
     searched = _search(run, config)
