@@ -101,6 +101,7 @@ class Journal:
         self.offset = offset
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._failure: OSError | None = None
 
     def append(self, event: Event) -> None:
         """Write an event. It reaches the disk within `SYNC_SECONDS`, or at the next `sync`.
@@ -108,6 +109,7 @@ class Journal:
         Raises:
             OSError: The disk is full, say. A torn line is cut when the journal is read.
         """
+        self._raise_failure()
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = encode({"time": time, **event.to_json()})
         written = 0
@@ -116,12 +118,25 @@ class Journal:
         self.offset += len(line)
         with self._lock:
             if self._timer is None:
-                self._timer = threading.Timer(SYNC_SECONDS, self.sync)
+                self._timer = threading.Timer(SYNC_SECONDS, self._sync_later)
                 self._timer.daemon = True
                 self._timer.start()
 
+    def _sync_later(self) -> None:
+        """Sync in the timer's thread; whoever calls next is told what went wrong."""
+        try:
+            self.sync()
+        except OSError as error:
+            self._failure = error
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
     def sync(self) -> None:
         """Put everything that was appended on the disk."""
+        self._raise_failure()
         with self._lock:
             if self._timer is None:
                 return

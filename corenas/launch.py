@@ -140,7 +140,12 @@ def saved_config(folder: Path, registry: Registry) -> tuple[Recipe, Any, RunOpti
     info = read_info(folder)
     recipe = registry.recipe(info["recipe"])
     config = structure(recipe.config, read_toml(folder / "config.toml"), registry=registry)
-    return recipe, config, RunOptions(folder, info["preset"], info["seed"])
+    return recipe, config, _options(folder, info)
+
+
+def _options(folder: Path, info: Mapping[str, Any]) -> RunOptions:
+    hardware = info["hardware"]
+    return RunOptions(folder, info["preset"], info["seed"], hardware["device"], hardware["workers"])
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -258,6 +263,7 @@ def _info(recipe: Recipe, registry: Registry, options: RunOptions) -> dict[str, 
             "machine": platform.machine(),
             "cores": os.cpu_count(),
             "device": options.device,
+            "workers": options.workers,
         },
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -98,6 +98,7 @@ def option(
     lt: float | None = None,
     le: float | None = None,
     choices: Iterable[Any] = (),
+    converter: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Describe a field of a config class; ``None`` as the default makes an unset option.
 
@@ -111,6 +112,7 @@ def option(
         lt: It is less than this.
         le: It is at most this.
         choices: It is one of these.
+        converter: Applied to the value first.
     """
     known = Option(help, unit, paper, gt, ge, lt, le, tuple(choices))
-    return field(default=default, validator=_check, metadata={METADATA: known})
+    return field(default=default, validator=_check, converter=converter, metadata={METADATA: known})

@@ -229,7 +229,7 @@ class Run:
 
     def _read_finished(self, size: int) -> int:
         files = self.folder.glob("checkpoints/*.finished.json")
-        records: dict[Path, dict[str, Any]] = {f: json.loads(f.read_text()) for f in files}
+        records = {file: _read_record(file) for file in files}
         offset = 0
         for file, record in sorted(records.items(), key=lambda item: item[1]["offset"]):
             if record["offset"] > size:
@@ -255,3 +255,11 @@ class Run:
         """Sync and close the journal."""
         with writing(self.folder):
             self._journal.close()
+
+
+def _read_record(file: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ResumeError(f"{file}: damaged; delete it to do this stage again") from error
+    return record

@@ -151,7 +151,9 @@ def best(
         _print_fronts(folder, journal.finished_trials(events), metrics, as_json=as_json)
         return
     found = _best_trials(events) or _latest_architecture(events)
-    models = sorted(str(file) for file in folder.glob("models/*.safetensors"))
+    # A model file has a description beside it; a search's weights have none.
+    files = (f.with_suffix(".safetensors") for f in folder.glob("models/*.json"))
+    models = sorted(str(file) for file in files if file.exists())
     if not found and not models:
         raise CorenasError(f"{folder}: there is neither an architecture nor a model yet")
     if as_json:

@@ -103,14 +103,22 @@ def run(
 
 
 def resume(
-    folder: Folder, device: Device = "auto", workers: Workers = None, max_time: MaxTime = ""
+    folder: Folder,
+    device: Annotated[
+        str | None, typer.Option(help="torch devices; default: those that the run began with.")
+    ] = None,
+    workers: Workers = None,
+    max_time: MaxTime = "",
 ) -> None:
     """Continue an unfinished run."""
     from corenas.launch import saved_config
 
     recipe, config, options = saved_config(folder, default_registry())
     options = attrs.evolve(
-        options, device=device, workers=workers, max_time=parse_duration(max_time)
+        options,
+        device=device or options.device,
+        workers=workers or options.workers,
+        max_time=parse_duration(max_time),
     )
     _launch(recipe, config, options)
 

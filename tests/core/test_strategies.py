@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from corenas.config import choose
-from corenas.executor import Failure
 from corenas.evaluator import Outcome
+from corenas.executor import Failure
 from corenas.sampled import SampledSearch
 from corenas.space import Architecture, Decision, SearchSpace
 from corenas.strategies.config import EvolutionConfig

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from corenas import structure
 from corenas_sr.config import DataConfig
@@ -12,8 +15,13 @@ def test_data_defaults_to_the_bundled_photographs() -> None:
     assert (config.train, config.validation, config.benchmarks) == ("embedded", "embedded", ())
 
 
-def test_benchmarks_are_folders() -> None:
-    assert structure(DataConfig, {"benchmarks": ["Set5", "Set14"]}).benchmarks == ("Set5", "Set14")
+def test_folders_are_absolute_because_a_run_may_be_resumed_from_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = structure(DataConfig, {"train": "mine", "benchmarks": ["Set5", "/data/Set14"]})
+    assert config.train == str(tmp_path / "mine")
+    assert config.benchmarks == (str(tmp_path / "Set5"), "/data/Set14")
 
 
 def test_options_are_read_without_importing_torch() -> None:

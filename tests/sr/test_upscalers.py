@@ -94,6 +94,20 @@ def test_input_files_are_found_in_folders_by_their_endings(tmp_path: Path) -> No
     assert input_files([tmp_path, single]) == [tmp_path / "a.jpeg", tmp_path / "b.PNG", single]
 
 
+def test_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path) -> object:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(DataError, match=f"{tmp_path}: Permission denied"):
+        input_files([tmp_path])
+    _, restore = find_restore(str(tmp_path), scale=2, device="cpu")
+    with pytest.raises(DataError, match=f"{tmp_path}: Permission denied"):
+        restore(ImagePair("img1", picture(4, 4), picture(8, 8)))
+
+
 def test_output_files_keep_the_names_and_say_the_scale(tmp_path: Path) -> None:
     files = [Path("one/a.jpg"), Path("two/b.c.png")]
     assert output_files(files, tmp_path / "out", scale=4) == {

@@ -95,6 +95,23 @@ def test_the_hint_of_the_message_works_and_nothing_began_before_it(
     check("search.objective.metric=ssim", hint)
 
 
+@pytest.mark.parametrize("option", ["metrics", "search.evaluator.metrics"])
+@pytest.mark.parametrize("arguments", [[], ["--dry-run"]])
+def test_metric_without_its_weights_is_refused_before_anything_begins(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    arguments: list[str],
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))
+    out = tmp_path / "run"
+    wrong = ["run", "tpsr", "--out", str(out), "--set", f'{option}=["psnr", "lpips"]']
+    assert cli.main([*wrong, *arguments]) == 2
+    assert "weights of vgg16 are not on this machine" in capsys.readouterr().err
+    assert not (out / "journal.jsonl").exists() or not (out / "journal.jsonl").read_text()
+
+
 def evaluator(proxy: ProxyConfig) -> ProxyEvaluator:
     values = config()
     return ProxyEvaluator(proxy, values.search.space.build(), values.data)

@@ -100,7 +100,7 @@ def seeded_moments(events: Sequence[Mapping[str, Any]], counts: Sequence[int]) -
 
 SURVIVALS = [
     pytest.param("serial", 1, (3, 2, 3, 2), id="serial"),
-    pytest.param('{use="processes", order="submission"}', 2, (1, 1, 1, 0), id="processes"),
+    pytest.param('{use="processes", order="submission"}', 2, (3, 2, 3, 2), id="processes"),
 ]
 
 

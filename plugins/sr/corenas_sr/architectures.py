@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,11 @@ def _published(what: str, scale: int | None) -> Named:
     names: list[str] = []
     for name in default_registry().components("search_spaces"):
         space = choose("search_spaces", name)
-        built: SearchSpace = space.build()
+        try:
+            built: SearchSpace = space.build()
+        except Exception as error:  # a stranger's broken space must not hide the others
+            warnings.warn(f"search space {name!r} cannot be built: {error}", stacklevel=2)
+            continue
         if what in built.known:
             return Named(at_scale(space, scale), built.known[what])
         if what == name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,19 @@ EMBEDDED = "embedded"
 """Names the photographs that come with scikit-image, instead of a folder."""
 
 
+def absolute(source: str) -> str:
+    """Return a folder's absolute path: a run may be resumed from elsewhere."""
+    return source if source == EMBEDDED else str(Path(source).expanduser().absolute())
+
+
+def _all_absolute(sources: Iterable[str]) -> tuple[str, ...]:
+    return tuple(absolute(source) for source in sources)
+
+
+def _absolute_file(path: Path | None) -> Path | None:
+    return None if path is None else path.expanduser().absolute()
+
+
 @frozen
 class DataConfig:
     """Where images come from: folders (see `corenas_sr.layouts`) or the bundled photographs."""
@@ -22,14 +36,19 @@ class DataConfig:
         EMBEDDED,
         "images to train on: a folder, or 'embedded' for a few bundled photographs",
         paper="DIV2K 0001-0800",
+        converter=absolute,
     )
     validation: str = option(
         EMBEDDED,
         "images to measure on while training and searching, none of them in train",
         paper="DIV2K 0801-0900",
+        converter=absolute,
     )
     benchmarks: tuple[str, ...] = option(
-        (), "folders of test images for the final numbers", paper="Set5, Set14, B100, Urban100"
+        (),
+        "folders of test images for the final numbers",
+        paper="Set5, Set14, B100, Urban100",
+        converter=_all_absolute,
     )
 
 
@@ -62,10 +81,14 @@ class TrainConfig:
     architecture: str = option(
         "tpsr/paper", "a published architecture, a model file, or a space with 'cell'"
     )
-    cell: Path | None = option(None, "JSON file with an architecture of the space")
+    cell: Path | None = option(
+        None, "JSON file with an architecture of the space", converter=_absolute_file
+    )
     scale: int | None = option(None, "up-scaling factor; unset: the architecture's own", ge=2, le=4)
     start: Path | None = option(
-        None, "model file whose fitting tensors training starts from, such as x2 before x4"
+        None,
+        "model file whose fitting tensors training starts from, such as x2 before x4",
+        converter=_absolute_file,
     )
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(

@@ -132,6 +132,10 @@ def measure(
     }
 
 
+_ATTEMPTS = 20
+"""Positions that are tried for each crop."""
+
+
 @frozen
 class Crops:
     """A fixed batch of crops: what a search measures candidates on, because it is cheap."""
@@ -144,19 +148,28 @@ class Crops:
         """Take ``count`` crops of ``size`` low-resolution pixels, spread over the images.
 
         Positions follow fixed low-discrepancy sequences, so they are the same in every process.
+        A crop of one colour is passed over: restored exactly, its PSNR would be infinite.
+
+        Raises:
+            DataError: Nearly all of the images is of one colour.
         """
         side = min(size, *(extent for pair in pairs for extent in pair.lr.shape[1:]))
         lows, highs = [], []
-        for index in range(count):
+        for index in range(_ATTEMPTS * count):
             visit, number = divmod(index, len(pairs))
             pair = pairs[number]
             down, right = _position(visit, number)
             top = int(down * (pair.lr.shape[1] - side + 1))
             left = int(right * (pair.lr.shape[2] - side + 1))
-            lows.append(pair.lr[:, top : top + side, left : left + side])
             high = pair.hr[:, top * scale : (top + side) * scale]
-            highs.append(high[:, :, left * scale : (left + side) * scale])
-        return cls(torch.stack(lows), torch.stack(highs))
+            high = high[:, :, left * scale : (left + side) * scale]
+            if (high == high[:, :1, :1]).all():
+                continue
+            lows.append(pair.lr[:, top : top + side, left : left + side])
+            highs.append(high)
+            if len(highs) == count:
+                return cls(torch.stack(lows), torch.stack(highs))
+        raise DataError(f"no {count} crops of the validation images have any detail")
 
     def measure(
         self, model: nn.Module, metrics: Mapping[str, Metric], *, scale: int, device: str

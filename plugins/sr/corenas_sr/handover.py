@@ -70,7 +70,9 @@ def _measure_model(
     measured = measure(model, pairs, metrics, source=data.validation, device=run.device)
     cost = cost_at_output(model)
     height, width = cost.input[-2:]
-    picture = draw(run.images / f"comparison-x{scale}.png", model, pairs[0], measured)
+    picture = draw(
+        run.images / f"comparison-x{scale}.png", model, pairs[0], measured, device=run.device
+    )
     benchmarks = {
         source: measure(
             model,
@@ -120,11 +122,13 @@ def measure(
     return Measured(source, ours, base)
 
 
-def draw(path: Path, model: LoadedModel, pair: ImagePair, measured: Measured) -> Path:
+def draw(
+    path: Path, model: LoadedModel, pair: ImagePair, measured: Measured, *, device: str
+) -> Path:
     """Draw low resolution, bicubic, ours and ground truth of one image side by side."""
     images = {
         "bicubic": bicubic(pair.lr, model.scale),
-        "ours": upscale(model.module, pair.lr, scale=model.scale),
+        "ours": upscale(model.module, pair.lr, scale=model.scale, device=device),
     }
     values = {"bicubic": measured.bicubic, "ours": measured.ours}
     numbers = {name: _numbers(values[name].images[pair.name]) for name in images}

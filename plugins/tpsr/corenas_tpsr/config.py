@@ -34,7 +34,11 @@ class ProxyConfig:
         14.0e9, "f: larger candidates are rejected", unit="mult-adds", paper="not stated", gt=0
     )
     output: tuple[int, int] = option(
-        (1280, 720), "output size that mult-adds are counted for", unit="pixels", paper="1280x720"
+        (1280, 720),
+        "output size that mult-adds are counted for",
+        unit="pixels",
+        paper="1280x720",
+        ge=1,
     )
     measured: Literal["last", "best"] = option(
         "last", "which measurement counts: after the last step, or the best of all reports"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from corenas import Architecture, Chosen, StagePlan
+from corenas import Architecture, Chosen, InputError, StagePlan
 from corenas_sr.architectures import at_scale
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import load_pairs
@@ -25,7 +25,11 @@ def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[S
     check_data(config.data, patches=patches(config))
     search.strategy.build()
     space = search.space
-    proxy: ProxyConfig = search.evaluator.config
+    proxy = search.evaluator.config
+    if not isinstance(proxy, ProxyConfig):
+        raise InputError(
+            f"search.evaluator: a dry run knows tpsr-proxy alone, not {search.evaluator.name!r}"
+        )
     first = _plan("search", config, space, proxy.training, devices[0])
     plans = [
         evolve(first, steps=search.steps * proxy.training.steps, workers=workers),

@@ -18,6 +18,7 @@ from corenas import (
     Problem,
     Result,
     Run,
+    SearchError,
     Task,
     Trial,
     default_registry,
@@ -125,7 +126,11 @@ def _again(run: Run, config: TpsrConfig, ranking: Sequence[Trial]) -> Mapping[Ar
             run.seed + 1,
         )
         sampler = Listed([t.architecture for t in best])
-        result = run.stage("fresh", SampledSearch(problem, sampler))
+        try:
+            result = run.stage("fresh", SampledSearch(problem, sampler))
+        except SearchError as error:  # what the search found is not lost for it
+            run.say(f"the best candidates could not be trained from scratch: {error}")
+            return {}
     trials = [Trial.from_json(value) for value in result.values["best"]]
     scores = {t.architecture: t.score for t in trials if t.score is not None}
     _compare(run, best, scores)
