@@ -146,6 +146,9 @@ def _launch(recipe: Recipe, config: Any, options: RunOptions) -> None:
 def _dry_run(recipe: Recipe, config: Any, options: RunOptions) -> None:
     from corenas.launch import check
 
+    for plugin in default_registry().plugins:
+        if plugin.error:
+            typer.echo(f"warning: the plugin {plugin.name} is broken: {plugin.error}", err=True)
     plans = check(recipe, config, options)
     if plans:
         print_columns(_plan_rows(plans))

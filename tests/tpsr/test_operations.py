@@ -70,6 +70,21 @@ def test_cost_is_that_of_the_table(name: str) -> None:
     assert cost.mult_adds == mult_adds * 72 + PER_IMAGE.get(name, 0)
 
 
+def test_residual_reading_of_the_attention_block_costs_two_convolutions_and_the_gate() -> None:
+    module = operation("rcab").build(CHANNELS)
+    cost = count(module, (1, CHANNELS, 9, 8))
+    assert cost.mult_adds == 4608 * 72 + PER_IMAGE["ca"]
+    assert cost.params == 2 * TABLE["conv3"][1] + TABLE["ca"][1]
+    x = image()
+    inside = module.second(torch.relu(module.first(x)))
+    torch.testing.assert_close(module(x), x + module.gate(inside))
+
+
+def test_an_operation_beside_the_sixteen_is_added_by_name() -> None:
+    config = structure(GeneratorSpaceConfig, {"operations": [*OPERATION_NAMES, "rcab"]})
+    assert [chosen.name for chosen in config.operations] == [*OPERATION_NAMES, "rcab"]
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_shape_is_kept_and_everything_trains(name: str) -> None:
     module, x = operation(name).build(CHANNELS), image().requires_grad_()

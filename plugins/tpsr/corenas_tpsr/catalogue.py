@@ -32,6 +32,11 @@ OPERATIONS = (
     _operation("identity", NoOptions, "nothing; the node's PReLU remains"),
 )
 
+OTHER_OPERATIONS = (
+    _operation("rcab", ChannelAttentionConfig, "residual block with channel attention"),
+)
+"""Not among the sixteen, but there by name for the space's ``operations``."""
+
 SPACES = (
     Component(
         "tpsr-generator",

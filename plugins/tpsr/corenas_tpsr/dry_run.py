@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from attrs import evolve
+from torch import nn
 
 from corenas import Architecture, Chosen, InputError, StagePlan
+from corenas.cost import count, human
 from corenas_sr.architectures import at_scale
 from corenas_sr.config import TrainingConfig
+from corenas_sr.costs import OUTPUT
 from corenas_sr.datasets import load_pairs
+from corenas_sr.evaluation import Crops, build_metrics, validator
 from corenas_sr.preflight import check_data
 from corenas_sr.timing import time_training
 from corenas_tpsr.checks import check_metrics, check_objective
@@ -18,39 +23,80 @@ from corenas_tpsr.recipe import patches
 
 
 def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
-    """Check data and components, and estimate each stage from a few steps of the paper's cell."""
+    """Check data and components; estimate each stage from a few steps of a large network."""
     search = config.search
     check_metrics(config)
     check_objective(search, config.data)
     check_data(config.data, patches=patches(config))
     search.strategy.build()
-    space = search.space
     proxy = search.evaluator.config
     if not isinstance(proxy, ProxyConfig):
         raise InputError(
             f"search.evaluator: a dry run knows tpsr-proxy alone, not {search.evaluator.name!r}"
         )
-    first = _plan("search", config, space, proxy.training, devices[0])
+    device = devices[0]
+    one = _candidate(config, proxy, device)
     plans = [
-        evolve(first, steps=search.steps * proxy.training.steps, workers=workers),
-        _plan("train-x2", config, space, config.x2, devices[0]),
-        _plan("train-x4", config, at_scale(space, 4), config.x4, devices[0]),
+        _repeated(one, "search", search.steps, workers),
+        _repeated(one, "fresh", config.fresh.count, workers),
+        _training("train-x2", config, search.space, config.x2, device),
+        _training("train-x4", config, at_scale(search.space, 4), config.x4, device),
     ]
-    if config.fresh.count:
-        again = config.fresh.count * proxy.training.steps
-        plans.insert(1, evolve(first, stage="fresh", steps=again, workers=workers))
-    return plans
+    return [plan for plan in plans if plan.steps]
 
 
-def _plan(
+def _repeated(one: StagePlan, stage: str, times: int, workers: int) -> StagePlan:
+    """Return the plan of training so many candidates."""
+    return evolve(
+        one,
+        stage=stage,
+        steps=one.steps * times,
+        workers=workers,
+        extra_seconds=one.extra_seconds * times / workers,
+    )
+
+
+def _candidate(config: TpsrConfig, proxy: ProxyConfig, device: str) -> StagePlan:
+    """Time what one candidate takes: its training, and its measurement on crops."""
+    space = config.search.space
+    plan, model = _steps("candidate", config, space, proxy.training, device)
+    scale = space.config.scale
+    pairs = load_pairs(config.data.validation, scale=scale, split="validation")
+    crops = Crops.spread(pairs, size=proxy.crop_size, count=proxy.crops, scale=scale)
+    metrics = build_metrics(proxy.metrics)
+    seconds = _seconds(lambda: crops.measure(model, metrics, scale=scale, device=device))
+    return evolve(plan, extra_seconds=seconds)
+
+
+def _training(
     stage: str, config: TpsrConfig, space: Chosen, training: TrainingConfig, device: str
 ) -> StagePlan:
+    """Time a full training: its steps, and its validations."""
+    plan, model = _steps(stage, config, space, training, device)
+    scale = space.config.scale
+    pairs = load_pairs(config.data.validation, scale=scale, split="validation")
+    validate = validator(pairs, build_metrics(config.metrics), scale=scale, device=device)
+    every = training.validate_every or training.steps
+    validations = -(-training.steps // every)
+    return evolve(plan, extra_seconds=validations * _seconds(lambda: validate(model)))
+
+
+def _steps(
+    stage: str, config: TpsrConfig, space: Chosen, training: TrainingConfig, device: str
+) -> tuple[StagePlan, nn.Module]:
     built = space.build()
     first = Architecture(built.name, {d.name: d.options[0] for d in built.decisions})
-    architecture = next(iter(built.known.values()), first)
+    model = built.build(next(iter(built.known.values()), first))
     scale = space.config.scale
     pairs = load_pairs(config.data.train, scale=scale, split="train")
-    model = built.build(architecture)
+    width, height = (side // scale for side in OUTPUT)
+    mult_adds = count(model, (1, 3, height, width)).mult_adds
     seconds, memory = time_training(model, pairs, training, scale=scale, device=device)
-    note = "timed with the published cell, a large one" if built.known else ""
-    return StagePlan(stage, training.steps, seconds, memory=memory, note=note)
+    note = f"timed with a network of {human(mult_adds)} mult-adds"
+    return StagePlan(stage, training.steps, seconds, memory=memory, note=note), model
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started

@@ -73,6 +73,25 @@ class ChannelAttention(nn.Module):
         return x * torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
 
 
+class ResidualChannelAttention(nn.Module):
+    """RCAN's residual block: two 3x3 convolutions and a channel-attention gate, plus the input.
+
+    Note:
+        Another reading of the paper's "channel attention block", which is given no kernel size.
+    """
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.gate = ChannelAttention(channels, reduction)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the same shape."""
+        y: Tensor = self.gate(self.second(torch.relu(self.first(x))))
+        return x + y
+
+
 def convolution(config: NoOptions, channels: int, *, kernel_size: int) -> nn.Module:
     """Return Conv(k): a convolution with bias."""
     return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2)
@@ -117,6 +136,11 @@ def se(config: SqueezeExciteConfig, channels: int) -> nn.Module:
 def ca(config: ChannelAttentionConfig, channels: int) -> nn.Module:
     """Return CABlock()."""
     return ChannelAttention(channels, config.reduction)
+
+
+def rcab(config: ChannelAttentionConfig, channels: int) -> nn.Module:
+    """Return the residual reading of CABlock()."""
+    return ResidualChannelAttention(channels, config.reduction)
 
 
 def identity(config: NoOptions, channels: int) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from corenas.hookspecs import Component, Recipe, hookimpl
-from corenas_tpsr.catalogue import OPERATIONS, SPACES
+from corenas_tpsr.catalogue import OPERATIONS, OTHER_OPERATIONS, SPACES
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.presets import PRESETS
 from corenas_tpsr.search_config import (
@@ -20,7 +20,7 @@ PAPER = "Lee et al., Journey Towards Tiny Perceptual Super-Resolution, ECCV 2020
 
 @hookimpl
 def corenas_operations() -> Iterable[Component]:
-    return OPERATIONS
+    return OPERATIONS + OTHER_OPERATIONS
 
 
 @hookimpl
