@@ -145,3 +145,13 @@ def test_crops_are_measured_quantised_and_in_evaluation_mode() -> None:
     crops = Crops.spread([located_pair(60, 90, 3)], size=20, count=5, scale=SCALE)
     assert crops.measure(model, METRICS, scale=SCALE, device="cpu") == {"difference": 0.0}
     assert (model.modes, model.training) == ([False], True)
+
+
+def test_crops_of_one_colour_are_passed_over_while_there_are_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.full((3, 128, 128), 255, dtype=torch.uint8)
+    image[:, :40] = torch.randint(0, 256, (3, 40, 128), generator=generator, dtype=torch.uint8)
+    pair = ImagePair("half white", image[:, ::2, ::2], image)
+    crops = Crops.spread([pair], size=16, count=6, scale=2)
+    assert len(crops.hr) == 6
+    assert all(high.unique().numel() > 1 for high in crops.hr)

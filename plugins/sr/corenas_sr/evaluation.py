@@ -148,13 +148,12 @@ class Crops:
         """Take ``count`` crops of ``size`` low-resolution pixels, spread over the images.
 
         Positions follow fixed low-discrepancy sequences, so they are the same in every process.
-        A crop of one colour is passed over: restored exactly, its PSNR would be infinite.
-
-        Raises:
-            DataError: Nearly all of the images is of one colour.
+        A crop of one colour is passed over while there are others: restored exactly, its PSNR is
+        infinite.
         """
         side = min(size, *(extent for pair in pairs for extent in pair.lr.shape[1:]))
-        lows, highs = [], []
+        detailed: list[tuple[Tensor, Tensor]] = []
+        flat: list[tuple[Tensor, Tensor]] = []
         for index in range(_ATTEMPTS * count):
             visit, number = divmod(index, len(pairs))
             pair = pairs[number]
@@ -163,13 +162,12 @@ class Crops:
             left = int(right * (pair.lr.shape[2] - side + 1))
             high = pair.hr[:, top * scale : (top + side) * scale]
             high = high[:, :, left * scale : (left + side) * scale]
-            if (high == high[:, :1, :1]).all():
-                continue
-            lows.append(pair.lr[:, top : top + side, left : left + side])
-            highs.append(high)
-            if len(highs) == count:
-                return cls(torch.stack(lows), torch.stack(highs))
-        raise DataError(f"no {count} crops of the validation images have any detail")
+            low = pair.lr[:, top : top + side, left : left + side]
+            (flat if (high == high[:, :1, :1]).all() else detailed).append((low, high))
+            if len(detailed) == count:
+                break
+        lows, highs = zip(*(detailed + flat)[:count], strict=True)
+        return cls(torch.stack(lows), torch.stack(highs))
 
     def measure(
         self, model: nn.Module, metrics: Mapping[str, Metric], *, scale: int, device: str
