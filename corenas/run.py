@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corenas import checkpoint as checkpoints
 from corenas import journal
 from corenas.checkpoint import Checkpoint
 from corenas.errors import CorenasError, Interrupted, ResumeError
 from corenas.files import write_json
-from corenas.reporter import Reporter
 from corenas.stopping import Stop
 from corenas.task import Result, Task
 from corenas.trial import Event
+
+if TYPE_CHECKING:
+    from corenas.reporter import Reporter  # draws with rich, which would slow every start down
 
 CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SHARE = 0.02
