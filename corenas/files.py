@@ -46,3 +46,9 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic_write(path) as file:
         file.write(text.encode() + b"\n")
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for what can be made again; it need not exist."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "corenas"

@@ -15,6 +15,8 @@ import typer
 from attrs import frozen
 
 from corenas.commands.output import Json, print_columns, print_json
+from corenas.executors.config import default_workers
+from corenas.files import cache_folder
 from corenas.registry import default_registry
 
 GIB = 2**30
@@ -56,7 +58,7 @@ def _checks() -> Iterator[Check]:
         problem = f": {plugin.error}" if plugin.error else ""
         yield Check(f"plugin {plugin.name}", f"{found}{problem}", not plugin.error)
     yield from _torch()
-    yield Check("cores", str(_cores()))
+    yield Check("cores", str(default_workers(("cpu",))))
     yield _disk(Path.cwd())
     yield _cache(cache_folder())
 
@@ -83,21 +85,9 @@ def _weights(folder: Path) -> Check:
     return Check("pretrained weights", f"{folder}: {', '.join(files) or 'none'}")
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _disk(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free
     return Check("free disk", f"{free / GIB:.1f} GiB in {folder}", free >= NEEDED_DISK)
-
-
-def cache_folder() -> Path:
-    """Return where plugins keep what can be made again: the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "corenas"
 
 
 def _cache(folder: Path) -> Check:

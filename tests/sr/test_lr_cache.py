@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 import corenas_sr.lr_cache
+from corenas.files import cache_folder
 from corenas_sr.images import resize, write_image
-from corenas_sr.lr_cache import cache_folder, cached_lr
+from corenas_sr.lr_cache import cached_lr
 
 
 @pytest.fixture

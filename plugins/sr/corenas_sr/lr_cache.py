@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -11,13 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from corenas.errors import CorenasError, DataError
+from corenas.files import cache_folder
 from corenas_sr.images import read_image, resize, write_image
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder for this project; it need not exist."""
-    caches = os.environ.get("XDG_CACHE_HOME")
-    return (Path(caches) if caches else Path.home() / ".cache") / "corenas"
 
 
 def cached_lr(hr_file: Path, hr: Tensor, scale: int) -> Tensor:
