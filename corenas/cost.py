@@ -58,6 +58,19 @@ def _without_storage(module: nn.Module) -> nn.Module:
     return deepcopy(module, memo).eval()
 
 
+@frozen
+class Convention:
+    """Another way of counting than `count`, such as that of a paper's tables.
+
+    ``count`` takes a network and the shape of its input; ``shape`` is the one for which such costs
+    are stated where nothing else is said.
+    """
+
+    name: str
+    count: Callable[[nn.Module, Shape], Cost]
+    shape: Shape
+
+
 class CostTable:
     """Remembers costs by key and input shape, because counting one takes milliseconds."""
 

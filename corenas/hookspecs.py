@@ -75,7 +75,10 @@ def corenas_search_spaces() -> Iterable[Component]:  # type: ignore[empty-body]
 
 @hookspec
 def corenas_operations() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return operations. Built with (config, channels): a module that keeps shape."""
+    """Return operations. Built with (config, channels): a module that keeps shape.
+
+    One whose ``metadata`` is ``"reduction"`` gives twice the channels at half height and width.
+    """
 
 
 @hookspec

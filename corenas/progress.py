@@ -12,6 +12,9 @@ from corenas.trial import Event, Trial
 BEST = 5
 """How many of the best trials a stage remembers."""
 
+DETAIL = "/"
+"""In the names of scalars that are journaled for plots and not shown, such as ``path/0001``."""
+
 _RECENT_EVENTS = 50
 _SI_UNITS = ((1e3, "K", 1), (1e6, "M", 2), (1e9, "G", 2), (1e12, "T", 2))
 _TIME_UNITS = ((1, "s"), (60, "min"), (3600, "h"))
@@ -52,9 +55,14 @@ class StageProgress:
             self.ended = now if self.finished else None
         elif event.kind == "started":
             self.running.add(int(event.scalars.get("number", event.step)))
+        elif event.kind == "failed" and event.trial is None:
+            self.counts["failed"] += 1
+            self.failure = event.message
         else:
-            self.scalars.update(event.scalars)
-            self.message = event.message or self.message
+            self.scalars.update({n: v for n, v in event.scalars.items() if DETAIL not in n})
+            # What an epoch says holds until the next one, which may have nothing to say.
+            if event.message or event.kind == "epoch":
+                self.message = event.message
         if event.trial is not None:
             self._take_trial(event.trial)
         if self._recent:

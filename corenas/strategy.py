@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import frozen
 
@@ -28,7 +28,11 @@ class Budget:
 
 @frozen
 class Problem:
-    """What a sampling search needs. A one-shot strategy may use the space alone."""
+    """What a search needs; a one-shot strategy may use space, seed, data and device alone.
+
+    ``data`` says where images come from, for strategies that train something themselves, and
+    ``device`` where they train it. The core knows nothing of what ``data`` is.
+    """
 
     space: SearchSpace
     evaluator: Evaluator
@@ -36,6 +40,8 @@ class Problem:
     executor: Executor
     budget: Budget
     seed: int = 0
+    data: Any = None
+    device: str = "cpu"
 
 
 class Strategy(Protocol):

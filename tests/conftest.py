@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Test processes run side by side; more threads in each would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def _write(folder: Path, count: int, *, seed: int) -> None:

@@ -143,3 +143,34 @@ def test_running_trials_are_those_that_began_and_did_not_end() -> None:
     ]
     assert stage.failure == "trial 1: killed"
     assert stage.scalars == {}
+
+
+def test_scalars_with_a_slash_in_their_name_are_not_shown() -> None:
+    stage = StageProgress("search")
+    stage.take(Event("epoch", 1, 2, {"loss": 0.5, "path/0001": 0.25}), 0.0)
+    assert stage.scalars == {"loss": 0.5}
+
+
+def test_what_an_epoch_says_holds_until_the_next_one() -> None:
+    stage = StageProgress("train")
+    stage.take(Event("epoch", 1, 9, message="the discriminator wins"), 0.0)
+    assert stage.message == "the discriminator wins"
+    stage.take(Event("epoch", 2, 9), 1.0)
+    assert stage.message == ""
+
+
+def test_what_other_events_say_holds_until_there_is_news() -> None:
+    stage = StageProgress("search")
+    stage.take(Event("trial", 1, 9, message="the limit is tight"), 0.0)
+    stage.take(finished(1, 1.0), 1.0)
+    assert stage.message == "the limit is tight"
+
+
+def test_a_failure_without_a_trial_is_counted_and_stays() -> None:
+    stage = StageProgress("compare")
+    stage.take(Event("epoch", 1, 9, message="a"), 0.0)
+    stage.take(Event("failed", 3, 9, message="a: the loss is nan"), 0.0)
+    stage.take(Event("epoch", 4, 9, message="b"), 0.0)
+    assert list(stage.tally()) == [(1, "failed")]
+    assert stage.failure == "a: the loss is nan"
+    assert stage.message == "b"

@@ -94,6 +94,20 @@ def test_plain_summary_names_the_last_failure() -> None:
     ]
 
 
+def test_plain_summary_has_what_the_newest_epoch_says() -> None:
+    output, clock = io.StringIO(), Clock()
+    reporter = PlainReporter(Console(file=output), seconds=5.0, clock=clock)
+    reporter.stage("train")
+    for step, message in enumerate(["", "the discriminator wins", ""], start=1):
+        clock.now += 5
+        reporter.event(Event("epoch", step, 3, {"loss": 1.5}, message=message, stage="train"))
+    assert output.getvalue().splitlines()[1:] == [
+        "train 1/3: 12/min, 10 s left, loss 1.500",
+        "train 2/3: 12/min, 5 s left, loss 1.500, the discriminator wins",
+        "train 3/3: 12/min, 0 s left, loss 1.500",
+    ]
+
+
 def test_stage_that_was_done_before_has_one_plain_line() -> None:
     output = io.StringIO()
     reporter = PlainReporter(Console(file=output), clock=Clock())

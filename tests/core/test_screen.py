@@ -113,3 +113,19 @@ def test_training_without_trials_has_no_table() -> None:
     assert not any("architecture" in line for line in lines)
     assert lines[2].split()[-2:] == ["5", "30/min"]
     assert lines[-1] == "loss 1.500"
+
+
+def test_what_an_epoch_says_is_shown_with_the_last_failure() -> None:
+    screen = Screen("tpsr", "runs/x")
+    screen.progress.begin("compare", "", 0.0)
+    failure = Event("failed", 5, 9, message="srgan-1: the loss is nan", stage="compare")
+    screen.progress.take(failure, 5.0)
+    said = "srgan-2: the discriminator\x1b[2J wins"
+    screen.progress.take(Event("epoch", 6, 9, {"loss": 1.5}, message=said, stage="compare"), 6.0)
+    assert plain(screen.draw(80, 23, 7.0))[-3:] == [
+        "1 failed",
+        "last failure: srgan-1: the loss is nan",
+        "srgan-2: the discriminator [2J wins",
+    ]
+    screen.progress.take(Event("epoch", 7, 9, {"loss": 1.5}, stage="compare"), 8.0)
+    assert plain(screen.draw(80, 23, 9.0))[-1] == "last failure: srgan-1: the loss is nan"
