@@ -20,6 +20,7 @@ from corenas.cost import count
 from corenas_sr.images import read_image, write_image
 from corenas_sr.inference import bicubic
 from corenas_sr.modelfile import load_model
+from corenas_trilevel.published import PUBLISHED
 
 WriteModel = Callable[..., Path]
 
@@ -199,6 +200,45 @@ class TestCost:
         assert (found["input"], found["output"]) == (small, large)
         assert found["mult_adds"] == 13_953_024_000 * math.prod(small) // (640 * 360)
 
+    @pytest.mark.parametrize(
+        ("arguments", "gflops", "millions"),
+        [
+            (["trilevel-a/table-1"], 117.3933, 0.377283),
+            (["trilevel-a/table-1", "--set", "share_up=true"], 117.3933, 0.340355),
+            (["trilevel-b/table-3"], 33.3625, 0.519392),
+        ],
+    )
+    def test_published_network_is_counted_as_its_paper_did(
+        self, corenas: Run, arguments: list[str], gflops: float, millions: float
+    ) -> None:
+        found = cost(corenas, *arguments, "--convention", "paper")
+        assert (found["gflops"], found["params_millions"]) == (gflops, millions)
+        assert found["params"] == round(millions * 1e6)
+        assert round(found["mult_adds"] / 1e9, 4) == gflops
+        assert (found["convention"], found["input"]) == ("paper", [256, 256])
+        smaller = cost(corenas, *arguments, "--convention", "paper", "--input", "128x64")
+        assert smaller["input"] == [128, 64]
+        assert 8 * smaller["mult_adds"] == found["mult_adds"]
+        printed = corenas("cost", *arguments, "--convention", "paper")
+        rows = dict(line.split() for line in printed.splitlines())
+        assert float(rows["gflops"]) == gflops
+
+    def test_true_way_of_counting_is_the_default(self, corenas: Run) -> None:
+        found = cost(corenas, "trilevel-b/table-3")
+        assert found == cost(corenas, "trilevel-b/table-3", "--convention", "true")
+        assert (found["params"], found["input"]) == (509_072, [320, 180])
+        assert "convention" not in found
+
+    @pytest.mark.parametrize("path", ["000001", [0, 0, 0, 0, 0, 1]])
+    def test_written_architecture_is_counted_by_a_convention(
+        self, corenas: Run, tmp_path: Path, path: object
+    ) -> None:
+        file = tmp_path / "table-3.json"
+        value = {**PUBLISHED["trilevel-b/table-3"], "path": path}
+        file.write_text(json.dumps(value))
+        arguments = ["--architecture", file, "--convention", "paper"]
+        assert cost(corenas, "trilevel-b", *arguments)["gflops"] == 33.3625
+
     def test_people_get_a_table(self, corenas: Run) -> None:
         printed = corenas("cost", "tpsr/paper", "--scale", 2)
         rows = dict(line.split() for line in printed.splitlines())
@@ -226,7 +266,25 @@ class TestCost:
             ),
             (["tpsr-generator", "--architecture=absent.json"], "absent.json: No such file"),
             (["tpsr-generator", "--architecture=text.json"], "text.json: not JSON"),
-            (["tpsr-generator", "--architecture=cell.json"], "expected 10 nodes, got 1"),
+            (["tpsr-generator", "--architecture=cell.json"], "cell.json: expected 10 nodes, got 1"),
+            (
+                ["trilevel-b", "--architecture=wrong.json"],
+                "wrong.json: cells[0][2]: unknown operation 'conv5'; did you mean 'conv3'?",
+            ),
+            (
+                ["trilevel-b/table-3", "--convention=papr"],
+                "--convention 'papr': the space 'trilevel-b' has no such way of counting; did you "
+                "mean 'paper'?",
+            ),
+            (
+                ["tpsr/paper", "--convention=paper"],
+                "the space 'tpsr-generator' has no such way of counting; allowed: true",
+            ),
+            (
+                ["trilevel-a/table-1", "--set=share=true"],
+                "unknown key 'share'; did you mean 'share_up'?",
+            ),
+            (["trilevel-a/table-1", "--set=share_up=1"], "share_up: expected true or false, got 1"),
             (["tpsr-genrator", "--architecture=cell.json"], "did you mean 'tpsr-generator'?"),
             (["tpsr-generator"], "is a search space; a file with an architecture is missing"),
             (["pickle.safetensors"], "pickle.safetensors: refused: a pickle"),
@@ -237,6 +295,8 @@ class TestCost:
     ) -> None:
         (tmp_path / "text.json").write_text("conv3")
         (tmp_path / "cell.json").write_text('[["conv3", 0]]')
+        cell = [["conv1", 64], ["conv1", 64], ["conv5", 64], ["conv1", 64], ["conv1", 64]]
+        (tmp_path / "wrong.json").write_text(json.dumps({"path": "0", "cells": [cell]}))
         torch.save({"weights": torch.zeros(3)}, tmp_path / "pickle.safetensors")
         error = refused("cost", *arguments)
         assert error.startswith("error: ")

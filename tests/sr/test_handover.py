@@ -66,8 +66,8 @@ def test_models_and_bicubic_are_measured_on_validation_and_benchmarks(
     write_model: WriteModel,
 ) -> None:
     files = {
-        scale: Path(copy(write_model(scale=scale), run.models / f"x{scale}.safetensors"))
-        for scale in (4, 2)
+        f"x{scale}": Path(copy(write_model(scale=scale), run.models / f"x{scale}.safetensors"))
+        for scale in (2, 4)
     }
     valid = str(photographs / "valid")
     data = DataConfig(train=str(photographs / "train"), validation=valid, benchmarks=benchmarks)
@@ -112,7 +112,13 @@ def test_cost_is_that_for_the_literatures_output(write_model: WriteModel) -> Non
 
 def test_table_has_bicubic_beside_every_number_and_a_dash_for_none() -> None:
     values = {"metrics": {"psnr": 30.5}, "bicubic": {"psnr": None}}
-    entry = {"scale": 2, "params": 60_761, "mult_adds": 13_953_024_000, "benchmarks": {}, **values}
+    entry = {
+        "name": "x2",
+        "params": 60_761,
+        "mult_adds": 13_953_024_000,
+        "benchmarks": {},
+        **values,
+    }
     head, row = table([{**entry, "benchmarks": {}}])
     assert head.split() == ["model", "images", "params", "mult-adds", "psnr", "(bicubic)"]
     assert row == "x2     validation  60.76 K  13.95 G    30.5000 (-)"

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
+from torch.nn.utils.parametrizations import spectral_norm
 
 from corenas.cost import count
 from corenas_sr.kernels import DepthwiseConv2d, PReLU, plain_copy
@@ -268,6 +269,18 @@ def test_filter_without_a_centre_is_refused(kernel_size: int) -> None:
 def test_wrong_number_of_channels_is_refused() -> None:
     with pytest.raises(RuntimeError, match="channels"):
         DepthwiseConv2d(4, 3)(torch.zeros(1, 5, 6, 6))
+
+
+def test_spectral_norm_makes_one_power_iteration_per_pass_as_with_torchs_own() -> None:
+    ours, theirs = DepthwiseConv2d(3, 5), nn.Conv2d(3, 3, 5, padding=2, groups=3)
+    for module in (ours, theirs):
+        spectral_norm(module.double())
+    theirs.load_state_dict(ours.state_dict())
+    x = random(2, 3, 6, 6)
+    for y, expected in zip(gradients(ours, x, x), gradients(theirs, x, x), strict=True):
+        torch.testing.assert_close(y, expected)
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, theirs.state_dict()[name]), name
 
 
 def test_plain_copy_holds_the_same_numbers_in_torchs_own_modules() -> None:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from corenas import Architecture, CorenasError, Measurement, Trial
-from corenas_sr import pictures
-from corenas_sr.pictures import pareto_plot
+from corenas_sr import plots
+from corenas_sr.plots import pareto_plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ TRIALS = [
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Collect the figures instead of writing them."""
     figures: list[Figure] = []
-    monkeypatch.setattr(pictures, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
     return figures
 
 

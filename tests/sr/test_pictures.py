@@ -14,10 +14,11 @@ from torch import Tensor
 from corenas.errors import CorenasError
 from corenas.space import Architecture
 from corenas.trial import Measurement, Trial
-from corenas_sr import pictures
+from corenas_sr import plots
 from corenas_sr.images import resize
 from corenas_sr.inference import bicubic
-from corenas_sr.pictures import comparison, most_detailed, search_plot
+from corenas_sr.pictures import comparison, most_detailed
+from corenas_sr.plots import search_plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,7 +154,7 @@ def trial(number: int, score: float | None, cost: float | None = None) -> Trial:
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     drawn: list[Figure] = []
-    monkeypatch.setattr(pictures, "_save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.append(figure))
     return drawn
 
 
@@ -185,5 +186,7 @@ def test_search_plot_is_written(tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_loaded_only_to_draw() -> None:
-    code = "import sys, corenas_sr.pictures; sys.exit('matplotlib' in sys.modules)"
+    code = (
+        "import sys, corenas_sr.pictures, corenas_sr.plots; sys.exit('matplotlib' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

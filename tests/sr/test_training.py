@@ -11,7 +11,9 @@ from torch import nn
 from corenas import Diverged
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair
-from corenas_sr.training import cosine, multistep, pixel_training, schedule_of, seeded
+from corenas_sr.patches import PatchSampler
+from corenas_sr.steps import PixelStep
+from corenas_sr.training import Training, cosine, multistep, pixel_training, schedule_of, seeded
 
 
 def pairs():
@@ -124,6 +126,110 @@ def test_validation_comes_at_its_interval_and_at_the_end():
         Tiny(), pairs(), config, scale=2, seed=0, validate=lambda module: {"psnr": 1.0}
     )
     assert [e.step for e in task.events() if "psnr" in e.scalars] == [20, 40, 50]
+
+
+class Scripted:
+    """A validation whose scores are given beforehand; it remembers the networks it measured."""
+
+    def __init__(self, *scores):
+        self.scores = list(scores)
+        self.measured = []
+
+    def __call__(self, module):
+        self.measured.append(copy.deepcopy(module.state_dict()))
+        return {"lpips": -self.scores.pop(0)}
+
+
+def kept_training(validate, *, keep=lambda values: -values["lpips"]):
+    """Four validations, ten steps apart; the saved network is the attribute ``saved``."""
+    with seeded(5):
+        model = Tiny()
+
+    def save(module, folder):
+        task.saved = module.state_dict()
+        return {"model": "model"}
+
+    task = Training(
+        PixelStep(model, learning_rate=1e-2),
+        (PatchSampler(pairs(), scale=2, patch=8, batch=4, seed=1),),
+        steps=40,
+        schedule=cosine(40),
+        report_every=10,
+        validate=validate,
+        validate_every=10,
+        save=save,
+        keep=keep,
+    )
+    return task, model
+
+
+def assert_same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_result_is_the_network_that_validated_best_of_equals_the_earliest():
+    validate = Scripted(1.0, 3.0, 3.0, 2.0)
+    task, model = kept_training(validate)
+    events = list(task.events())
+    result = task.result(None)
+    assert result.values["steps"] == 40
+    assert result.values["kept_step"] == 20
+    assert result.values["scalars"] == events[1].scalars
+    assert result.values["scalars"]["lpips"] == -3.0
+    assert_same(task.saved, validate.measured[1])
+    assert_same(model.state_dict(), validate.measured[3])  # the one in training is left alone
+
+
+def test_without_a_score_the_newest_network_counts():
+    validate = Scripted(1.0, 3.0, 3.0, 2.0)
+    task, _ = kept_training(validate, keep=None)
+    list(task.events())
+    assert task.result(None).values.keys() == {"steps", "scalars"}
+    assert task.state().keys() == {"done", "scalars", "step", "streams"}
+    assert_same(task.saved, validate.measured[3])
+
+
+def test_a_score_that_is_no_number_is_never_the_best():
+    validate = Scripted(math.nan, 1.0, math.nan, 0.5)
+    task, _ = kept_training(validate)
+    events = task.events()
+    next(events)
+    assert "kept_step" not in task.result(None).values
+    assert_same(task.saved, validate.measured[0])
+    list(events)
+    assert task.result(None).values["kept_step"] == 20
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_resumed_training_keeps_the_same_network(cut):
+    scores = (1.0, 3.0, 2.0, 2.5)
+    whole, _ = kept_training(Scripted(*scores))
+    list(whole.events())
+    expected = whole.result(None)
+    task, _ = kept_training(Scripted(*scores))
+    events = task.events()
+    for _ in range(cut):
+        next(events)
+    buffer = io.BytesIO()
+    torch.save(task.state(), buffer)
+    buffer.seek(0)
+    again, _ = kept_training(Scripted(*scores[cut:]))
+    again.restore(torch.load(buffer, weights_only=True))
+    list(again.events())
+    assert again.result(None) == expected
+    assert_same(again.saved, whole.saved)
+
+
+def test_a_steps_remark_is_the_events_message(monkeypatch):
+    task, _ = training()
+    monkeypatch.setattr(PixelStep, "remark", lambda self, scalars: f"loss {scalars['loss']}")
+    events = list(task.events())
+    assert [event.message for event in events] == [f"loss {e.scalars['loss']}" for e in events]
+
+
+def test_a_pixel_step_has_nothing_to_remark():
+    assert [event.message for event in training()[0].events()] == ["", "", ""]
 
 
 def test_initial_weights_come_from_the_seed_and_leave_the_global_state():

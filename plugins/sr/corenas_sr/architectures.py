@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
 
-from corenas import Architecture, Chosen, InputError, SearchSpace, choose, default_registry, nearest
+from corenas import (
+    Architecture,
+    Chosen,
+    InputError,
+    SearchSpace,
+    choose,
+    default_registry,
+    nearest,
+    structure,
+)
+from corenas.config import unstructure
+from corenas.toml import parse_assignment
 from corenas_sr.modelfile import load_model
 
 
@@ -21,7 +33,13 @@ class Named:
     architecture: Architecture
 
 
-def find_architecture(what: str, *, scale: int | None = None, cell: Path | None = None) -> Named:
+def find_architecture(
+    what: str,
+    *,
+    scale: int | None = None,
+    cell: Path | None = None,
+    assignments: Sequence[str] = (),
+) -> Named:
     """Return what ``what`` stands for.
 
     Args:
@@ -29,18 +47,30 @@ def find_architecture(what: str, *, scale: int | None = None, cell: Path | None 
             ``cell``, a search space.
         scale: The up-scaling factor; by default the space's or the file's own.
         cell: A JSON file in the form that the space parses.
+        assignments: Options of the space that are to differ, such as ``share_up=true``.
 
     Raises:
         InputError: Nothing has this name, or the file does not hold an architecture.
+        ConfigError: The space has no such option, or not with this value.
     """
     if cell is not None:
-        space = at_scale(choose("search_spaces", what), scale)
-        built: SearchSpace = space.build()
-        return Named(space, built.parse(_read(cell)))
-    if Path(what).suffix == ".safetensors":
-        model = load_model(Path(what))
-        return Named(at_scale(model.space, scale), model.architecture)
-    return _published(what, scale)
+        space = at_scale(with_options(choose("search_spaces", what), assignments), scale)
+        return Named(space, _parsed(cell, space.build()))
+    named = _of_file(Path(what)) if Path(what).suffix == ".safetensors" else _published(what)
+    return evolve(named, space=at_scale(with_options(named.space, assignments), scale))
+
+
+def with_options(space: Chosen, assignments: Sequence[str]) -> Chosen:
+    """Return the same space with other options, given as ``key=value``.
+
+    Raises:
+        ConfigError: It has no such option, or not with this value.
+    """
+    if not assignments:
+        return space
+    layers = [parse_assignment(text) for text in assignments]
+    config = structure(type(space.config), unstructure(space.config), *layers)
+    return evolve(space, config=config)
 
 
 def at_scale(space: Chosen, scale: int | None) -> Chosen:
@@ -60,7 +90,25 @@ def scale_of(space: Chosen) -> int:
     return scale
 
 
-def _published(what: str, scale: int | None) -> Named:
+def _of_file(path: Path) -> Named:
+    model = load_model(path)
+    return Named(model.space, model.architecture)
+
+
+def draw(path: Path, space: SearchSpace, architecture: Architecture) -> None:
+    """Draw an architecture as ``path`` with ``.svg`` and ``.png`` added, if its space can.
+
+    A space that can has a method ``draw(architecture, path)``.
+
+    Raises:
+        CorenasError: A file cannot be written.
+    """
+    draws = getattr(space, "draw", None)
+    if draws is not None:
+        draws(architecture, path)
+
+
+def _published(what: str) -> Named:
     names: list[str] = []
     for name in default_registry().components("search_spaces"):
         space = choose("search_spaces", name)
@@ -70,7 +118,7 @@ def _published(what: str, scale: int | None) -> Named:
             warnings.warn(f"search space {name!r} cannot be built: {error}", stacklevel=2)
             continue
         if what in built.known:
-            return Named(at_scale(space, scale), built.known[what])
+            return Named(space, built.known[what])
         if what == name:
             raise InputError(f"{what!r} is a search space; a file with an architecture is missing")
         names += built.known
@@ -78,6 +126,14 @@ def _published(what: str, scale: int | None) -> Named:
         f"{what!r} is neither a model file (.safetensors) nor a published architecture"
         f"{nearest(what, names)}"
     )
+
+
+def _parsed(path: Path, space: SearchSpace) -> Architecture:
+    value = _read(path)
+    try:
+        return space.parse(value)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> Any:

@@ -1,11 +1,14 @@
-"""Progress bars: on stderr, and only where that is a terminal."""
+"""Progress of what takes a while, on stderr: a bar, or lines where a bar has no place."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
+from rich.file_proxy import FileProxy
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -18,11 +21,29 @@ from rich.progress import (
 
 T = TypeVar("T")
 
+LINE_SECONDS = 30.0
+"""How often a line tells the progress where there is no bar."""
+
 
 def bar(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
-    """Iterate over items while a bar shows how far it is."""
+    """Iterate over items while a bar shows how far it is.
+
+    Into a log, and above the live screen of a run, a line goes every half minute instead.
+    """
     console = Console(stderr=True)
-    yield from track(items, what, total, console=console, disable=not console.is_terminal)
+    if console.is_terminal and not isinstance(sys.stderr, FileProxy):
+        yield from track(items, what, total, console=console)
+    else:
+        yield from _told(items, total, what)
+
+
+def _told(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    told = time.monotonic()
+    for done, item in enumerate(items):
+        if time.monotonic() - told >= LINE_SECONDS:
+            told = time.monotonic()
+            print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
+        yield item
 
 
 def download_bar() -> Progress:

@@ -181,26 +181,47 @@ def cost(
         Path | None, typer.Option(help="JSON file with an architecture of the space.")
     ] = None,
     input_size: Annotated[
-        str | None, typer.Option("--input", help="Low-resolution size, such as 320x180.")
+        str | None,
+        typer.Option("--input", help="Low-resolution size, such as 320x180; a patch's, as 96x96."),
     ] = None,
     output_size: Annotated[
         str | None, typer.Option("--output", help="Output size; default 1280x720.")
+    ] = None,
+    convention: Annotated[
+        str, typer.Option(help="Way of counting; some spaces offer that of a paper.")
+    ] = "true",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="An option of the space, such as share_up=true; may be given more than once.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Count parameters and mult-adds for a stated size."""
     from corenas_sr.architectures import find_architecture, scale_of
-    from corenas_sr.costs import cost_at
+    from corenas_sr.costs import cost_at, find_convention, patch_cost, takes_patches
 
-    named = find_architecture(what, scale=scale, cell=architecture)
-    result = cost_at(
-        named, scale=scale_of(named.space), input_size=input_size, output_size=output_size
-    )
+    named = find_architecture(what, scale=scale, cell=architecture, assignments=assignments or [])
+    way = find_convention(named.space, convention)
+    if takes_patches(named.space):
+        result = patch_cost(named, input_size=input_size, output_size=output_size)
+    else:
+        result = cost_at(
+            named,
+            scale=scale_of(named.space),
+            input_size=input_size,
+            output_size=output_size,
+            convention=way,
+        )
     if as_json:
         print_json(result)
         return
+    width = max(map(len, result))
     for name, value in result.items():
-        typer.echo(f"{name:10} {_shown(value)}")
+        typer.echo(f"{name:{width}} {_shown(value)}")
 
 
 def _shown(value: Any) -> str:

@@ -24,7 +24,8 @@ def _all_absolute(sources: Iterable[str]) -> tuple[str, ...]:
     return tuple(absolute(source) for source in sources)
 
 
-def _absolute_file(path: Path | None) -> Path | None:
+def absolute_file(path: Path | None) -> Path | None:
+    """Return a file's absolute path: a run may be resumed from elsewhere."""
     return None if path is None else path.expanduser().absolute()
 
 
@@ -75,6 +76,31 @@ class TrainingConfig:
 
 
 @frozen
+class ShortTrainingConfig:
+    """Options of the evaluator ``sr-training``: how one candidate is trained and measured."""
+
+    training: TrainingConfig = section(
+        TrainingConfig,
+        "the training of a candidate, from fresh weights",
+        steps=2000,
+        patch=24,
+        learning_rate=1e-3,
+        schedule="cosine",
+    )
+    metrics: tuple[Chosen, ...] = components(
+        "metrics", ("psnr",), "what a candidate is measured by"
+    )
+    crops: int = option(32, "fixed validation crops that a candidate is measured on", ge=1)
+    crop_size: int = option(48, "side of those crops", unit="low-resolution pixels", ge=16)
+    mult_adds_limit: float | None = option(
+        None, "larger candidates are rejected; unset: none is", unit="mult-adds", gt=0
+    )
+    output: tuple[int, int] = option(
+        (1280, 720), "output size that mult-adds are counted for", unit="pixels", ge=1
+    )
+
+
+@frozen
 class TrainConfig:
     """Options of the recipe ``train``."""
 
@@ -82,13 +108,13 @@ class TrainConfig:
         "tpsr/paper", "a published architecture, a model file, or a space with 'cell'"
     )
     cell: Path | None = option(
-        None, "JSON file with an architecture of the space", converter=_absolute_file
+        None, "JSON file with an architecture of the space", converter=absolute_file
     )
     scale: int | None = option(None, "up-scaling factor; unset: the architecture's own", ge=2, le=4)
     start: Path | None = option(
         None,
         "model file whose fitting tensors training starts from, such as x2 before x4",
-        converter=_absolute_file,
+        converter=absolute_file,
     )
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(

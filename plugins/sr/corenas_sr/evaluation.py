@@ -46,9 +46,26 @@ def finite(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
+_KEPT_METRICS = 8
+
+_built: list[tuple[Chosen, Metric]] = []
+"""The metrics built last: a network's weights are not read again for each measurement."""
+
+
 def build_metrics(chosen: Sequence[Chosen]) -> dict[str, Metric]:
-    """Build the metrics that a configuration names."""
-    return {choice.name: choice.build() for choice in chosen}
+    """Build the metrics that a configuration names; one that was built before is given again."""
+    return {choice.name: _metric(choice) for choice in chosen}
+
+
+def _metric(choice: Chosen) -> Metric:
+    for known, metric in _built:
+        # Equal options may belong to different components after a plugin was loaded anew.
+        if known == choice and known.component is choice.component:
+            return metric
+    built: Metric = choice.build()
+    _built.append((choice, built))
+    del _built[:-_KEPT_METRICS]
+    return built
 
 
 def protocols(metrics: Mapping[str, Metric], *, scale: int) -> dict[str, str]:

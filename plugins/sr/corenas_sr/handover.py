@@ -33,24 +33,24 @@ class Measured:
 
 
 def hand_over(
-    run: Run, models: Mapping[int, Path], *, data: DataConfig, metrics: Sequence[Chosen]
+    run: Run, models: Mapping[str, Path], *, data: DataConfig, metrics: Sequence[Chosen]
 ) -> dict[str, Any]:
-    """Measure the models (file by scale) on validation images and benchmarks, and show them.
+    """Measure the models (file by name) on validation images and benchmarks, and show them.
 
     Returns:
         What goes into ``summary.json``: models, protocol, data.
     """
     built = build_metrics(metrics)
     entries = []
-    for scale, file in sorted(models.items()):
-        entry, picture = _measure_model(run, scale, file, data, built)
+    for name, file in models.items():
+        entry, picture = _measure_model(run, name, file, data, built)
         entries.append(entry)
         run.say(f"picture: {picture}")
     for line in table(entries):
         run.say(line)
     for entry in entries:
-        for name, protocol in entry["protocol"].items():
-            run.say(f"{name} at x{entry['scale']}: {protocol}")
+        for metric, protocol in entry["protocol"].items():
+            run.say(f"{metric} of {entry['name']}: {protocol}")
     return {
         "models": entries,
         "protocol": {name: metric.info.protocol for name, metric in built.items()},
@@ -63,15 +63,16 @@ def hand_over(
 
 
 def _measure_model(
-    run: Run, scale: int, file: Path, data: DataConfig, metrics: Mapping[str, Metric]
+    run: Run, name: str, file: Path, data: DataConfig, metrics: Mapping[str, Metric]
 ) -> tuple[dict[str, Any], Path]:
     model = load_model(file)
+    scale = model.scale
     pairs = load_pairs(data.validation, scale=scale, split="validation")
     measured = measure(model, pairs, metrics, source=data.validation, device=run.device)
     cost = cost_at_output(model)
     height, width = cost.input[-2:]
     picture = draw(
-        run.images / f"comparison-x{scale}.png", model, pairs[0], measured, device=run.device
+        run.images / f"comparison-{name}.png", model, pairs[0], measured, device=run.device
     )
     benchmarks = {
         source: measure(
@@ -84,6 +85,7 @@ def _measure_model(
         for source in data.benchmarks
     }
     entry = {
+        "name": name,
         "file": str(file.relative_to(run.folder)),
         "scale": scale,
         "params": cost.params,
@@ -126,12 +128,36 @@ def draw(
     path: Path, model: LoadedModel, pair: ImagePair, measured: Measured, *, device: str
 ) -> Path:
     """Draw low resolution, bicubic, ours and ground truth of one image side by side."""
-    images = {
-        "bicubic": bicubic(pair.lr, model.scale),
-        "ours": upscale(model.module, pair.lr, scale=model.scale, device=device),
-    }
     values = {"bicubic": measured.bicubic, "ours": measured.ours}
-    numbers = {name: _numbers(values[name].images[pair.name]) for name in images}
+    return draw_models(path, {"ours": model}, pair, values, device=device)
+
+
+def draw_models(
+    path: Path,
+    models: Mapping[str, LoadedModel],
+    pair: ImagePair,
+    measured: Mapping[str, Evaluation],
+    *,
+    device: str,
+) -> Path:
+    """Draw low resolution, bicubic, what each model makes of it, and ground truth side by side.
+
+    Args:
+        path: Where to, as a PNG file.
+        models: Models of one scale, by what stands above their image.
+        pair: The image.
+        measured: By the same names and ``bicubic``, evaluations that this image is part of.
+        device: Where to compute.
+
+    Returns:
+        The path as seen from the working directory.
+    """
+    images = {
+        name: upscale(m.module, pair.lr, scale=m.scale, device=device) for name, m in models.items()
+    }
+    scale = pair.hr.shape[1] // pair.lr.shape[1]
+    images = {"bicubic": bicubic(pair.lr, scale), **images}
+    numbers = {name: _numbers(measured[name].images[pair.name]) for name in images}
     comparison(path, name=pair.name, lr=pair.lr, hr=pair.hr, images=images, numbers=numbers)
     return Path(os.path.relpath(path))
 
@@ -149,13 +175,19 @@ def table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
         sets = {"validation": entry, **entry["benchmarks"]}
         for source, values in sets.items():
             pairs = [(values["metrics"][name], values["bicubic"][name]) for name in names]
-            cells = [f"{_shown(ours)} ({_shown(bicubic)})" for ours, bicubic in pairs]
+            cells = [f"{shown(ours)} ({shown(bicubic)})" for ours, bicubic in pairs]
             costs = [human(entry["params"]), human(entry["mult_adds"])]
-            rows.append([f"x{entry['scale']}", Path(source).name, *costs, *cells])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+            rows.append([entry["name"], Path(source).name, *costs, *cells])
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each row, the columns below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
     return [line.rstrip() for line in lines]
 
 
-def _shown(value: float | None) -> str:
+def shown(value: float | None) -> str:
+    """Return a number with four decimals, or a dash."""
     return "-" if value is None else f"{value:.4f}"

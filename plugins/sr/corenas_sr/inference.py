@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import torch
 from attrs import frozen
@@ -19,6 +20,7 @@ DEFAULT_TILE = 512
 _BLIND_OVERLAP = 32
 _GRID = 16
 _PROBED_RADII = (16, 32, 64, 128)
+_KNOWN_RADII: WeakKeyDictionary[nn.Module, int | None] = WeakKeyDictionary()
 
 
 def upscale(
@@ -123,7 +125,9 @@ def _check(image: Tensor, tile: int | None, overlap: int | None) -> None:
 
 def _halo(model: nn.Module, scale: int, overlap: int | None, *, forced: bool) -> int | None:
     """Return how many pixels go around a tile; None where tiles should not be used."""
-    radius = receptive_radius(model, scale=scale)
+    if model not in _KNOWN_RADII:
+        _KNOWN_RADII[model] = receptive_radius(model, scale=scale)
+    radius = _KNOWN_RADII[model]
     if radius is None and not forced:
         return None
     halo = overlap if overlap is not None else radius if radius is not None else _BLIND_OVERLAP

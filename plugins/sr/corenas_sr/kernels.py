@@ -44,10 +44,12 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the filtered channels of ``x``, shape (N, C, H, W) as given."""
-        if x.dim() == 4 and x.numel() and _fast_path_applies(x, self.weight):
-            y: Tensor = _Depthwise.apply(x, self.weight, self.bias)
-            return y
-        return super().forward(x)
+        weight = self.weight  # read once: a parametrisation computes it each time it is read
+        if x.dim() == 4 and x.numel() and _fast_path_applies(x, weight):
+            y: Tensor = _Depthwise.apply(x, weight, self.bias)
+        else:
+            y = self._conv_forward(x, weight, self.bias)
+        return y
 
 
 def plain_copy(module: nn.Module) -> nn.Module:

@@ -31,7 +31,7 @@ SUFFIX = ".safetensors"
 FORMAT = 1
 
 _SPACES = "search_spaces"
-_METADATA_KEY = "corenas"
+METADATA_KEY = "corenas"
 _NAMED_MISFITS = 3
 
 
@@ -81,7 +81,7 @@ def save_model(
         "digest": _digest(weights),
         "extra": dict(extra or {}),
     }
-    metadata = {_METADATA_KEY: json.dumps(description, ensure_ascii=False, allow_nan=False)}
+    metadata = {METADATA_KEY: json.dumps(description, ensure_ascii=False, allow_nan=False)}
     readable = {"id": architecture.id, "readable": space.build().format(architecture)}
     try:
         with atomic_write(path) as file:
@@ -146,12 +146,12 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
         raise DataError(f"{path}: {_what_it_is(path)} ({error})") from error
-    if _METADATA_KEY not in metadata:
+    if METADATA_KEY not in metadata:
         raise DataError(
             f"{path}: holds weights only; it does not say to which network they belong, "
             "as the model files of CoreNAS do"
         )
-    return metadata[_METADATA_KEY], weights
+    return metadata[METADATA_KEY], weights
 
 
 def _what_it_is(path: Path) -> str:

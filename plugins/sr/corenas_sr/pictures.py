@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import math
-from collections.abc import Mapping, Sequence
-from itertools import accumulate, combinations
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +10,7 @@ import torch.nn.functional as F
 from attrs import frozen
 from torch import Tensor
 
-from corenas.errors import CorenasError
-from corenas.files import atomic_write
-from corenas.metric import COSTS
-from corenas.pareto import front
-from corenas.progress import format_number
-from corenas.trial import Trial
+from corenas_sr.figures import ACCENT, GREY, save_figure
 from corenas_sr.images import luma
 
 if TYPE_CHECKING:
@@ -34,12 +26,6 @@ _HEAD = 72
 _FOOT = 40
 _CROP = 72  # a fifth of a panel, and a multiple of the scales 2, 3 and 4
 _DPI = 100
-
-_PLOTS_IN_A_ROW = 3
-
-_ACCENT = "#d1495b"
-_CALM = "#30638e"
-_GREY = "#5c6670"
 
 
 def comparison(
@@ -84,7 +70,7 @@ def comparison(
     figure = layout.figure(f"{name}  ×{scale}")
     for index, column in enumerate(columns):
         layout.draw(figure, index, column)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def most_detailed(image: Tensor, *, side: int, step: int = 1) -> tuple[int, int, int]:
@@ -162,14 +148,14 @@ class _Layout:
         crop = column.image[:, top : top + side, start : start + side]
         below.imshow(crop.permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
         y = self.size[1] - _FOOT / 2
-        self._write(figure, column.note, middle, y, size=9.5, colour=_GREY)
+        self._write(figure, column.note, middle, y, size=9.5, colour=GREY)
 
     def _mark(self, axes: Axes) -> None:
         from matplotlib.patches import Rectangle
 
         top, left, side = self.square
         corner = (left - 0.5, top - 0.5)
-        for width, colour in ((3.5, "white"), (1.5, _ACCENT)):
+        for width, colour in ((3.5, "white"), (1.5, ACCENT)):
             box = Rectangle(corner, side, side, fill=False, linewidth=width, edgecolor=colour)
             axes.add_patch(box)
 
@@ -212,146 +198,5 @@ class _Layout:
         )
 
 
-def search_plot(path: Path, trials: Sequence[Trial]) -> None:
-    """Draw score over trial with the best so far, and score over mult-adds, as a PNG file.
-
-    Args:
-        path: Where to.
-        trials: Any trials; those with a score are drawn. Unless all of them have the metric
-            ``mult_adds``, the second plot is left out.
-
-    Raises:
-        CorenasError: The file cannot be written.
-    """
-    from matplotlib.figure import Figure
-
-    points = [_Point.of(trial) for trial in trials if trial.score is not None]
-    points.sort(key=lambda point: point.number)
-    has_costs = bool(points) and all(point.mult_adds is not None for point in points)
-    figure = Figure(figsize=(11.0 if has_costs else 5.8, 4.2), dpi=130, layout="constrained")
-    left, *right = figure.subplots(1, 1 + has_costs, squeeze=False, sharey=True)[0]
-    for axes in (left, *right):
-        _style(axes)
-    _plot_progress(left, points)
-    for axes in right:
-        _plot_costs(axes, points)
-    _save(figure, path)
-
-
-@frozen
-class _Point:
-    """A trial in the plots."""
-
-    number: int
-    score: float
-    mult_adds: float | None
-
-    @classmethod
-    def of(cls, trial: Trial) -> _Point:
-        metrics = trial.measurement.metrics if trial.measurement else {}
-        return cls(trial.number, trial.score or 0.0, metrics.get("mult_adds"))
-
-
-def _plot_progress(axes: Axes, points: Sequence[_Point]) -> None:
-    axes.set_title("Score of each trial", loc="left", fontsize=11)
-    axes.set(xlabel="trial", ylabel="score")
-    axes.locator_params(axis="x", integer=True)
-    if not points:
-        return
-    numbers, scores = [p.number for p in points], [p.score for p in points]
-    axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
-    axes.scatter(numbers, scores, s=16, color=_CALM, alpha=0.55, linewidths=0, label="trial")
-    best = list(accumulate(scores, max))
-    axes.step(numbers, best, where="post", color=_ACCENT, linewidth=1.8, label="best so far")
-    _legend(axes)
-
-
-def _plot_costs(axes: Axes, points: Sequence[_Point]) -> None:
-    axes.set_title("Score against cost", loc="left", fontsize=11)
-    axes.set_xlabel("mult-adds in G")
-    costs = [(p.mult_adds or 0.0) / 1e9 for p in points]
-    axes.scatter(costs, [p.score for p in points], s=16, color=_CALM, alpha=0.55, linewidths=0)
-    best = max(points, key=lambda p: p.score)
-    label = f"trial {best.number}: {format_number(best.score)} at {format_number(best.mult_adds)}"
-    at = (best.mult_adds or 0.0) / 1e9
-    axes.scatter([at], [best.score], s=130, marker="*", color=_ACCENT, label=label, zorder=3)
-    _legend(axes)
-
-
-def pareto_plot(path: Path, trials: Sequence[Trial], directions: Mapping[str, int]) -> None:
-    """Draw each two numbers of the trials against each other, with the best compromises.
-
-    Args:
-        path: Where to, as a PNG file.
-        trials: Any trials; in each plot those that have both numbers are drawn.
-        directions: By metric or cost, 1 where higher is better and -1 where lower is.
-
-    Raises:
-        CorenasError: The file cannot be written.
-        ValueError: There are fewer than two numbers.
-    """
-    from matplotlib.figure import Figure
-
-    pairs = list(combinations(directions, 2))
-    if not pairs:
-        raise ValueError(f"expected two or more numbers, got {list(directions)}")
-    columns = min(len(pairs), _PLOTS_IN_A_ROW)
-    rows = math.ceil(len(pairs) / columns)
-    figure = Figure(figsize=(5.5 * columns, 4.2 * rows), dpi=130, layout="constrained")
-    places = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, (y, x) in zip(places, pairs, strict=False):
-        _style(axes)
-        _plot_front(axes, trials, {x: directions[x], y: directions[y]})
-    for unused in places[len(pairs) :]:
-        unused.set_axis_off()
-    _save(figure, path)
-
-
-def _plot_front(axes: Axes, trials: Sequence[Trial], directions: Mapping[str, int]) -> None:
-    """Plot the second number over the first."""
-    from matplotlib.ticker import EngFormatter
-
-    x, y = directions
-    for name, axis in ((x, axes.xaxis), (y, axes.yaxis)):
-        axis.set_label_text(f"{name} ({'higher' if directions[name] > 0 else 'lower'} is better)")
-        if name in COSTS:
-            axis.set_major_formatter(EngFormatter())
-    best = _both(front(trials, directions), x, y)
-    axes.scatter(*_both(trials, x, y), s=16, color=_CALM, alpha=0.55, linewidths=0, label="trial")
-    # Between two of them nothing is known to be better than the worse: the line has steps.
-    axes.step(*best, where="post", color=_ACCENT, linewidth=1.2)
-    axes.scatter(*best, s=34, color=_ACCENT, zorder=3, label="best compromises")
-    _legend(axes)
-
-
-def _both(trials: Sequence[Trial], x: str, y: str) -> tuple[list[float], list[float]]:
-    """Return two numbers of all trials that have both."""
-    measured = [trial.measurement.metrics for trial in trials if trial.measurement]
-    known = [metrics for metrics in measured if x in metrics and y in metrics]
-    return [metrics[x] for metrics in known], [metrics[y] for metrics in known]
-
-
-def _style(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e3e6e8", linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-def _legend(axes: Axes) -> None:
-    """Put the legend beside the title, where it hides no trial."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=2, frameon=False)
-
-
 def _size(image: Tensor) -> str:
     return f"{image.shape[2]}×{image.shape[1]}"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Write a figure; no window system is asked for, because no canvas of one is made."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", pil_kwargs={"optimize": True})
-    try:
-        with atomic_write(path) as file:
-            file.write(content.getbuffer())
-    except OSError as error:
-        raise CorenasError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,15 +1,27 @@
-"""The hooks of the super-resolution plugin: its commands, and the recipe ``train``."""
+"""The hooks of the super-resolution plugin: its commands, an evaluator, the recipe ``train``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from corenas.hookspecs import Recipe, hookimpl
-from corenas_sr.config import TrainConfig
+from corenas.hookspecs import Component, Recipe, hookimpl
+from corenas_sr.config import ShortTrainingConfig, TrainConfig
 
 if TYPE_CHECKING:
     import typer
+
+
+@hookimpl
+def corenas_evaluators() -> Iterable[Component]:
+    return (
+        Component(
+            "sr-training",
+            "corenas_sr.short_training:ShortTraining",
+            ShortTrainingConfig,
+            "a short training from scratch, for any space of super-resolution networks",
+        ),
+    )
 
 
 @hookimpl

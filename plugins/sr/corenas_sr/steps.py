@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -30,6 +30,9 @@ class TrainingStep(Protocol):
     def restore(self, state: State) -> None:
         """Continue from a state."""
 
+    def remark(self, scalars: Mapping[str, float]) -> str:
+        """Return what a person should know about these means of scalars, or an empty string."""
+
     def deliverable(self) -> nn.Module:
         """Return the network that the training is for."""
 
@@ -40,17 +43,39 @@ def images(values: Tensor, device: torch.device) -> Tensor:
     return moved.to(torch.float32, memory_format=torch.channels_last)
 
 
+def restore_optimiser(optimiser: torch.optim.Optimizer, state: State) -> None:
+    """Load what an optimiser remembers of the gradients, and keep how it runs.
+
+    That depends on the device here, not on the one where the state was saved.
+    """
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({**state, "param_groups": groups})
+
+
+ImageLoss = Callable[[Tensor, Tensor], Tensor]
+"""Compares images with those that they should be, both float in [0, 255]; gives a number."""
+
+
 class PixelStep:
     """L1 between network and ground truth, one Adam step (section 4.1 of Lee et al.).
 
     Args:
         model: Takes and gives float images in [0, 255], shape (N, 3, H, W).
         learning_rate: Adam's step size at schedule factor 1.
+        loss: Compares them by something other than L1; it is on the device already.
         device: Where to train; the model is moved there.
     """
 
-    def __init__(self, model: nn.Module, *, learning_rate: float, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        learning_rate: float,
+        loss: ImageLoss = F.l1_loss,
+        device: str = "cpu",
+    ) -> None:
         self._device = torch.device(device)
+        self._loss = loss
         self.model = model.to(self._device).to(memory_format=torch.channels_last).train()
         on_gpu = self._device.type == "cuda"
         # A captured graph reads the rate from the device, so there it has to be a tensor.
@@ -69,9 +94,9 @@ class PixelStep:
         return {"loss": self._run(images(low, self._device), images(high, self._device))}
 
     def _update(self, low: Tensor, high: Tensor) -> Tensor:
-        loss = F.l1_loss(self.model(low), high)
+        loss = self._loss(self.model(low), high)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
+        torch.autograd.backward(loss)
         self._optimiser.step()
         return loss.detach()
 
@@ -80,9 +105,10 @@ class PixelStep:
 
     def restore(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
-        # How Adam runs here depends on this device, not on the one where the state was saved.
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({**state["optimiser"], "param_groups": groups})
+        restore_optimiser(self._optimiser, state["optimiser"])
+
+    def remark(self, scalars: Mapping[str, float]) -> str:
+        return ""
 
     def deliverable(self) -> nn.Module:
         return self.model

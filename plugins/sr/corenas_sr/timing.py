@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -13,7 +13,7 @@ from torch import nn
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair
 from corenas_sr.patches import PatchSampler
-from corenas_sr.steps import PixelStep
+from corenas_sr.steps import PixelStep, TrainingStep
 
 WARM_UP, TIMED = 2, 5
 FORWARDS = 9
@@ -32,6 +32,18 @@ def time_training(
     On a GPU the peak is what torch allocated there; else it is this process's resident memory.
     """
     step = PixelStep(model, learning_rate=config.learning_rate, device=device)
+    return time_step(step, pairs, config, scale=scale, device=device)
+
+
+def time_step(
+    step: TrainingStep,
+    pairs: Sequence[ImagePair],
+    config: TrainingConfig,
+    *,
+    scale: int,
+    device: str,
+) -> tuple[float, int]:
+    """Return the same of any step that takes one stream of patches."""
     stream = PatchSampler(
         pairs, scale=scale, patch=config.patch, batch=config.batch, seed=0, device=device
     )
@@ -64,6 +76,13 @@ def time_forward(model: nn.Module, *, size: tuple[int, int], device: str) -> flo
             seconds.append(time.perf_counter() - started)
     model.train(training)
     return statistics.median(seconds[WARM_UP:])
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    """Return how long a call takes, once."""
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
 
 
 def _peak_memory(device: str) -> int:

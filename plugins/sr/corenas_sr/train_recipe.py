@@ -27,7 +27,7 @@ def train(run: Run, config: TrainConfig) -> dict[str, Any]:
     check_data(config.data, patches={scale: config.training.patch})
     task = training_of(config, named, seed=trial_seed(run.seed, 0), device=run.device)
     result = run.stage("train", task)
-    files = {scale: run.models / result.files["model"]}
+    files = {f"x{scale}": run.models / result.files["model"]}
     return hand_over(run, files, data=config.data, metrics=config.metrics)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,17 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from attrs import asdict, frozen
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from corenas import Diverged, Event, Result, State
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair
 from corenas_sr.evaluation import finite
 from corenas_sr.patches import PatchSampler
-from corenas_sr.steps import PixelStep, TrainingStep
+from corenas_sr.steps import ImageLoss, PixelStep, TrainingStep
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 Save = Callable[[nn.Module, Path], Mapping[str, str]]
+
+Score = Callable[[Mapping[str, float]], float]
+"""Turns the values of a validation into a number that is higher for a better network."""
 
 Schedule = Callable[[int], float]
 """The factor on the learning rate at a step, counted from 0."""
@@ -58,16 +64,17 @@ def pixel_training(
     *,
     scale: int,
     seed: int,
+    loss: ImageLoss = F.l1_loss,
     device: str = "cpu",
     validate: Validate = lambda module: {},
     save: Save = lambda module, folder: {},
 ) -> Training:
-    """Train a network against the ground truth with the pixel loss."""
+    """Train a network against the ground truth with the pixel loss, or another one of images."""
     stream = PatchSampler(
         pairs, scale=scale, patch=config.patch, batch=config.batch, seed=seed, device=device
     )
     return Training(
-        PixelStep(model, learning_rate=config.learning_rate, device=device),
+        PixelStep(model, learning_rate=config.learning_rate, loss=loss, device=device),
         (stream,),
         steps=config.steps,
         schedule=schedule_of(config),
@@ -102,6 +109,16 @@ def carry_over(source: nn.Module, target: nn.Module) -> Mapping[str, Tensor]:
     return fitting
 
 
+@frozen
+class _Kept:
+    """The network as it was when a validation gave its highest score so far."""
+
+    score: float
+    step: int
+    scalars: Mapping[str, float]
+    tensors: Mapping[str, Tensor]
+
+
 class Training:
     """A training as a task: draws batches, drives a `TrainingStep`, reports mean scalars.
 
@@ -114,6 +131,8 @@ class Training:
         validate: Measures the deliverable, every ``validate_every`` steps and at the end.
         validate_every: 0 means only at the end.
         save: Writes the deliverable into a folder; returns file names by purpose.
+        keep: Scores each validation. The result is then the network that scored highest, of equals
+            the earliest; before any did, and without ``keep``, it is the newest one.
         threads: How many CPU threads torch may use; validation has them as well.
     """
 
@@ -128,6 +147,7 @@ class Training:
         validate: Validate = lambda module: {},
         validate_every: int = 0,
         save: Save = lambda module, folder: {},
+        keep: Score | None = None,
         threads: int = 1,
     ) -> None:
         self._threads = threads
@@ -139,8 +159,10 @@ class Training:
         self._validate = validate
         self._validate_every = validate_every
         self._save = save
+        self._keep = keep
         self._done = 0
         self._scalars: dict[str, float] = {}
+        self._kept: _Kept | None = None
 
     def events(self) -> Iterator[Event]:
         """Train; yield an ``epoch`` event every so many steps.
@@ -152,10 +174,10 @@ class Training:
         while self._done < self._steps:
             until = min(self._steps, self._done + self._report_every)
             self._scalars = self._train(until)
+            remark = self._step.remark(self._scalars)
             if self._validation_due():
-                with torch.no_grad():
-                    self._scalars |= self._validate(self._step.deliverable())
-            yield Event("epoch", self._done, self._steps, self._scalars)
+                self._measure()
+            yield Event("epoch", self._done, self._steps, self._scalars, message=remark)
 
     def _train(self, until: int) -> dict[str, float]:
         """Train up to a step; return the mean of each scalar, read from the device once."""
@@ -186,14 +208,28 @@ class Training:
         every = self._validate_every
         return self._done == self._steps or bool(every and self._done % every < self._report_every)
 
+    def _measure(self) -> None:
+        """Validate the deliverable, and keep it if it is the best so far."""
+        with torch.no_grad():
+            values = self._validate(self._step.deliverable())
+        self._scalars |= values
+        if self._keep is None:
+            return
+        score = self._keep(values)
+        if score > (self._kept.score if self._kept else -math.inf):
+            state = self._step.deliverable().state_dict()
+            tensors = {name: tensor.to("cpu", copy=True) for name, tensor in state.items()}
+            self._kept = _Kept(score, self._done, self._scalars, tensors)
+
     def state(self) -> State:
-        """Return the states of step and streams, and how far the training is."""
-        return {
+        """Return the states of step and streams, how far the training is, and what is kept."""
+        state = {
             "done": self._done,
             "scalars": self._scalars,
             "step": self._step.state(),
             "streams": [stream.state() for stream in self._streams],
         }
+        return state if self._kept is None else {**state, "kept": asdict(self._kept, recurse=False)}
 
     def restore(self, state: State) -> None:
         """Continue from a state, to the same result as without the interruption."""
@@ -202,8 +238,17 @@ class Training:
         self._step.restore(state["step"])
         for stream, saved in zip(self._streams, state["streams"], strict=True):
             stream.restore(saved)
+        self._kept = _Kept(**state["kept"]) if "kept" in state else None
 
     def result(self, folder: Path) -> Result:
-        """Return the newest scalars, and the files of the network as it is now."""
+        """Return the scalars of the network that counts, and its files.
+
+        Without ``keep`` it is the newest one. With it, ``kept_step`` tells of which step it is.
+        """
         values: dict[str, Any] = {"steps": self._done, "scalars": finite(self._scalars)}
-        return Result(values, self._save(self._step.deliverable(), folder))
+        if self._kept is None:
+            return Result(values, self._save(self._step.deliverable(), folder))
+        values |= {"kept_step": self._kept.step, "scalars": finite(self._kept.scalars)}
+        network = copy.deepcopy(self._step.deliverable())
+        network.load_state_dict(self._kept.tensors)
+        return Result(values, self._save(network, folder))

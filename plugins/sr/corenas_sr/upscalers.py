@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from attrs import frozen
@@ -12,10 +13,10 @@ from torch import Tensor
 from corenas import DataError, InputError
 from corenas_sr.datasets import ImagePair
 from corenas_sr.evaluation import Restore
+from corenas_sr.foreign import load_network
 from corenas_sr.images import read_image, write_image
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.layouts import image_files
-from corenas_sr.modelfile import load_model
 
 
 @frozen
@@ -36,7 +37,7 @@ def find_upscaler(
     """Return the model that ``what`` stands for.
 
     Args:
-        what: ``bicubic`` or a model file.
+        what: ``bicubic`` or a model file, also one of another project (`corenas_sr.foreign`).
         scale: Needed for bicubic; a model file knows its own.
         device: Where a model runs.
         tile: Side of a tile in input pixels.
@@ -47,21 +48,23 @@ def find_upscaler(
     if what == "bicubic":
         factor = _needed(what, scale)
         return Upscaler(factor, lambda low: bicubic(low, factor))
-    model = load_model(Path(what))
-    if scale not in (None, model.scale):
-        raise InputError(f"{what}: its scale is {model.scale}, not {scale}")
+    network = load_network(Path(what))
+    if scale not in (None, network.scale):
+        raise InputError(f"{what}: its scale is {network.scale}, not {scale}")
     return Upscaler(
-        model.scale,
-        lambda low: upscale(model.module, low, scale=model.scale, tile=tile, device=device),
+        network.scale,
+        lambda low: upscale(network.module, low, scale=network.scale, tile=tile, device=device),
     )
 
 
-def find_restore(what: str, *, scale: int | None, device: str) -> tuple[int, Restore]:
+def find_restore(
+    what: str, *, scale: int | None, device: str, tile: int | None = None
+) -> tuple[int, Restore]:
     """Return scale and function for a model, or for a folder of images that are there already."""
     folder = Path(what)
     if folder.is_dir():
-        return _needed(what, scale), lambda pair: _image_of(folder, pair)
-    upscaler = find_upscaler(what, scale=scale, device=device)
+        return _needed(what, scale), _Upscaled(folder).image_of
+    upscaler = find_upscaler(what, scale=scale, device=device, tile=tile)
     return upscaler.scale, upscaler.restore
 
 
@@ -130,16 +133,27 @@ def _needed(what: str, scale: int | None) -> int:
     return scale
 
 
-def _image_of(folder: Path, pair: ImagePair) -> Tensor:
-    """Read the folder's image of a pair: ``img1.png``, ``img1x4.png`` or ``img1_more.png``."""
-    files = image_files(folder)
-    longer = re.compile(rf"{re.escape(pair.name)}(x\d|[^0-9A-Za-z])")
-    exact = [p for p in files if p.stem == pair.name]
-    found = exact or [p for p in files if longer.match(p.stem)]
-    if len(found) != 1:
-        raise DataError(f"{folder}: {len(found)} images are named {pair.name}; one is needed")
-    image = read_image(found[0])
-    if image.shape != pair.hr.shape:
-        sizes = [f"{i.shape[2]}x{i.shape[1]}" for i in (image, pair.hr)]
-        raise DataError(f"{found[0]}: its size is {sizes[0]}, that of the ground truth {sizes[1]}")
-    return image
+@frozen
+class _Upscaled:
+    """A folder of images that were upscaled by something else."""
+
+    folder: Path
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        return image_files(self.folder)
+
+    def image_of(self, pair: ImagePair) -> Tensor:
+        """Read the image of a pair: ``img1.png``, ``img1x4.png`` or ``img1_more.png``."""
+        longer = re.compile(rf"{re.escape(pair.name)}(x\d|[^0-9A-Za-z])")
+        exact = [p for p in self._files if p.stem == pair.name]
+        found = exact or [p for p in self._files if longer.match(p.stem)]
+        if len(found) != 1:
+            raise DataError(
+                f"{self.folder}: {len(found)} images are named {pair.name}; one is needed"
+            )
+        image = read_image(found[0])
+        if image.shape != pair.hr.shape:
+            ours, wanted = (f"{i.shape[2]}x{i.shape[1]}" for i in (image, pair.hr))
+            raise DataError(f"{found[0]}: its size is {ours}, that of the ground truth {wanted}")
+        return image

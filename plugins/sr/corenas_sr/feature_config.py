@@ -1,0 +1,136 @@
+"""Options of adversarial and perceptual training: whose features are compared, what terms weigh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+from attrs import frozen
+
+from corenas.config import option
+from corenas.errors import ConfigError
+from corenas.names import nearest
+from corenas_sr.config import absolute_file
+
+Network = Literal["vgg19", "squeezenet1_1", "random-features"]
+"""Whose features: those of an ImageNet classifier, or squeezenet1_1's with random weights."""
+
+Distance = Literal["mse", "l1"]
+
+
+@frozen
+class Cut:
+    """The end of a layer: after how many of torchvision's layers, and the least side of an image.
+
+    Smaller images, in pixels, leave nothing at that depth.
+    """
+
+    layers: int
+    least: int
+
+
+_SQUEEZENET = {
+    "conv1": Cut(1, 3),
+    "fire2": Cut(4, 5),
+    "fire3": Cut(5, 5),
+    "fire4": Cut(7, 9),
+    "fire5": Cut(8, 9),
+    "fire6": Cut(10, 17),
+    "fire7": Cut(11, 17),
+    "fire8": Cut(12, 17),
+    "fire9": Cut(13, 17),
+}
+
+CUTS: Mapping[Network, Mapping[str, Cut]] = {
+    "vgg19": {
+        "12": Cut(3, 1),
+        "22": Cut(8, 2),
+        "34": Cut(17, 4),
+        "44": Cut(26, 8),
+        "54": Cut(35, 16),
+    },
+    "squeezenet1_1": _SQUEEZENET,
+    "random-features": _SQUEEZENET,
+}
+"""The layers of each network by name.
+
+VGG19's are the last convolutions before its poolings: ``54`` is the fourth one of the fifth block,
+before its ReLU (section 2.2.1 of Ledig et al., arXiv:1609.04802, reads it after the ReLU; EDSR's
+code, on which Lee et al. train, before).
+"""
+
+_TITLES = {"vgg19": "VGG19", "squeezenet1_1": "SqueezeNet 1.1"}
+
+
+@frozen
+class FeaturesConfig:
+    """Which features of which network a perceptual loss compares, and how."""
+
+    network: Network = option(
+        "vgg19",
+        "classifier whose features are compared; random-features has no training at all",
+        paper="vgg19",
+        choices=CUTS,
+    )
+    layers: tuple[str, ...] = option(
+        ("22",),
+        "layers whose terms are summed: 12, 22, 34, 44, 54 of vgg19; conv1, fire2 to fire9",
+        paper="22 in the proxy, 54 in the full task",
+    )
+    weights: Path | None = option(
+        None,
+        "file of that network's weights; torchvision's cache when unset; random-features has none",
+        converter=absolute_file,
+    )
+    download: bool = option(False, "fetch the weights into torchvision's cache if not there")
+    distance: Distance = option(
+        "mse",
+        "mean over all features of the squares or the sizes of differences",
+        paper="mse",
+        choices=get_args(Distance),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        known = CUTS[self.network]
+        for name in self.layers:
+            if name not in known:
+                raise ConfigError(
+                    f"layers: unknown layer {name!r} of {self.network}{nearest(name, known)}"
+                )
+        if not self.layers or len(set(self.layers)) < len(self.layers):
+            raise ConfigError(f"layers: name at least one, each once, got {list(self.layers)}")
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Where the network is cut, in the order of ``layers``."""
+        return tuple(CUTS[self.network][name] for name in self.layers)
+
+    @property
+    def description(self) -> str:
+        """What is compared, in one line for reports."""
+        layers, distance = " + ".join(self.layers), self.distance.upper()
+        if self.network == "random-features":
+            knowledge = "random weights, they know nothing of images"
+            return f"random-features ({knowledge}): {layers}, {distance}"
+        source = "ImageNet" if self.weights is None else f"weights of {self.weights.name}"
+        return f"{_TITLES[self.network]} features {layers} ({source}), {distance}"
+
+
+@frozen
+class LossWeights:
+    """What each term of the generator's loss weighs (Eq. 8 of Lee et al.); 0 leaves it out."""
+
+    pixel: float = option(
+        0.01, "weight of L1 between images in [0, 255] (alpha)", paper="0.01", ge=0
+    )
+    features: float = option(
+        1.0, "weight of the distance between features (lambda)", paper="1", ge=0
+    )
+    adversarial: float = option(
+        0.005, "weight of what the discriminator says (gamma)", paper="0.005", ge=0
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.pixel or self.features or self.adversarial):
+            raise ConfigError("one weight of the generator's loss must be greater than 0")

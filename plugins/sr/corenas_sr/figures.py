@@ -1,0 +1,54 @@
+"""What all pictures share: colours, axes, and how a figure is written."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corenas.errors import CorenasError
+from corenas.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ACCENT = "#d1495b"
+CALM = "#30638e"
+GREY = "#5c6670"
+
+
+def style(axes: Axes) -> None:
+    """Draw two sides of the frame and a pale grid, behind what is plotted."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e3e6e8", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def legend(axes: Axes) -> None:
+    """Put the legend beside the title, where it hides no trial."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=2, frameon=False)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG or, where the path ends so, as SVG; equal figures give equal files.
+
+    No window system is asked for, as no canvas of one is made.
+
+    Raises:
+        CorenasError: The file cannot be written.
+    """
+    from matplotlib import rc_context
+
+    content = io.BytesIO()
+    if path.suffix == ".svg":
+        # Text stays text, and the names of parts are hashes whose salt is random by default.
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "corenas"}):
+            figure.savefig(content, format="svg", metadata={"Date": None})
+    else:
+        figure.savefig(content, format="png", pil_kwargs={"optimize": True})
+    try:
+        with atomic_write(path) as file:
+            file.write(content.getbuffer())
+    except OSError as error:
+        raise CorenasError(f"{path}: cannot be written: {error.strerror or error}") from error

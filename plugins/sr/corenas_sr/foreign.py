@@ -1,0 +1,151 @@
+"""Networks of model files: our own, and other people's, which the package spandrel builds.
+
+Of a foreign file only tensors are read. spandrel itself never opens one: it would run the code of
+a TorchScript archive.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from attrs import frozen
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from corenas.errors import DataError
+from corenas_sr.modelfile import METADATA_KEY, SUFFIX, load_model
+
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor, ModelDescriptor
+
+FOREIGN_SUFFIXES = (".pth", ".pt", ".ckpt")
+"""How the names of files end that torch.save wrote."""
+
+_CHANNELS = 3
+
+
+@frozen
+class Network:
+    """A network in evaluation mode, from and to RGB in 0..255, and its up-scaling factor."""
+
+    module: nn.Module
+    scale: int
+
+
+def load_network(path: Path) -> Network:
+    """Read a model file of CoreNAS, or one of another project that spandrel knows.
+
+    Raises:
+        DataError: The file is missing, damaged or holds no network of this kind.
+        InputError: It needs a newer version, or a plugin that is not there.
+    """
+    if _is_foreign(path):
+        return load_foreign(path)
+    model = load_model(path)
+    return Network(model.module, model.scale)
+
+
+def load_foreign(path: Path) -> Network:
+    """Read the weights of another project's network, and build it with spandrel.
+
+    Raises:
+        DataError: The file cannot be read, holds more than weights, or its network is not a
+            super-resolution network for RGB images.
+    """
+    described = _described(path, _weights(path))
+    channels = described.input_channels, described.output_channels
+    if channels != (_CHANNELS, _CHANNELS):
+        raise DataError(
+            f"{path}: its network takes {channels[0]} and gives {channels[1]} channels; "
+            f"RGB images have {_CHANNELS}"
+        )
+    for name, tensor in described.model.state_dict().items():
+        if not bool(tensor.isfinite().all()):
+            raise DataError(f"{path}: its weights are not all finite numbers, as those of {name}")
+    return Network(_ByteRange(described).requires_grad_(False).eval(), described.scale)
+
+
+class _ByteRange(nn.Module):
+    """A network of spandrel, which works in 0..1, for images in 0..255."""
+
+    def __init__(self, described: ImageModelDescriptor[nn.Module]) -> None:
+        super().__init__()
+        self.network = described.model
+        self._described = described
+
+    def forward(self, images: Tensor) -> Tensor:
+        # Called through its description, which pads images to the sizes that the network takes.
+        unit: Tensor = self._described(images / 255)
+        return unit * 255
+
+
+def _is_foreign(path: Path) -> bool:
+    if path.suffix.lower() in FOREIGN_SUFFIXES:
+        return True
+    try:
+        with safe_open(path, framework="pt") as file:
+            return METADATA_KEY not in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False  # `load_model` says what is wrong with it
+
+
+def _weights(path: Path) -> Mapping[str, Any]:
+    """Return what a file holds: tensors, perhaps in tables of tables."""
+    try:
+        path.open("rb").close()  # names what is wrong, as torch does not
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    try:
+        value = load_file(path) if path.suffix.lower() == SUFFIX else _unpickled(path)
+    except Exception as error:  # a damaged file makes its reader raise nearly anything
+        raise DataError(f"{path}: {_what_is_wrong(error)}") from error
+    if not isinstance(value, Mapping):
+        raise DataError(f"{path}: holds no weights by name, but one {type(value).__name__}")
+    return value
+
+
+def _unpickled(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a file is odd is said where it is refused
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _what_is_wrong(error: Exception) -> str:
+    text = _one_line(error)
+    if "TorchScript" in text:
+        return "refused: a TorchScript program; only weights are read"
+    if isinstance(error, pickle.UnpicklingError):
+        named = re.search(r"GLOBAL (\S+)", text)
+        what = named[1] if named else "something"
+        return f"refused: it holds {what} beside weights, and to read that could run code"
+    return f"damaged, or not a file of weights ({text})"
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _described(path: Path, weights: Mapping[str, Any]) -> ImageModelDescriptor[nn.Module]:
+    """Let spandrel recognise and build the network."""
+    # Imported here: it brings dozens of architectures and takes seconds.
+    from spandrel import ModelLoader, UnsupportedModelError
+
+    try:
+        described: ModelDescriptor = ModelLoader().load_from_state_dict(dict(weights))
+    except UnsupportedModelError:
+        raise DataError(f"{path}: its weights are of no network that spandrel knows") from None
+    except Exception as error:  # each architecture stumbles over unfitting weights in its own way
+        raise DataError(f"{path}: its weights fit no network ({_one_line(error)})") from error
+    if described.purpose != "SR":
+        raise DataError(
+            f"{path}: not a super-resolution network, but one for {described.purpose}"
+            f" ({described.architecture.name})"
+        )
+    return described

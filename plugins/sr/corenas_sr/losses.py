@@ -1,0 +1,150 @@
+"""Losses of perceptual and adversarial training (Eq. 8 of Lee et al., arXiv:2007.04356)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from corenas.errors import DataError
+from corenas_sr.feature_config import Cut, Distance, FeaturesConfig
+from corenas_sr.trunks import load_trunk, random_trunk
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""RGB in [0, 1] of the images that the trunks were trained on."""
+
+_DISTANCES: dict[Distance, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+}
+
+
+class FeatureLoss(nn.Module):
+    """Distance between two images' features in a frozen network (Johnson et al., Ledig et al.).
+
+    A layer's term is the mean over all elements of its features, not scaled any further; the terms
+    of several layers are summed.
+
+    Args:
+        trunk: Takes RGB normalised by ImageNet's mean and deviation; its ReLUs are made to work
+            out of place, for what stands before one may be a layer that is compared.
+        cuts: The layers.
+        distance: Mean of squared differences, or of absolute ones.
+    """
+
+    def __init__(
+        self, trunk: nn.Sequential, cuts: Sequence[Cut], *, distance: Distance = "mse"
+    ) -> None:
+        super().__init__()
+        self._cuts = frozenset(cut.layers for cut in cuts)
+        self._least = max(cut.least for cut in cuts)
+        self._distance = _DISTANCES[distance]
+        self.trunk = trunk[: max(self._cuts)].requires_grad_(False).eval()
+        for module in self.trunk.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = False
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        """Compare images, of which only the first ones get a gradient.
+
+        Args:
+            image: RGB in [0, 255], not clamped, shape (N, 3, H, W).
+            reference: Ground truth, same shape and range.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            DataError: The images are too small for the deepest layer.
+        """
+        height, width = image.shape[-2:]
+        if min(height, width) < self._least:
+            raise DataError(
+                f"patches of {width}x{height} are too small for the features that the loss "
+                f"compares: these need {self._least} pixels at least"
+            )
+        with torch.no_grad():
+            targets = self._features(reference)
+        pairs = zip(self._features(image), targets, strict=True)
+        return torch.stack([self._distance(*pair) for pair in pairs]).sum()
+
+    def _features(self, image: Tensor) -> list[Tensor]:
+        x = (image / 255 - self.mean) / self.std
+        features = []
+        for number, layer in enumerate(self.trunk, start=1):
+            x = layer(x)
+            if number in self._cuts:
+                features.append(x)
+        return features
+
+
+def feature_loss(config: FeaturesConfig) -> FeatureLoss:
+    """Build the feature loss that the options describe.
+
+    Raises:
+        DataError: There are no weights, or they do not fit; the message says where to get them.
+        CorenasError: The download failed.
+    """
+    if config.network == "random-features":
+        trunk = random_trunk("squeezenet1_1")
+    else:
+        trunk = load_trunk(config.network, weights=config.weights, download=config.download)
+    return FeatureLoss(trunk, config.cuts, distance=config.distance)
+
+
+class AdversarialLoss(Protocol):
+    """What discriminator and generator minimise, from logits of shape (N, 1)."""
+
+    needs_real: ClassVar[bool]
+    """Whether the generator's loss looks at what is said of the ground truth."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the discriminator's loss, a scalar."""
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        """Return the generator's loss, a scalar; ``real`` may be None where it is not needed."""
+
+
+class StandardAdversarial:
+    """Binary cross-entropy, the generator's not saturating (Goodfellow et al., arXiv:1406.2661).
+
+    The discriminator's two terms are summed, not averaged.
+    """
+
+    needs_real: ClassVar[bool] = False
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return _cross_entropy(real, 1) + _cross_entropy(fake, 0)
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return _cross_entropy(fake, 1)
+
+
+class RelativisticAverage:
+    """Each side against the other's mean logit (section 3.2 of ESRGAN, arXiv:1809.00219).
+
+    Sums of two terms each, not averages.
+    """
+
+    needs_real: ClassVar[bool] = True
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return _cross_entropy(real - fake.mean(), 1) + _cross_entropy(fake - real.mean(), 0)
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        if real is None:
+            raise ValueError("the relativistic loss needs the logits of the ground truth")
+        return self.discriminator(fake, real)
+
+
+def _cross_entropy(logits: Tensor, label: int) -> Tensor:
+    """Return the mean over the batch of the cross-entropy with one label for all."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
