@@ -62,8 +62,8 @@ class Steps:
         torch.manual_seed(0)
         self.space, self.sparse = TrilevelSpace(CONFIG), sparse
         self.supernet = TrilevelSupernet(self.space)
-        self.images = torch.rand(PATCHES)
-        self.targets = F.interpolate(torch.rand(PATCHES), scale_factor=CONFIG.scale)
+        self.images = 255 * torch.rand(PATCHES)
+        self.targets = F.interpolate(255 * torch.rand(PATCHES), scale_factor=CONFIG.scale)
         self.path = torch.tensor([float(path == "000") for path in self.space.candidates])
         self.operations = torch.randn(len(self.space.cells), 5, 4) / 100
         for place, logits in enumerate(self.operations.flatten(0, 1)):
@@ -84,7 +84,7 @@ class Steps:
             operations=sparsemax(operations),
             widths=sparsemax(widths),
         )
-        return F.l1_loss(self.supernet(self.images, point, sparse=self.sparse), self.targets)
+        return F.l1_loss(self.supernet(self.images, point, sparse=self.sparse), self.targets) / 255
 
     def weights(self) -> None:
         """Update the weights."""

@@ -22,6 +22,7 @@ from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.inference import bicubic, upscale
+from corenas_sr.modelfile import save_model
 from corenas_sr.timing import time_training
 from corenas_sr.training import carry_over, pixel_training, seeded
 from corenas_tpsr.generator import Generator
@@ -48,6 +49,11 @@ def main() -> None:
     carry_over(model, larger)
     larger = _train(larger, data, 4, minutes * (1 - arguments.share), arguments)
     ours = _report(larger, data, 4)
+    if arguments.save is not None:
+        named = find_architecture("tpsr/paper", scale=4)
+        save_model(
+            arguments.save, larger, space=named.space, architecture=named.architecture, scale=4
+        )
     print(f"published, from DIV2K and 900 epochs: {PUBLISHED:.2f} dB; "
           f"difference {ours.mean['psnr'] - PUBLISHED:+.2f} dB")  # fmt: skip
 
@@ -60,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--patch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--save", type=Path, help="model file to write the x4 network to")
     return parser.parse_args()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from corenas.testing.installed import install_plugin
 
@@ -107,6 +108,7 @@ def tiny(photographs: Path) -> TinyRun:
     training = {"batch": 2, "patch": 8, "report_every": 2}
     trainings = {"search.evaluator.training": 4, "x2": 10, "x4": 10}
     values: dict[str, object] = {
+        "stages": "generator",
         "data.train": photographs / "train",
         "data.validation": photographs / "valid",
         "search.steps": 4,
@@ -132,4 +134,70 @@ def finished(
     folder = tmp_path_factory.mktemp("finished")
     done = command_in(warm_process, folder)(*tiny(folder / "run", {}))
     assert done.status == 0, done.err
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file at scale 4 with random weights."""
+    import torch
+
+    from corenas import choose
+    from corenas_sr.modelfile import save_model
+
+    space = choose("search_spaces", "tpsr-generator")
+    space = evolve(space, config=evolve(space.config, scale=4, nodes=2))
+    built = space.build()
+    architecture = built.parse([["conv3", 0], ["se", 1]])
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("generator") / "x4.safetensors"
+    save_model(file, built.build(architecture), space=space, architecture=architecture, scale=4)
+    return file
+
+
+@pytest.fixture(scope="session")
+def second(photographs: Path, generator: Path) -> TinyRun:
+    """Gives the command line of a stage two that takes seconds."""
+    training = {"steps": 4, "batch": 2, "patch": 8, "report_every": 2}
+    values: dict[str, object] = {
+        "stages": "discriminator",
+        "generator": generator,
+        "data.train": photographs / "train",
+        "data.validation": photographs / "valid",
+        "discriminator.steps": 2,
+        "discriminator.executor": "serial",
+        "discriminator.space.channels": 8,
+        "discriminator.evaluator.evaluate_every": 1,
+        "discriminator.evaluator.crops": 2,
+        "compare.count": 1,
+        "compare.baselines": '["esrgan", "random"]',
+        "compare.training.validate_every": 2,
+        **{f"discriminator.evaluator.training.{key}": value for key, value in training.items()},
+        **{f"compare.training.{key}": value for key, value in training.items()},
+    }
+
+    def arguments(out: Path, changes: Mapping[str, object]) -> list[str]:
+        assignments = [f"--set={key}={value}" for key, value in (values | changes).items()]
+        return ["run", "tpsr", f"--out={out}", *assignments]
+
+    return arguments
+
+
+@pytest.fixture(scope="session")
+def improved(
+    warm_process: subprocess.Popen[str],
+    second: TinyRun,
+    photographs: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folder of a stage two that nothing disturbed, with two benchmarks; to be read only."""
+    folder = tmp_path_factory.mktemp("improved")
+    one, two = folder / "one", folder / "two"
+    one.mkdir()
+    shutil.copy(next((photographs / "valid").iterdir()), one)
+    shutil.copytree(photographs / "train", two)
+    arguments = second(folder / "run", {"data.benchmarks": json.dumps([str(one), str(two)])})
+    done = command_in(warm_process, folder)(*arguments, env={"TORCH_HOME": str(folder / "none")})
+    assert done.status == 0, done.err
+    (folder / "run" / "said.txt").write_text(done.out)
     return folder / "run"

@@ -11,7 +11,7 @@ from attrs import evolve
 from corenas import Architecture, cli, structure
 from corenas.errors import ConfigError
 from corenas.toml import parse_assignment
-from corenas_tpsr.checks import check_objective
+from corenas_tpsr.checks import check_searches
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.evaluators import ProxyEvaluator, ProxyJob
 
@@ -24,8 +24,7 @@ def config(*assignments: str) -> TpsrConfig:
 
 
 def check(*assignments: str) -> None:
-    values = config(*assignments)
-    check_objective(values.search, values.data)
+    check_searches(config("stages=generator", *assignments))
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from corenas.config import structure
 from corenas.errors import ConfigError
 from corenas_sr.images import write_image
 from corenas_sr.modelfile import load_model
+from corenas_tpsr.checks import patches
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.recipe import patches, rank_correlation
+from corenas_tpsr.recipe import rank_correlation
 
 Command = Callable[..., Any]
 TinyRun = Callable[..., list[str]]
@@ -240,11 +241,17 @@ def test_rank_correlation_of_too_little_is_undefined(pairs: list[tuple[float, fl
 def test_images_must_hold_the_largest_patch_of_their_scale() -> None:
     config = structure(
         TpsrConfig,
-        {"x2": {"patch": 20}, "x4": {"patch": 10}, "search": {"evaluator": {"crops": 3}}},
+        {"stages": "generator", "x2": {"patch": 20}, "x4": {"patch": 10}},
     )
     assert patches(config) == {2: 20, 4: 10}
     larger = structure(TpsrConfig, {"search": {"evaluator": {"training": {"patch": 128}}}})
+    assert patches(structure(TpsrConfig, {"compare": {"training": {"patch": 56}}}))[4] == 56
     assert patches(larger) == {2: 128, 4: 48}
+
+
+def test_space_of_other_networks_than_super_resolution_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^search\.space: 'tpsr-discriminator' has no option"):
+        structure(TpsrConfig, {"search": {"space": "tpsr-discriminator"}})
 
 
 def test_search_at_another_scale_is_refused() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from corenas.hookspecs import Component, NoOptions
+from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
 from corenas_tpsr.space_config import (
+    REDUCTION,
     ChannelAttentionConfig,
     GeneratorSpaceConfig,
     GroupedConvolutionConfig,
@@ -14,6 +16,11 @@ from corenas_tpsr.space_config import (
 
 def _operation(name: str, config: type, summary: str) -> Component:
     return Component(name, f"corenas_tpsr.operations:{name}", config, summary)
+
+
+def _reduction(name: str, config: type, summary: str) -> Component:
+    build = f"corenas_tpsr.operations:{name.replace('-', '_')}"
+    return Component(name, build, config, summary, REDUCTION)
 
 
 OPERATIONS = (
@@ -37,11 +44,33 @@ OTHER_OPERATIONS = (
 )
 """Not among the sixteen, but there by name for the space's ``operations``."""
 
+REDUCTIONS = (
+    *(
+        _reduction(f"reduce-conv{k}", NoOptions, f"{k}x{k} convolution of stride 2, 2c channels")
+        for k in (1, 3, 5, 7)
+    ),
+    *(
+        _reduction(
+            f"reduce-gconv{k}",
+            GroupedConvolutionConfig,
+            f"{k}x{k} convolution of stride 2 in groups, 2c channels",
+        )
+        for k in (3, 5, 7)
+    ),
+)
+"""The seven of a discriminator's blocks."""
+
 SPACES = (
     Component(
         "tpsr-generator",
         "corenas_tpsr.generator:GeneratorSpace",
         GeneratorSpaceConfig,
         "cells of ten nodes between a fixed head and up-sampler",
+    ),
+    Component(
+        "tpsr-discriminator",
+        "corenas_tpsr.discriminator:DiscriminatorSpace",
+        DiscriminatorSpaceConfig,
+        "chains of five blocks that judge patches, each an operation and a reduction",
     ),
 )

@@ -1,9 +1,9 @@
-"""What is checked before a search begins: its metrics, and that its objective can be computed."""
+"""What is checked before a run begins: metrics, objectives, and sizes of patches."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,7 +11,10 @@ import attrs
 from corenas import Chosen, ConfigError, UnknownName, default_registry, nearest
 from corenas_sr.config import DataConfig
 from corenas_sr.evaluation import build_metrics
+from corenas_sr.modelfile import load_model
 from corenas_tpsr.config import ProxyConfig, SearchConfig, TpsrConfig
+from corenas_tpsr.full_task import at_patch
+from corenas_tpsr.perceptual_config import AdversarialProxyConfig, DiscriminatorConfig
 
 
 def check_metrics(config: TpsrConfig) -> None:
@@ -26,23 +29,62 @@ def check_metrics(config: TpsrConfig) -> None:
         build_metrics(metrics)
 
 
-def check_objective(search: SearchConfig, data: DataConfig) -> None:
-    """Refuse an objective that reads what the evaluator does not measure.
+def patches(config: TpsrConfig) -> Mapping[int, int]:
+    """Return by scale the side that training images must have at least, in their own pixels."""
+    second = max(_adversarial_patches(config), default=0)
+    if config.generator is not None:
+        return {load_model(config.generator).scale: second}
+    evaluator = config.search.evaluator.config
+    searched = evaluator.training.patch if isinstance(evaluator, ProxyConfig) else 0
+    return {2: max(config.x2.patch, searched), 4: max(config.x4.patch, second)}
+
+
+def _adversarial_patches(config: TpsrConfig) -> list[int]:
+    if config.stages == "generator":
+        return []
+    proxy = config.discriminator.evaluator.config
+    searched = [proxy.training.patch] if isinstance(proxy, AdversarialProxyConfig) else []
+    return [*searched, config.compare.training.patch]
+
+
+def check_searches(config: TpsrConfig) -> None:
+    """Refuse objectives that read what their search does not measure, and patches that do not fit.
 
     Raises:
         ConfigError: The message names what is missing and how to have it measured.
     """
+    if config.stages != "discriminator":
+        search = config.search
+        check_objective("search", search, search.objective, config.data)
+        if isinstance(search.evaluator.config, ProxyConfig):
+            _check_options(search.objective, search.evaluator.config.metrics)
+    if config.stages != "generator":
+        second = config.discriminator
+        if second.objective is None:
+            raise ConfigError("discriminator.objective: unset")
+        check_objective("discriminator", second, second.objective, config.data)
+        scale = 4 if config.generator is None else load_model(config.generator).scale
+        for patch in _adversarial_patches(config):
+            at_patch(second.space, scale * patch)
+
+
+def check_objective(
+    where: str, search: SearchConfig | DiscriminatorConfig, objective: Chosen, data: DataConfig
+) -> None:
+    """Refuse an objective that reads what the evaluator does not measure.
+
+    Raises:
+        ConfigError: The message begins with ``where`` and names what is missing.
+    """
     evaluator = search.evaluator
     measured = evaluator.build(search.space.build(), data).measures
-    for name in search.objective.build().needs:
+    for name in objective.build().needs:
         if name not in measured:
             hints = f"{nearest(name, measured)}{_hint(name, evaluator)}"
             raise ConfigError(
-                f"search.objective: {search.objective.name!r} needs {name!r}, which "
-                f"search.evaluator does not measure{hints}"
+                f"{where}.objective: {objective.name!r} needs {name!r}, which "
+                f"{where}.evaluator does not measure{hints}"
             )
-    if isinstance(evaluator.config, ProxyConfig):
-        _check_options(search.objective, evaluator.config.metrics)
 
 
 def _hint(name: str, evaluator: Chosen) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
 
 from corenas.config import Chosen, component, components, option, section
 from corenas.errors import ConfigError
-from corenas_sr.config import DataConfig, TrainingConfig
+from corenas_sr.config import DataConfig, TrainingConfig, absolute_file
+from corenas_tpsr.perceptual_config import CompareConfig, DiscriminatorConfig, PerceptualConfig
 
 
 @frozen
@@ -79,6 +81,16 @@ class FreshConfig:
 class TpsrConfig:
     """Options of the recipe ``tpsr``."""
 
+    stages: Literal["both", "generator", "discriminator"] = option(
+        "both",
+        "what is done: the search for a generator, that for a discriminator which improves it, "
+        "or one after the other",
+    )
+    generator: Path | None = option(
+        None,
+        "model file of a trained generator, for stages = discriminator",
+        converter=absolute_file,
+    )
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(
         "metrics", ("psnr", "ssim"), "what finished models are measured by"
@@ -104,7 +116,26 @@ class TpsrConfig:
         validate_every=10_000,
     )
 
+    perceptual: PerceptualConfig = section(PerceptualConfig, "what looks good, in stage two")
+    discriminator: DiscriminatorConfig = section(
+        DiscriminatorConfig, "the search for a discriminator, from the model at scale 4"
+    )
+    compare: CompareConfig = section(
+        CompareConfig, "full training against the best discriminators and known ones"
+    )
+
     def __attrs_post_init__(self) -> None:
-        scale = getattr(self.search.space.config, "scale", 2)
+        if (self.stages == "discriminator") != (self.generator is not None):
+            raise ConfigError(
+                "generator: goes with stages = discriminator, and that with a generator; got "
+                f"stages = {self.stages} and {self.generator or 'no generator'}"
+            )
+        space = self.search.space
+        if not hasattr(space.config, "scale"):
+            raise ConfigError(
+                f"search.space: {space.name!r} has no option 'scale'; allowed are only spaces of "
+                "super-resolution networks"
+            )
+        scale = space.config.scale
         if scale != 2:
             raise ConfigError(f"search.space.scale: must be 2, x4 is trained from x2; got {scale}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from attrs import evolve
 from torch import nn
@@ -16,33 +15,46 @@ from corenas_sr.costs import OUTPUT
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import Crops, build_metrics, validator
 from corenas_sr.preflight import check_data
-from corenas_sr.timing import time_training
-from corenas_tpsr.checks import check_metrics, check_objective
+from corenas_sr.timing import seconds_of, time_training
+from corenas_tpsr import checks
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
-from corenas_tpsr.recipe import patches
+from corenas_tpsr.perceptual import resolved
+from corenas_tpsr.perceptual_plan import perceptual_plans
 
 
 def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
     """Check data and components; estimate each stage from a few steps of a large network."""
+    checks.check_metrics(config)
+    note = ""
+    if config.stages != "generator":
+        config, note = resolved(config)
+    checks.check_searches(config)
+    check_data(config.data, patches=checks.patches(config))
+    device = devices[0]
+    plans = [] if config.stages == "discriminator" else _generator(config, device, workers)
+    if config.stages != "generator":
+        plans += [
+            evolve(p, note=" ".join([p.note, *note.splitlines()[-1:]]))
+            for p in perceptual_plans(config, device, workers)
+        ]
+    return [plan for plan in plans if plan.steps]
+
+
+def _generator(config: TpsrConfig, device: str, workers: int) -> list[StagePlan]:
     search = config.search
-    check_metrics(config)
-    check_objective(search, config.data)
-    check_data(config.data, patches=patches(config))
     search.strategy.build()
     proxy = search.evaluator.config
     if not isinstance(proxy, ProxyConfig):
         raise InputError(
             f"search.evaluator: a dry run knows tpsr-proxy alone, not {search.evaluator.name!r}"
         )
-    device = devices[0]
     one = _candidate(config, proxy, device)
-    plans = [
+    return [
         _repeated(one, "search", search.steps, workers),
         _repeated(one, "fresh", config.fresh.count, workers),
         _training("train-x2", config, search.space, config.x2, device),
         _training("train-x4", config, at_scale(search.space, 4), config.x4, device),
     ]
-    return [plan for plan in plans if plan.steps]
 
 
 def _repeated(one: StagePlan, stage: str, times: int, workers: int) -> StagePlan:
@@ -64,7 +76,7 @@ def _candidate(config: TpsrConfig, proxy: ProxyConfig, device: str) -> StagePlan
     pairs = load_pairs(config.data.validation, scale=scale, split="validation")
     crops = Crops.spread(pairs, size=proxy.crop_size, count=proxy.crops, scale=scale)
     metrics = build_metrics(proxy.metrics)
-    seconds = _seconds(lambda: crops.measure(model, metrics, scale=scale, device=device))
+    seconds = seconds_of(lambda: crops.measure(model, metrics, scale=scale, device=device))
     return evolve(plan, extra_seconds=seconds)
 
 
@@ -78,7 +90,7 @@ def _training(
     validate = validator(pairs, build_metrics(config.metrics), scale=scale, device=device)
     every = training.validate_every or training.steps
     validations = -(-training.steps // every)
-    return evolve(plan, extra_seconds=validations * _seconds(lambda: validate(model)))
+    return evolve(plan, extra_seconds=validations * seconds_of(lambda: validate(model)))
 
 
 def _steps(
@@ -94,9 +106,3 @@ def _steps(
     seconds, memory = time_training(model, pairs, training, scale=scale, device=device)
     note = f"timed with a network of {human(mult_adds)} mult-adds"
     return StagePlan(stage, training.steps, seconds, memory=memory, note=note), model
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started

@@ -21,13 +21,11 @@ from corenas import (
     Rejected,
     Report,
     State,
-    Stopped,
     Trial,
 )
-from corenas.cost import human
+from corenas_sr.candidates import costs_of, measure_on_crops, over_limit, reported
 from corenas_sr.config import DataConfig
 from corenas_sr.datasets import load_pairs
-from corenas_sr.evaluation import Crops, build_metrics
 from corenas_sr.timing import time_forward
 from corenas_sr.training import pixel_training, seeded
 from corenas_tpsr.config import ProxyConfig
@@ -59,9 +57,7 @@ class ProxyJob:
             device=device,
         )
         best: dict[str, float] = {}
-        for event in training.events():
-            if report(event.step, event.scalars["loss"]):
-                raise Stopped(f"stopped at step {event.step}")
+        for event in reported(training, report):
             if self.config.measured == "best" or event.step == event.total:
                 best = self._better(best, self._measure(model, device))
         if self.config.latency is not None:
@@ -78,13 +74,15 @@ class ProxyJob:
         return model
 
     def _measure(self, model: torch.nn.Module, device: str) -> dict[str, float]:
-        scale = self.space.config.scale
-        pairs = load_pairs(self.data.validation, scale=scale, split="validation")
-        crops = Crops.spread(
-            pairs, size=self.config.crop_size, count=self.config.crops, scale=scale
+        return measure_on_crops(
+            model,
+            self.data.validation,
+            self.config.metrics,
+            size=self.config.crop_size,
+            count=self.config.crops,
+            scale=self.space.config.scale,
+            device=device,
         )
-        metrics = build_metrics(self.config.metrics)
-        return crops.measure(model, metrics, scale=scale, device=device)
 
     def _better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
         """Keep each metric's best value, or the newest where nothing else is asked for."""
@@ -122,11 +120,9 @@ class ProxyEvaluator:
         return (*names, "mult_adds", "params", *(["latency"] * (self._config.latency is not None)))
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
-        costs = self._costs(architecture)
-        limit = self._config.mult_adds_limit
-        if costs["mult_adds"] > limit:
-            reason = f"{human(costs['mult_adds'])} mult-adds, the limit is {human(limit)}"
-            return Rejected(reason, costs)
+        refused = over_limit(self._costs(architecture), self._config.mult_adds_limit)
+        if refused is not None:
+            return refused
         # A job that is prepared again after a resume is the one that it was at first.
         if number not in self._warm:
             if self._config.duplicates == "remember" and architecture.id in self._measured:
@@ -140,8 +136,7 @@ class ProxyEvaluator:
 
     def _costs(self, architecture: Architecture) -> dict[str, float]:
         width, height = (side // self._space.config.scale for side in self._config.output)
-        cost = self._space.cost(architecture, height=height, width=width)
-        return {"mult_adds": cost.mult_adds, "params": cost.params}
+        return costs_of(self._space.cost(architecture, height=height, width=width))
 
     def collect(self, trial: Trial, outcome: Outcome) -> None:
         self._warm.pop(trial.number, None)

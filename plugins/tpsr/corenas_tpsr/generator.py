@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -180,6 +181,17 @@ class GeneratorSpace:
     def canonical(self, architecture: Architecture) -> Architecture:
         """Return the architecture with its choices in the order of the decisions."""
         return self._architecture(self._cell(architecture))
+
+    def draw(self, architecture: Architecture, path: Path) -> None:
+        """Draw an architecture as ``path`` with ``.svg`` and ``.png`` added.
+
+        Raises:
+            CorenasError: A file cannot be written.
+            InputError: The architecture is not of this space.
+        """
+        from corenas_tpsr.diagrams import draw_generator
+
+        draw_generator(path, self, architecture)
 
     def parse(self, value: Any) -> Architecture:
         """Read ``[["dsep5", 0], ["conv7", 1], ...]``: operation and source of each node.

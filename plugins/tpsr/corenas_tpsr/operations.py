@@ -1,8 +1,9 @@
-"""The sixteen operations of a node (Lee et al., arXiv:2007.04356, section 3.1).
+"""The sixteen operations and seven reductions (Lee et al., arXiv:2007.04356, section 3.1).
 
-Each name is a function (options, channels) -> module that keeps shape (N, channels, H, W). Odd
-kernels are padded with zeros by half their size. The paper leaves open what the inverted block and
-the two gates hold; see ``docs/papers.md``.
+Each name is a function (options, channels) -> module. An operation keeps shape (N, channels, H, W);
+a reduction gives twice the channels at half the height and width. Odd kernels are padded with zeros
+by half their size. The paper leaves open what the inverted block and the two gates hold; see
+``docs/papers.md``.
 """
 
 from __future__ import annotations
@@ -105,13 +106,32 @@ def grouped_convolution(
     Raises:
         InputError: The groups do not divide the channels.
     """
-    if channels % config.groups:
-        raise InputError(
-            f"gconv{kernel_size}: {channels} channels do not divide into {config.groups} groups"
-        )
+    _check_groups(f"gconv{kernel_size}", channels, config.groups)
     return nn.Conv2d(
         channels, channels, kernel_size, padding=kernel_size // 2, groups=config.groups
     )
+
+
+def reducing_convolution(config: NoOptions, channels: int, *, kernel_size: int) -> nn.Module:
+    """Return Conv(k) of stride 2 with twice the channels, with bias."""
+    return nn.Conv2d(channels, 2 * channels, kernel_size, 2, kernel_size // 2)
+
+
+def reducing_grouped_convolution(
+    config: GroupedConvolutionConfig, channels: int, *, kernel_size: int
+) -> nn.Module:
+    """Return Conv(k, g) of stride 2 with twice the channels, with bias.
+
+    Raises:
+        InputError: The groups do not divide the channels.
+    """
+    _check_groups(f"reduce-gconv{kernel_size}", channels, config.groups)
+    return nn.Conv2d(channels, 2 * channels, kernel_size, 2, kernel_size // 2, groups=config.groups)
+
+
+def _check_groups(name: str, channels: int, groups: int) -> None:
+    if channels % groups:
+        raise InputError(f"{name}: {channels} channels do not divide into {groups} groups")
 
 
 def separable_convolution(config: NoOptions, channels: int, *, kernel_size: int) -> nn.Module:
@@ -152,3 +172,9 @@ conv1, conv3, conv5, conv7 = (partial(convolution, kernel_size=k) for k in (1, 3
 gconv3, gconv5, gconv7 = (partial(grouped_convolution, kernel_size=k) for k in (3, 5, 7))
 dsep3, dsep5, dsep7 = (partial(separable_convolution, kernel_size=k) for k in (3, 5, 7))
 inv3, inv5, inv7 = (partial(inverted_block, kernel_size=k) for k in (3, 5, 7))
+reduce_conv1, reduce_conv3, reduce_conv5, reduce_conv7 = (
+    partial(reducing_convolution, kernel_size=k) for k in (1, 3, 5, 7)
+)
+reduce_gconv3, reduce_gconv5, reduce_gconv7 = (
+    partial(reducing_grouped_convolution, kernel_size=k) for k in (3, 5, 7)
+)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from corenas.hookspecs import Component, Recipe, hookimpl
-from corenas_tpsr.catalogue import OPERATIONS, OTHER_OPERATIONS, SPACES
+from corenas_tpsr.catalogue import OPERATIONS, OTHER_OPERATIONS, REDUCTIONS, SPACES
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
+from corenas_tpsr.perceptual_config import AdversarialProxyConfig
 from corenas_tpsr.presets import PRESETS
 from corenas_tpsr.search_config import (
     AdvantageConfig,
@@ -20,7 +21,7 @@ PAPER = "Lee et al., Journey Towards Tiny Perceptual Super-Resolution, ECCV 2020
 
 @hookimpl
 def corenas_operations() -> Iterable[Component]:
-    return OPERATIONS + OTHER_OPERATIONS
+    return OPERATIONS + OTHER_OPERATIONS + REDUCTIONS
 
 
 @hookimpl
@@ -73,6 +74,12 @@ def corenas_evaluators() -> Iterable[Component]:
             ProxyConfig,
             "a short training from the best weights so far (Eq. 5)",
         ),
+        Component(
+            "tpsr-adversarial",
+            "corenas_tpsr.discriminator_search:adversarial",
+            AdversarialProxyConfig,
+            "what a short training against a discriminator makes of a generator",
+        ),
     )
 
 
@@ -83,7 +90,7 @@ def corenas_recipes() -> Iterable[Recipe]:
             "tpsr",
             "corenas_tpsr.recipe:tpsr",
             TpsrConfig,
-            "search a tiny super-resolution generator, train it x2 and x4",
+            "search a tiny generator, then a discriminator that makes what it gives look good",
             PRESETS,
             PAPER,
             "corenas_tpsr.dry_run:check",

@@ -37,6 +37,29 @@ QUICK: Mapping[str, Any] = {
         "schedule": "cosine",
         "validate_every": 1000,
     },
+    "perceptual": {"missing": "random-features"},
+    "discriminator": {
+        "steps": 8,
+        "evaluator": {
+            "training": {"steps": 30, "batch": 4, "patch": 16, "report_every": 10},
+            "evaluate_every": 10,
+            "crops": 6,
+        },
+    },
+    "compare": {
+        "count": 1,
+        "baselines": ["srgan", "random"],
+        "trainings": 1,
+        "training": {
+            "steps": 60,
+            "batch": 4,
+            "patch": 16,
+            "schedule": "constant",
+            "milestones": [],
+            "validate_every": 30,
+            "report_every": 10,
+        },
+    },
 }
 
 STANDARD: Mapping[str, Any] = {

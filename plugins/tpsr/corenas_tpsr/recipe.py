@@ -1,4 +1,4 @@
-"""The recipe ``tpsr``: search at x2, second look, full training x2 and x4, hand-over."""
+"""The recipe ``tpsr``: search at x2, second look, full training x2 and x4, stage two, hand-over."""
 
 from __future__ import annotations
 
@@ -25,29 +25,51 @@ from corenas import (
     journal,
     trial_seed,
 )
+from corenas.files import atomic_write
 from corenas.pareto import directions, front
 from corenas.sampled import SampledSearch
 from corenas.strategies.listed import Listed
-from corenas_sr.architectures import at_scale
+from corenas_sr.architectures import at_scale, draw
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.handover import hand_over
 from corenas_sr.modelfile import load_model, save_model
-from corenas_sr.pictures import pareto_plot, search_plot
+from corenas_sr.plots import pareto_plot, search_plot
 from corenas_sr.preflight import check_data
 from corenas_sr.training import carry_over, pixel_training, seeded
-from corenas_tpsr.checks import check_metrics, check_objective
-from corenas_tpsr.config import ProxyConfig, TpsrConfig
+from corenas_tpsr import checks
+from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.evaluators import without_cache
+from corenas_tpsr.full_task import final_metrics
+from corenas_tpsr.perceptual import NAME, improve, resolved
 from corenas_tpsr.weight_cache import read_weights
 
 
 def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
-    check_metrics(config)
-    check_objective(config.search, config.data)
-    check_data(config.data, patches=patches(config))
+    checks.check_metrics(config)
+    if config.stages != "generator":
+        config, note = resolved(config)
+        for line in note.splitlines():
+            run.say(line)
+    checks.check_searches(config)
+    check_data(config.data, patches=checks.patches(config))
+    models, summary = _generator(run, config)
+    metrics: Sequence[Chosen] = config.metrics
+    if config.stages != "generator" and "x4" in models and not run.stop.requested:
+        improved = improve(run, config, models["x4"])
+        metrics = final_metrics(config)
+        summary["perceptual"] = improved.summary
+        if improved.model is not None:
+            models[NAME] = improved.model
+    return {**hand_over(run, models, data=config.data, metrics=metrics), **summary}
+
+
+def _generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str, Any]]:
+    """Search and train the generator, or take the one that is given."""
+    if config.generator is not None:
+        return {"x4": _taken(run, config.generator)}, {}
     searched = _search(run, config)
     ranking = [Trial.from_json(value) for value in searched.values["best"]]
     if not ranking:
@@ -56,11 +78,10 @@ def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
     scores = _again(run, config, ranking)
     winner = _winner(config, ranking, scores)
     run.say(f"winner: {winner.id}")
-    models = _train(run, config, winner, searched)
-    summary = hand_over(run, models, data=config.data, metrics=config.metrics)
     space = config.search.space.build()
-    return {
-        **summary,
+    draw(run.images / "generator", space, winner)
+    models = _train(run, config, winner, searched)
+    return models, {
         "architecture": {"id": winner.id, "cell": space.format(winner)},
         "search": {
             "trials": searched.values["finished"],
@@ -71,6 +92,15 @@ def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
             "pareto": [trial.number for trial in best],
         },
     }
+
+
+def _taken(run: Run, generator: Path) -> Path:
+    """Copy the generator that is given: the run holds all that its results rest on."""
+    file = run.models / "generator.safetensors"
+    if not file.exists():
+        with atomic_write(file) as copy:
+            copy.write(generator.read_bytes())
+    return file
 
 
 def _draw(run: Run) -> list[Trial]:
@@ -86,13 +116,6 @@ def _draw(run: Run) -> list[Trial]:
     return front(trials, measured)
 
 
-def patches(config: TpsrConfig) -> Mapping[int, int]:
-    """Return by scale the side that training images must have at least, in their own pixels."""
-    evaluator = config.search.evaluator.config
-    searched = evaluator.training.patch if isinstance(evaluator, ProxyConfig) else 0
-    return {2: max(config.x2.patch, searched), 4: config.x4.patch}
-
-
 def _search(run: Run, config: TpsrConfig) -> Result:
     search = config.search
     space = search.space.build()
@@ -105,6 +128,8 @@ def _search(run: Run, config: TpsrConfig) -> Result:
             pool,
             Budget(search.steps, search.rejections, search.failures),
             run.seed,
+            config.data,
+            run.device,
         )
         return run.stage("search", search.strategy.build().search(problem))
 
@@ -170,7 +195,7 @@ def _winner(
     return ranking[0].architecture
 
 
-def _train(run: Run, config: TpsrConfig, winner: Architecture, searched: Result) -> dict[int, Path]:
+def _train(run: Run, config: TpsrConfig, winner: Architecture, searched: Result) -> dict[str, Path]:
     """Train the winner at x2 from the cached weights, then at x4 from the x2 model."""
     space = config.search.space
     with seeded(trial_seed(run.seed, 2)):
@@ -178,14 +203,14 @@ def _train(run: Run, config: TpsrConfig, winner: Architecture, searched: Result)
     if "cache" in searched.files:
         weights = read_weights(run.models / searched.files["cache"], winner)
         model.load_state_dict(weights, strict=False)
-    files = {2: _train_at(run, config, space, winner, model, config.x2)}
+    files = {"x2": _train_at(run, config, space, winner, model, config.x2)}
     if run.stop.requested:
         return files
     at_four = at_scale(space, 4)
     with seeded(trial_seed(run.seed, 4)):
         larger = at_four.build().build(winner)
-    carry_over(load_model(files[2]).module, larger)
-    files[4] = _train_at(run, config, at_four, winner, larger, config.x4)
+    carry_over(load_model(files["x2"]).module, larger)
+    files["x4"] = _train_at(run, config, at_four, winner, larger, config.x4)
     return files
 
 

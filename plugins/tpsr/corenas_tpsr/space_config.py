@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from attrs import frozen
 
@@ -17,6 +18,35 @@ OPERATION_NAMES = (
     *("se", "ca", "identity"),
 )
 """The paper's sixteen, in the order in which they are a policy's options."""
+
+REDUCTION = "reduction"
+"""The metadata of an operation that doubles the channels and halves height and width."""
+
+
+def check_operations(
+    option: str, operations: Sequence[Chosen], *, reductions: bool = False
+) -> None:
+    """Refuse a list that cannot be a decision's options, or holds the other sort of operation.
+
+    Args:
+        option: The name of the list.
+        operations: What it holds.
+        reductions: Whether all must be reductions, instead of none.
+
+    Raises:
+        ConfigError: The list is empty, a name stands twice, or an operation is of the other sort.
+    """
+    times = Counter(chosen.name for chosen in operations)
+    if not times:
+        raise ConfigError(f"{option}: at least one is needed")
+    for chosen in operations:
+        name = chosen.name
+        if times[name] > 1:
+            raise ConfigError(f"{option}: {name!r} stands more than once")
+        if (chosen.component.metadata == REDUCTION) != reductions:
+            got = "keeps shape" if reductions else "is a reduction, which changes shape"
+            allowed = "reductions" if reductions else "operations that keep it"
+            raise ConfigError(f"{option}: {name!r} {got}; allowed are only {allowed}")
 
 
 @frozen
@@ -52,7 +82,7 @@ class GeneratorSpaceConfig:
     """Options of the space of super-resolution generators.
 
     Raises:
-        ConfigError: There is no operation, or one stands twice.
+        ConfigError: There is no operation, one stands twice, or one changes shape.
     """
 
     nodes: int = option(10, "nodes of the cell, each one operation", paper="10", ge=1)
@@ -66,9 +96,4 @@ class GeneratorSpaceConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        times = Counter(chosen.name for chosen in self.operations)
-        twice = [name for name, count in times.items() if count > 1]
-        if twice:
-            raise ConfigError(f"operations: {twice[0]!r} stands more than once")
-        if not times:
-            raise ConfigError("operations: at least one is needed")
+        check_operations("operations", self.operations)

@@ -1,0 +1,186 @@
+"""The comparison of discriminators: what each made of the generator, in numbers and pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from corenas import Run
+from corenas.cost import human
+from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, finite
+from corenas_sr.handover import aligned, draw_models, shown
+from corenas_sr.inference import bicubic, upscale
+from corenas_sr.modelfile import LoadedModel, load_model
+from corenas_sr.plots import Dot, dots_plot
+from corenas_tpsr.config import TpsrConfig
+from corenas_tpsr.full_task import Contender, final_metrics
+
+START = "before"
+"""What the generator is called that all contenders start from."""
+
+
+@frozen
+class Finished:
+    """One training of the comparison: its model, and its validation."""
+
+    name: str
+    file: Path
+    values: Mapping[str, float]
+    score: float
+
+    @classmethod
+    def of(
+        cls,
+        member: Mapping[str, Any],
+        *,
+        folder: Path,
+        score: Callable[[Mapping[str, float]], float],
+    ) -> Finished:
+        """Read what a series tells of one of its members."""
+        values = member["values"]["scalars"]
+        file = folder / member["files"]["model"]
+        return cls(member["name"], file, values, score(values))
+
+    @property
+    def contender(self) -> str:
+        """The discriminator's name."""
+        return self.name.rpartition("-")[0]
+
+    @property
+    def described(self) -> str:
+        """Where it comes from, for a line on the screen."""
+        return os.path.relpath(self.file)
+
+
+def report(
+    run: Run,
+    config: TpsrConfig,
+    against: Sequence[Contender],
+    finished: Sequence[Finished],
+    *,
+    generator: Path,
+) -> list[dict[str, Any]]:
+    """Measure the best training of each contender on the test images; say it and draw it.
+
+    The test images are those of all benchmarks together, so that each image weighs the same, as in
+    the paper; without benchmarks they are the validation images.
+
+    Returns:
+        What the summary holds of each contender.
+    """
+    start = load_model(generator)
+    pairs = _test_pairs(config, start.scale)
+    best = _best(finished)
+    models = {START: start} | {name: load_model(each.file) for name, each in best.items()}
+    measured = {name: _measure(run, config, model, pairs) for name, model in models.items()}
+    metrics = build_metrics(final_metrics(config))
+    base = evaluate(lambda pair: bicubic(pair.lr, start.scale), pairs, metrics, scale=start.scale)
+    rows = [_row(run, contender, finished, measured.get(contender.name)) for contender in against]
+    _say(run, config, rows, {"bicubic": base, START: measured[START]}, images=len(pairs))
+    _draw(run, config, {"bicubic": base, **measured})
+    picture = draw_models(
+        run.images / "perceptual.png",
+        {name: model for name, model in models.items() if name in (START, _winner(best))},
+        pairs[0],
+        {"bicubic": base, **measured},
+        device=run.device,
+    )
+    run.say(f"picture: {picture}")
+    return rows
+
+
+def _best(finished: Sequence[Finished]) -> dict[str, Finished]:
+    """Return each contender's best training by its validation."""
+    best: dict[str, Finished] = {}
+    for each in finished:
+        if each.contender not in best or each.score > best[each.contender].score:
+            best[each.contender] = each
+    return best
+
+
+def _winner(best: Mapping[str, Finished]) -> str:
+    return max(best, key=lambda name: best[name].score)
+
+
+def _test_pairs(config: TpsrConfig, scale: int) -> tuple[ImagePair, ...]:
+    sources = config.data.benchmarks or (config.data.validation,)
+    return tuple(
+        pair for source in sources for pair in load_pairs(source, scale=scale, split="validation")
+    )
+
+
+def _measure(
+    run: Run, config: TpsrConfig, model: LoadedModel, pairs: Sequence[ImagePair]
+) -> Evaluation:
+    return evaluate(
+        lambda pair: upscale(model.module, pair.lr, scale=model.scale, device=run.device),
+        pairs,
+        build_metrics(final_metrics(config)),
+        scale=model.scale,
+    )
+
+
+def _row(
+    run: Run, contender: Contender, finished: Sequence[Finished], test: Evaluation | None
+) -> dict[str, Any]:
+    best = _best(finished).get(contender.name)
+    trainings = {
+        each.name: finite(each.values) for each in finished if each.contender == contender.name
+    }
+    return {
+        "name": contender.name,
+        **contender.to_json(),
+        "trainings": trainings,
+        "best": None if best is None else best.name,
+        "file": None if best is None else str(best.file.relative_to(run.folder)),
+        "test": None if test is None else finite(test.mean),
+    }
+
+
+def _say(
+    run: Run,
+    config: TpsrConfig,
+    rows: Sequence[Mapping[str, Any]],
+    references: Mapping[str, Evaluation],
+    *,
+    images: int,
+) -> None:
+    """Print the table: each contender's best, and what it started from."""
+    names = [metric.name for metric in final_metrics(config)]
+    lines = [["discriminator", "params", "mult-adds", *names]]
+    for name, evaluation in references.items():
+        lines.append([name, "-", "-", *(shown(evaluation.mean[n]) for n in names)])
+    for row in rows:
+        values = row["test"] or dict.fromkeys(names)
+        costs = [human(row["params"]), human(row["mult_adds"])]
+        lines.append([row["name"], *costs, *(shown(values[n]) for n in names)])
+    where = "benchmarks" if config.data.benchmarks else "validation images"
+    run.say(f"the generator after training against each, on {images} {where}:")
+    for line in aligned(lines):
+        run.say(line)
+
+
+def _draw(run: Run, config: TpsrConfig, measured: Mapping[str, Evaluation]) -> None:
+    """Draw fidelity against perceptual quality."""
+    perceptual, fidelity = config.perceptual.metric, config.metrics[0]
+    if fidelity.name == perceptual.name:
+        return
+    dots_plot(
+        run.images / "compare.png",
+        [
+            Dot(name, evaluation.mean[fidelity.name], evaluation.mean[perceptual.name])
+            for name, evaluation in measured.items()
+        ],
+        x=f"{fidelity.name} ({_better(fidelity)})",
+        y=f"{perceptual.name} ({_better(perceptual)})",
+        title="What training against each discriminator made of the generator",
+    )
+
+
+def _better(metric: Any) -> str:
+    return "higher is better" if metric.component.metadata.sign > 0 else "lower is better"

@@ -1,0 +1,139 @@
+"""Diagrams of generators and discriminators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corenas.cost import human
+from corenas.space import Architecture
+from corenas_sr.costs import OUTPUT
+from corenas_sr.diagrams import Group, Kind, Node, draw_chain, draw_graph, name_of
+from corenas_tpsr.generator import leaves
+
+if TYPE_CHECKING:
+    from corenas_tpsr.discriminator import DiscriminatorSpace
+    from corenas_tpsr.generator import GeneratorSpace
+
+_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("conv1", "conv3", "conv5", "conv7"), "conv"),
+    **dict.fromkeys(("gconv3", "gconv5", "gconv7"), "grouped"),
+    **dict.fromkeys(("dsep3", "dsep5", "dsep7"), "separable"),
+    **dict.fromkeys(("inv3", "inv5", "inv7"), "inverted"),
+    **dict.fromkeys(("se", "ca"), "gate"),
+    "rcab": "residual",
+    "identity": "identity",
+}
+"""An operation of another plugin is of the kind ``other``."""
+
+
+def draw_generator(path: Path, space: GeneratorSpace, architecture: Architecture) -> None:
+    """Draw a generator: its cell as a graph with marked leaves, what is around it, its cost.
+
+    Args:
+        path: Where to, without a suffix: ``.svg`` and ``.png`` are added.
+        space: What the architecture is of.
+        architecture: Which generator.
+
+    Raises:
+        CorenasError: A file cannot be written.
+        InputError: The architecture is not of this space.
+    """
+    width, height = (side // space.config.scale for side in OUTPUT)
+    cost = space.cost(architecture, height=height, width=width)
+    cell = [(str(name), int(source)) for name, source in space.format(architecture)]
+    ends = leaves([source for _, source in cell])
+    nodes = {i: _cell_node(i, name, i in ends) for i, (name, _) in enumerate(cell, start=1)}
+    before, after = _head(space), _tail(space, len(ends))
+    edges = [(before[0].name, before[1].name)]
+    edges += [
+        (nodes[source].name if source else before[1].name, nodes[i].name)
+        for i, (_, source) in enumerate(cell, start=1)
+    ]
+    edges += [(nodes[end].name, after[0].name) for end in ends]
+    edges += [(upper.name, lower.name) for upper, lower in pairwise(after)]
+    draw_graph(
+        path,
+        [*before, *nodes.values(), *after],
+        edges,
+        title=f"{name_of(space, architecture)}, ×{space.config.scale}",
+        groups=[Group("searched cell", tuple(node.name for node in nodes.values()))],
+        footer=f"{human(cost.params, decimals=1)} parameters, {human(cost.mult_adds)} mult-adds "
+        f"at {OUTPUT[0]}×{OUTPUT[1]}; a PReLU follows each node",
+    )
+
+
+def draw_discriminator(path: Path, space: DiscriminatorSpace, architecture: Architecture) -> None:
+    """Draw a discriminator: its blocks as a chain, with channels and sizes of what they give.
+
+    Args:
+        path: Where to, without a suffix: ``.svg`` and ``.png`` are added.
+        space: What the architecture is of.
+        architecture: Which discriminator.
+
+    Raises:
+        CorenasError: A file cannot be written.
+        InputError: The architecture is not of this space.
+    """
+    config = space.config
+    cost = space.cost(architecture)
+    channels, side = config.channels, config.patch
+    nodes = [
+        Node("patch", "patch", "fixed", _maps(3, side)),
+        Node("stem", config.stem, "fixed", _maps(channels, side)),
+    ]
+    blocks = []
+    for number, (operation, reduction) in enumerate(space.format(architecture), start=1):
+        kind, members = _KINDS.get(operation, "other"), (f"op-{number}", f"rop-{number}")
+        nodes.append(Node(members[0], operation, kind, _maps(channels, side)))
+        channels, side = 2 * channels, side // 2
+        nodes.append(Node(members[1], reduction, "reduction", _maps(channels, side)))
+        blocks.append(Group(f"block {number}", members))
+    draw_chain(
+        path,
+        [*nodes, *_judge(channels * side**2, config.bottleneck)],
+        title=name_of(space, architecture),
+        groups=blocks,
+        footer=f"{human(cost.params)} parameters, {human(cost.mult_adds)} mult-adds for a patch of "
+        f"{config.patch}×{config.patch}; a PReLU follows each layer but the last",
+    )
+
+
+def _maps(channels: int, side: int) -> str:
+    return f"{channels} × {side} × {side}"
+
+
+def _judge(features: int, bottleneck: int | None) -> list[Node]:
+    sizes = [features, 1] if bottleneck is None else [features, bottleneck, 1]
+    return [
+        Node(f"linear-{number}", "linear", "fixed", f"{inputs} → {outputs}")
+        for number, (inputs, outputs) in enumerate(pairwise(sizes), start=1)
+    ]
+
+
+def _cell_node(number: int, operation: str, leaf: bool) -> Node:
+    note = f"node {number}, leaf" if leaf else f"node {number}"
+    return Node(f"node-{number}", operation, _KINDS.get(operation, "other"), note, marked=leaf)
+
+
+def _head(space: GeneratorSpace) -> list[Node]:
+    return [
+        Node("image", "LR image", "fixed", "3 channels"),
+        Node("head", "conv3", "fixed", f"3 → {space.config.channels}"),
+    ]
+
+
+def _tail(space: GeneratorSpace, ends: int) -> list[Node]:
+    tail = []
+    if ends > 1:
+        tail.append(Node("sum", "+", "sum"))
+    if ends > 1 or space.config.merge_single_leaf:
+        tail.append(Node("merge", "PReLU", "fixed", "merge"))
+    channels = space.config.channels
+    for number in range(1, space.config.scale // 2 + 1):
+        note = f"conv3 {channels} → 12, pixel shuffle"
+        tail.append(Node(f"up{number}", "up-sampler ×2", "fixed", note))
+        channels = 3
+    return [*tail, Node("output", "SR image", "fixed", f"×{space.config.scale}")]

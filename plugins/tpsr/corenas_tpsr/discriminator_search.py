@@ -1,0 +1,273 @@
+"""The proxy task of discriminators (Table 3 of Lee et al.): how a generator fares against one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+from torch import nn
+
+from corenas import (
+    Architecture,
+    Chosen,
+    ConfigError,
+    Job,
+    Measurement,
+    Outcome,
+    Rejected,
+    Report,
+    State,
+    Stopped,
+    Trial,
+)
+from corenas_sr.adversarial import AdversarialStep
+from corenas_sr.config import DataConfig, TrainingConfig
+from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.evaluation import Crops, build_metrics
+from corenas_sr.feature_config import FeaturesConfig
+from corenas_sr.losses import AdversarialLoss, FeatureLoss, StandardAdversarial, feature_loss
+from corenas_sr.modelfile import load_model
+from corenas_sr.patches import PatchSampler
+from corenas_sr.training import Save, Score, Training, Validate, schedule_of, seeded
+from corenas_tpsr.discriminator import DiscriminatorSpace
+from corenas_tpsr.perceptual_config import PROXY_LAYERS, AdversarialProxyConfig, PerceptualConfig
+
+_UNSET = "tpsr-adversarial: {} is unset, and only the recipe tpsr fills it in"
+
+
+@lru_cache(maxsize=2)
+def features_of(config: FeaturesConfig) -> FeatureLoss:
+    """Return the feature loss; a worker reads half a gigabyte of weights once, not per candidate.
+
+    Raises:
+        DataError: There are no weights; the message says where to get them.
+    """
+    return feature_loss(config)
+
+
+def adversarial_training(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    pairs: Sequence[ImagePair],
+    config: TrainingConfig,
+    *,
+    perceptual: PerceptualConfig,
+    layers: tuple[str, ...],
+    scale: int,
+    seed: int,
+    device: str,
+    adversarial: AdversarialLoss | None = None,
+    validate: Validate = lambda module: {},
+    keep: Score | None = None,
+    save: Save = lambda module, folder: {},
+) -> Training:
+    """Train a generator against a discriminator by the sum of three losses (Eq. 8).
+
+    Args:
+        generator: The network to be improved.
+        discriminator: Judges patches of ``scale * config.patch`` pixels.
+        pairs: Training images.
+        config: Steps, patches and learning rate, the same for both networks.
+        perceptual: The weights of the losses, and the network of the feature loss.
+        layers: Layers of the feature loss.
+        scale: The generator's up-scaling factor.
+        seed: Decides the patches.
+        device: Where to train.
+        adversarial: The standard loss by default.
+        validate: Measures the generator.
+        keep: By what the best validated generator is kept; the last one counts by default.
+        save: Writes the generator.
+    """
+    step = adversarial_step(
+        generator,
+        discriminator,
+        config,
+        perceptual=perceptual,
+        layers=layers,
+        device=device,
+        adversarial=adversarial,
+    )
+    stream = PatchSampler(
+        pairs, scale=scale, patch=config.patch, batch=config.batch, seed=seed, device=device
+    )
+    return Training(
+        step,
+        (stream,),
+        steps=config.steps,
+        schedule=schedule_of(config),
+        report_every=config.report_every,
+        validate=validate,
+        validate_every=config.validate_every,
+        keep=keep,
+        save=save,
+        threads=config.threads,
+    )
+
+
+def adversarial_step(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    config: TrainingConfig,
+    *,
+    perceptual: PerceptualConfig,
+    layers: tuple[str, ...],
+    device: str,
+    adversarial: AdversarialLoss | None = None,
+) -> AdversarialStep:
+    """Return what `adversarial_training` does in one step."""
+    return AdversarialStep(
+        generator,
+        discriminator,
+        features=features_of(perceptual.features(layers)),
+        adversarial=adversarial or StandardAdversarial(),
+        weights=perceptual.losses,
+        learning_rate=config.learning_rate,
+        device=device,
+    )
+
+
+@frozen
+class AdversarialJob:
+    """Improves the generator against one candidate and measures it on fixed crops."""
+
+    config: AdversarialProxyConfig
+    generator: Path
+    perceptual: PerceptualConfig
+    space: DiscriminatorSpace
+    architecture: Architecture
+    data: DataConfig
+    seed: int
+
+    def run(self, device: str, report: Report) -> Outcome:
+        started = time.perf_counter()
+        start = load_model(self.generator)
+        training = self._training(start.module, start.scale, device)
+        metrics = build_metrics(measured(self.config, self.perceptual))
+        crops = self._crops(start.scale)
+        best: dict[str, float] = {}
+        due = self._due()
+        for event in training.events():
+            if report(event.step, event.scalars["loss"]):
+                raise Stopped(f"stopped at step {event.step}")
+            if event.step >= due[0]:
+                due = [step for step in due if step > event.step] or [event.total + 1]
+                values = crops.measure(start.module, metrics, scale=start.scale, device=device)
+                best = self._better(best, values)
+                best["discriminator_loss"] = event.scalars["discriminator"]
+        return Outcome(best, time.perf_counter() - started)
+
+    def _training(self, generator: nn.Module, scale: int, device: str) -> Training:
+        with seeded(self.seed):
+            discriminator = self.space.build(self.architecture)
+        config = self.config.training
+        every = min(config.report_every, self.config.evaluate_every)
+        return adversarial_training(
+            generator,
+            discriminator,
+            load_pairs(self.data.train, scale=scale, split="train"),
+            evolve(config, report_every=every),
+            perceptual=self.perceptual,
+            layers=proxy_layers(self.config, self.perceptual),
+            scale=scale,
+            seed=self.seed,
+            device=device,
+        )
+
+    def _crops(self, scale: int) -> Crops:
+        pairs = load_pairs(self.data.validation, scale=scale, split="validation")
+        size, count = self.config.crop_size, self.config.crops
+        return Crops.spread(pairs, size=size, count=count, scale=scale)
+
+    def _due(self) -> list[int]:
+        """Return the steps at which the generator is measured, ascending."""
+        last, every = self.config.training.steps, self.config.evaluate_every
+        return [last - every * back for back in reversed(range(self.config.evaluations))]
+
+    def _better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
+        """Return the measurement that the perceptual metric prefers, as a whole."""
+        name, sign = self.perceptual.metric.name, self.perceptual.metric.component.metadata.sign
+        if not best or sign * newest[name] > sign * best[name]:
+            return newest
+        return best
+
+
+def measured(config: AdversarialProxyConfig, perceptual: PerceptualConfig) -> list[Chosen]:
+    """Return what a candidate is measured by: the perceptual metric, then the others."""
+    others = [metric for metric in config.metrics if metric.name != perceptual.metric.name]
+    return [perceptual.metric, *others]
+
+
+def proxy_layers(config: AdversarialProxyConfig, perceptual: PerceptualConfig) -> tuple[str, ...]:
+    """Return the layers of the proxy task's feature loss."""
+    return config.layers or PROXY_LAYERS[perceptual.network]
+
+
+class AdversarialEvaluator:
+    """E(s) of a discriminator: minus the perceptual distance of what it makes of the generator.
+
+    Every candidate starts from the same generator and a fresh discriminator; no weights are shared,
+    and no cost is too high (Lee et al., section 3.3).
+    """
+
+    def __init__(
+        self, config: AdversarialProxyConfig, space: DiscriminatorSpace, data: DataConfig
+    ) -> None:
+        if config.perceptual is None:
+            raise ConfigError(_UNSET.format("perceptual"))
+        self._config = config
+        self._perceptual = config.perceptual
+        self._space = space
+        self._data = data
+
+    @property
+    def measures(self) -> Sequence[str]:
+        names = [metric.name for metric in measured(self._config, self._perceptual)]
+        return (*names, "discriminator_loss", "mult_adds", "params")
+
+    def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
+        if self._config.generator is None:
+            raise ConfigError(_UNSET.format("generator"))
+        return AdversarialJob(
+            self._config,
+            self._config.generator,
+            self._perceptual,
+            self._space,
+            architecture,
+            self._data,
+            seed,
+        )
+
+    def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
+        cost = self._space.cost(architecture)
+        costs = {"mult_adds": cost.mult_adds, "params": cost.params}
+        return Measurement({**outcome.metrics, **costs}, outcome.seconds)
+
+    def collect(self, trial: Trial, outcome: Outcome) -> None:
+        """Take nothing back: candidates share no weights."""
+
+    def drop(self, number: int) -> None:
+        """Forget nothing: jobs are not remembered."""
+
+    def state(self) -> State:
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Continue from nothing: jobs do not depend on each other."""
+
+    def save(self, folder: Path) -> Mapping[str, str]:
+        return {}
+
+
+def adversarial(
+    config: AdversarialProxyConfig, space: Any, data: DataConfig
+) -> AdversarialEvaluator:
+    """Build the evaluator ``tpsr-adversarial``.
+
+    Raises:
+        ConfigError: The generator is not known.
+    """
+    return AdversarialEvaluator(config, space, data)

@@ -1,0 +1,219 @@
+"""The full task of discriminators: the best ones found, and known ones, each trained against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import evolve, frozen
+from torch import nn
+
+from corenas import Architecture, Chosen, Task, trial_seed
+from corenas.cost import Cost, count
+from corenas_sr.datasets import load_pairs
+from corenas_sr.evaluation import build_metrics, validator
+from corenas_sr.losses import AdversarialLoss, RelativisticAverage, StandardAdversarial
+from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.series import Member, Series
+from corenas_sr.training import seeded
+from corenas_tpsr.config import TpsrConfig
+from corenas_tpsr.discriminator import DiscriminatorSpace
+from corenas_tpsr.discriminator_search import adversarial_training
+from corenas_tpsr.perceptual_config import FULL_LAYERS, PerceptualConfig
+from corenas_tpsr.srgan import SrganDiscriminator
+
+FILE = "perceptual.safetensors"
+"""The name of a training's model file, in the training's own folder."""
+
+FIRST_SEED = 100
+"""The seeds of this stage's trainings begin here; those of stage one are below."""
+
+
+@frozen
+class Contender:
+    """A discriminator that a generator is trained against.
+
+    ``architecture`` is that of one of the space; ``build`` draws fresh weights; ``cost`` is for one
+    patch.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    loss: AdversarialLoss
+    cost: Cost
+    architecture: Architecture | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a summary says of it."""
+        cost = self.cost
+        identity = None if self.architecture is None else self.architecture.id
+        return {"id": identity, "params": cost.params, "mult_adds": cost.mult_adds}
+
+
+def at_patch(space: Chosen, patch: int) -> Chosen:
+    """Return the same space of discriminators for patches of another side.
+
+    Raises:
+        ConfigError: Its reductions do not divide the side.
+    """
+    if not hasattr(space.config, "patch"):
+        return space
+    return evolve(space, config=evolve(space.config, patch=patch))
+
+
+def contenders(
+    config: TpsrConfig, found: Sequence[Architecture], *, scale: int, seed: int
+) -> list[Contender]:
+    """Return the discriminators of the comparison: the best found, then the baselines.
+
+    Args:
+        config: Names the space and the baselines.
+        found: Discriminators of the search, best first.
+        scale: The generator's up-scaling factor.
+        seed: Draws the member of the space that is called ``random``.
+    """
+    patch = scale * config.compare.training.patch
+    space = at_patch(config.discriminator.space, patch).build()
+
+    def known(name: str) -> Contender:
+        if name == "random":
+            return member(name, space, random_architecture(space, seed))
+        loss = RelativisticAverage() if name == "esrgan" else StandardAdversarial()
+        return Contender(name, lambda: SrganDiscriminator(patch), loss, _srgan_cost(patch))
+
+    searched = [
+        member(f"searched-{place}", space, architecture)
+        for place, architecture in enumerate(found[: config.compare.count], start=1)
+    ]
+    return [*searched, *map(known, config.compare.baselines)]
+
+
+def member(name: str, space: DiscriminatorSpace, architecture: Architecture) -> Contender:
+    """Return a member of the space, with the standard loss."""
+    return Contender(
+        name,
+        lambda: space.build(architecture),
+        StandardAdversarial(),
+        space.cost(architecture),
+        architecture,
+    )
+
+
+def _srgan_cost(patch: int) -> Cost:
+    with torch.device("meta"):
+        return count(SrganDiscriminator(patch), (1, 3, patch, patch))
+
+
+def random_architecture(space: Any, seed: int) -> Architecture:
+    """Draw each decision of a space uniformly."""
+    generator = torch.Generator().manual_seed(seed)
+    choices = {
+        decision.name: decision.options[
+            int(torch.randint(len(decision.options), (), generator=generator))
+        ]
+        for decision in space.decisions
+    }
+    return Architecture(space.name, choices)
+
+
+def comparison(
+    config: TpsrConfig, against: Sequence[Contender], *, generator: Path, seed: int, device: str
+) -> Series:
+    """Return the trainings of the full task, one after the other, as one stage.
+
+    Every one starts from the same generator; they differ in discriminator, its first weights, and
+    patches.
+    """
+    compare = config.compare
+    return Series(
+        [
+            Member(
+                f"{contender.name}-{number}",
+                _training(
+                    config,
+                    contender,
+                    generator=generator,
+                    # The n-th training of each contender sees the same patches.
+                    seed=trial_seed(seed, FIRST_SEED + number),
+                    device=device,
+                ),
+                compare.training.steps,
+            )
+            for contender in against
+            for number in range(1, compare.trainings + 1)
+        ]
+    )
+
+
+def _training(
+    config: TpsrConfig,
+    contender: Contender,
+    *,
+    generator: Path,
+    seed: int,
+    device: str,
+) -> Callable[[], Task]:
+    """Return what builds one of the trainings."""
+
+    def build() -> Task:
+        start = load_model(generator)
+        scale = start.scale
+        with seeded(seed):
+            discriminator = contender.build()
+
+        def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
+            save_model(
+                folder / FILE,
+                module,
+                space=start.space,
+                architecture=start.architecture,
+                scale=scale,
+                extra={"discriminator": contender.to_json()},
+            )
+            return {"model": FILE}
+
+        return adversarial_training(
+            start.module,
+            discriminator,
+            load_pairs(config.data.train, scale=scale, split="train"),
+            config.compare.training,
+            perceptual=config.perceptual,
+            layers=full_layers(config),
+            scale=scale,
+            seed=seed,
+            device=device,
+            adversarial=contender.loss,
+            validate=validator(
+                load_pairs(config.data.validation, scale=scale, split="validation"),
+                build_metrics(final_metrics(config)),
+                scale=scale,
+                device=device,
+            ),
+            keep=preference(config.perceptual) if config.compare.keep == "best" else None,
+            save=save,
+        )
+
+    return build
+
+
+def full_layers(config: TpsrConfig) -> tuple[str, ...]:
+    """Return the layers of the full task's feature loss."""
+    return config.compare.layers or FULL_LAYERS[config.perceptual.network]
+
+
+def final_metrics(config: TpsrConfig) -> list[Chosen]:
+    """Return what finished models are measured by: the recipe's metrics and the perceptual one."""
+    metric = config.perceptual.metric
+    return [*(m for m in config.metrics if m.name != metric.name), metric]
+
+
+def preference(perceptual: PerceptualConfig) -> Callable[[Mapping[str, float]], float]:
+    """Return what scores a validation: the perceptual metric, higher for a better one."""
+    name, sign = perceptual.metric.name, perceptual.metric.component.metadata.sign
+
+    def score(values: Mapping[str, float]) -> float:
+        return float(sign * values[name])
+
+    return score

@@ -1,0 +1,150 @@
+"""Options of the second half of the recipe ``tpsr``: the search for a discriminator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+
+from corenas.config import Chosen, component, components, option, section
+from corenas.errors import ConfigError
+from corenas_sr.config import TrainingConfig, absolute_file
+from corenas_sr.feature_config import FeaturesConfig, LossWeights, Network
+
+BASELINES = ("srgan", "esrgan", "random")
+"""Discriminators that the searched ones are compared with."""
+
+PROXY_LAYERS = {
+    "vgg19": ("22",),
+    "squeezenet1_1": ("fire3",),
+    "random-features": ("fire3",),
+}
+"""Layers of the search's feature loss, by network."""
+
+FULL_LAYERS = {
+    "vgg19": ("54",),
+    "squeezenet1_1": ("fire9",),
+    "random-features": ("fire9",),
+}
+"""Layers of the full task's feature loss, by network."""
+
+
+@frozen
+class PerceptualConfig:
+    """What looks good: the features that the losses compare, and the metric."""
+
+    network: Network = option(
+        "vgg19", "ImageNet network whose features the loss compares", paper="vgg19"
+    )
+    weights: Path | None = option(
+        None,
+        "file with that network's weights; unset: torchvision's cache",
+        converter=absolute_file,
+    )
+    download: bool = option(False, "fetch the weights into torchvision's cache if not there")
+    distance: Literal["mse", "l1"] = option(
+        "mse", "squared or absolute difference of features", paper="mse"
+    )
+    metric: Chosen = component(
+        "metrics", "lpips", "what is measured: in the search, the comparison and the final numbers"
+    )
+    missing: Literal["refuse", "random-features"] = option(
+        "refuse",
+        "where the weights of network or metric are not on this machine: refuse before the start, "
+        "or go on with random features, which know nothing of images",
+    )
+    losses: LossWeights = section(LossWeights, "weights of the generator's losses")
+
+    def features(self, layers: tuple[str, ...]) -> FeaturesConfig:
+        """Return the options of the feature loss on these layers."""
+        return FeaturesConfig(self.network, layers, self.weights, self.download, self.distance)
+
+
+@frozen
+class AdversarialProxyConfig:
+    """Options of the evaluator ``tpsr-adversarial``: a generator against one discriminator."""
+
+    generator: Path | None = option(
+        None,
+        "model file that every candidate's generator starts from; unset: the recipe's own",
+        converter=absolute_file,
+    )
+    perceptual: PerceptualConfig | None = option(
+        None, "what the losses compare and what is measured; unset: as in the recipe"
+    )
+    layers: tuple[str, ...] = option(
+        (), "layers of the feature loss; none named: 22 of vgg19, fire3 of others", paper="22"
+    )
+    training: TrainingConfig = section(
+        TrainingConfig, "the proxy task", steps=50_000, batch=32, patch=24
+    )
+    evaluations: int = option(
+        3, "measurements at the end, the best of which counts", paper="3", ge=1
+    )
+    evaluate_every: int = option(1000, "steps from one of them to the next", paper="1000", ge=1)
+    metrics: tuple[Chosen, ...] = components(
+        "metrics", ("psnr",), "what is measured beside the perceptual metric"
+    )
+    crops: int = option(32, "fixed validation crops that are measured", ge=1)
+    crop_size: int = option(48, "side of those crops", unit="low-resolution pixels", ge=16)
+
+    def __attrs_post_init__(self) -> None:
+        first = self.training.steps - (self.evaluations - 1) * self.evaluate_every
+        if first < 1:
+            raise ConfigError(
+                f"evaluations: {self.evaluations} of them, {self.evaluate_every} steps apart, "
+                f"do not fit into {self.training.steps} steps"
+            )
+
+
+@frozen
+class DiscriminatorConfig:
+    """Options of the search for a discriminator."""
+
+    steps: int = option(500, "candidates that are trained", paper="not stated", ge=1)
+    space: Chosen = component("search_spaces", "tpsr-discriminator", "what is searched")
+    strategy: Chosen = component("strategies", "reinforce", "how candidates are chosen")
+    evaluator: Chosen = component("evaluators", "tpsr-adversarial", "how a candidate is measured")
+    objective: Chosen | None = component(
+        "objectives", None, "what makes one better than another; unset: perceptual.metric"
+    )
+    executor: Chosen = component("executors", "processes", "where candidates are trained")
+    rejections: int = option(1000, "give up after so many rejections in a row", ge=1)
+    failures: int = option(10, "give up after so many failures in a row", ge=1)
+
+
+@frozen
+class CompareConfig:
+    """Options of the full task: the best discriminators found, and known ones."""
+
+    count: int = option(3, "best discriminators of the search that take part", paper="3", ge=0)
+    baselines: tuple[str, ...] = option(
+        BASELINES, "known discriminators that take part", choices=BASELINES
+    )
+    trainings: int = option(
+        5, "trainings of the generator against each; the best by perceptual.metric counts",
+        paper="5", ge=1,
+    )  # fmt: skip
+    layers: tuple[str, ...] = option(
+        (), "layers of the feature loss; none named: 54 of vgg19, fire9 of others", paper="54"
+    )
+    keep: Literal["best", "last"] = option(
+        "best", "which weights of a training count: the best validated, or the last"
+    )
+    training: TrainingConfig = section(
+        TrainingConfig,
+        "the full task",
+        steps=450_000,
+        batch=16,
+        patch=48,
+        schedule="multistep",
+        milestones=(200_000,),
+        validate_every=10_000,
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if len(set(self.baselines)) < len(self.baselines):
+            raise ConfigError(f"baselines: name each once, got {list(self.baselines)}")
+        if not self.count and not self.baselines:
+            raise ConfigError("count: 0, and no baselines: no discriminator is left")

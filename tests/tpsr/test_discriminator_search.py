@@ -1,0 +1,117 @@
+"""The proxy task of discriminators: what candidates start from, and which measurement counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corenas import ConfigError, Evaluator, choose, structure
+from corenas.space import Architecture
+from corenas.testing.contracts import EvaluatorContract
+from corenas_sr.config import DataConfig
+from corenas_sr.datasets import load_pairs
+from corenas_sr.evaluation import Crops, build_metrics
+from corenas_sr.modelfile import load_model
+from corenas_tpsr.discriminator import DiscriminatorSpace
+from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
+from corenas_tpsr.discriminator_search import AdversarialEvaluator, AdversarialJob
+from corenas_tpsr.perceptual_config import AdversarialProxyConfig
+
+PERCEPTUAL = {"network": "random-features", "metric": "random-features"}
+TRAINING = {"steps": 6, "batch": 2, "patch": 8, "report_every": 2}
+OPTIONS: Mapping[str, Any] = {
+    "perceptual": PERCEPTUAL,
+    "training": TRAINING,
+    "evaluations": 2,
+    "evaluate_every": 2,
+    "crops": 2,
+    "crop_size": 16,
+}
+SPACE = DiscriminatorSpace(DiscriminatorSpaceConfig(channels=8, patch=32))
+SMALLEST = Architecture(SPACE.name, {d.name: d.options[0] for d in SPACE.decisions})
+
+
+@pytest.fixture
+def data(photographs: Path) -> DataConfig:
+    return DataConfig(train=str(photographs / "train"), validation=str(photographs / "valid"))
+
+
+def evaluator(data: DataConfig, model: Path, **changes: Any) -> AdversarialEvaluator:
+    config = structure(AdversarialProxyConfig, OPTIONS, {"generator": str(model)} | changes)
+    return AdversarialEvaluator(config, SPACE, data)
+
+
+def prepared(evaluator: AdversarialEvaluator) -> AdversarialJob:
+    job = evaluator.prepare(SMALLEST, number=0, seed=3)
+    assert isinstance(job, AdversarialJob)
+    return job
+
+
+class TestAdversarial(EvaluatorContract):
+    @pytest.fixture(autouse=True)
+    def _files(self, data: DataConfig, generator: Path) -> None:
+        self.data, self.generator = data, generator
+
+    def make(self) -> Evaluator:
+        return evaluator(self.data, self.generator)
+
+    @pytest.fixture
+    def architecture(self) -> Architecture:
+        return SMALLEST
+
+
+def test_best_of_the_last_measurements_counts_as_a_whole(
+    data: DataConfig, generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [(0.1, 20.0), (0.3, 30.0), (0.2, 25.0), (0.4, 40.0)]
+    measured: list[dict[str, float]] = []
+
+    def measure(*arguments: Any, **options: Any) -> dict[str, float]:
+        distance, psnr = values[len(measured)]
+        measured.append({"random-features": distance, "psnr": psnr})
+        return dict(measured[-1])
+
+    monkeypatch.setattr(Crops, "measure", measure)
+    training = {"training": {"steps": 8}, "evaluations": 3}
+    outcome = prepared(evaluator(data, generator, **training)).run("cpu", lambda s, v: False)
+    assert len(measured) == 3, "of four reports the last three are measured"
+    assert outcome.metrics["random-features"] == 0.1
+    assert outcome.metrics["psnr"] == 20.0, "of the same moment, though not the best itself"
+
+
+def test_every_candidate_starts_from_the_generator(data: DataConfig, generator: Path) -> None:
+    still = {"training": {"learning_rate": 1e-12}}
+    outcome = prepared(evaluator(data, generator, **still)).run("cpu", lambda s, v: False)
+    start = load_model(generator)
+    pairs = load_pairs(data.validation, scale=4, split="validation")
+    crops = Crops.spread(pairs, size=16, count=2, scale=4)
+    metrics = build_metrics([choose("metrics", "random-features"), choose("metrics", "psnr")])
+    before = crops.measure(start.module, metrics, scale=4, device="cpu")
+    assert {name: outcome.metrics[name] for name in before} == pytest.approx(before, rel=1e-6)
+    moving = prepared(evaluator(data, generator)).run("cpu", lambda s, v: False)
+    assert moving.metrics["random-features"] != pytest.approx(before["random-features"], rel=1e-6)
+
+
+def test_cost_is_the_discriminators(data: DataConfig, generator: Path) -> None:
+    made = evaluator(data, generator)
+    outcome = prepared(made).run("cpu", lambda s, v: False)
+    metrics = made.measure(SMALLEST, outcome).metrics
+    cost = SPACE.cost(SMALLEST)
+    assert (metrics["params"], metrics["mult_adds"]) == (cost.params, cost.mult_adds)
+    assert metrics["discriminator_loss"] > 0
+
+
+@pytest.mark.parametrize("unset", ["generator", "perceptual"])
+def test_what_the_recipe_fills_in_is_named_where_it_is_missing(
+    data: DataConfig, generator: Path, unset: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{unset} is unset"):
+        evaluator(data, generator, **{unset: None}).prepare(SMALLEST, number=0, seed=0)
+
+
+def test_measurements_that_do_not_fit_into_the_training_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"evaluations: 3 of them, 1000 steps apart"):
+        structure(AdversarialProxyConfig, {"training": {"steps": 2000}})
