@@ -40,11 +40,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--generator", type=Path, help="trained x4 model file to start from")
     parser.add_argument("--minutes", type=float, default=30, help="of training, without one")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark-perceptual"))
-    parser.add_argument("--candidates", type=int, default=8)
-    parser.add_argument("--proxy-steps", type=int, default=120)
-    parser.add_argument("--steps", type=int, default=1500, help="of each full training")
+    parser.add_argument("--candidates", type=int, default=6)
+    parser.add_argument("--proxy-steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=600, help="of each full training")
     parser.add_argument("--baselines", default="random", help="names with commas between")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=2e-4)
     return parser.parse_args()
 
@@ -72,6 +72,8 @@ def _command(arguments: argparse.Namespace, data: Path, generator: Path) -> list
         "perceptual.weights": trunk,
         "perceptual.metric.net": "squeeze",
         "perceptual.metric.weights": trunk,
+        # SqueezeNet's features are larger than VGG19's; at weight 1 they drown the other terms.
+        "perceptual.losses.features": 0.02,
         "discriminator.steps": arguments.candidates,
         "discriminator.evaluator.training.steps": arguments.proxy_steps,
         "discriminator.evaluator.evaluate_every": max(1, arguments.proxy_steps // 6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from corenas import Architecture, CorenasError, Measurement, Trial
 from corenas_sr import plots
-from corenas_sr.plots import pareto_plot
+from corenas_sr.plots import Dot, dots_plot, pareto_plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,3 +92,16 @@ def test_picture_that_cannot_be_written_is_an_error_with_its_path(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(CorenasError, match=r"file.a\.png: cannot be written"):
         pareto_plot(tmp_path / "file/a.png", TRIALS, DIRECTIONS)
+
+
+def test_named_points_stand_beside_the_plot_and_what_is_not_finite_is_left_out(
+    drawn: list[Figure], tmp_path: Path
+) -> None:
+    dots = [Dot("bicubic", 28.4, 0.29), Dot("ours", 30.3, 0.2), Dot("same", math.inf, 0.0)]
+    dots_plot(tmp_path / "dots.png", dots, x="psnr", y="lpips", title="Compared")
+    (axes,) = drawn[0].axes
+    points = [collection.get_offsets().tolist()[0] for collection in axes.collections]
+    assert points == [[28.4, 0.29], [30.3, 0.2]]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["bicubic", "ours"]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import weakref
 
 import pytest
 import torch
@@ -152,6 +153,20 @@ def test_members_are_built_when_their_turn_comes():
     assert built == []
     next(events)
     assert built == ["a"]
+
+
+def test_a_member_is_let_go_before_the_next_one_is_built():
+    """Two trainings may not fit into a GPU's memory at once."""
+    tasks = []
+
+    def build():
+        assert all(task() is None for task in tasks)
+        task = Count(1)
+        tasks.append(weakref.ref(task))
+        return task
+
+    list(Series([Member(name, build, 1) for name in "abc"]).events())
+    assert len(tasks) == 3
 
 
 def test_a_series_is_resumed_anywhere_to_the_same_end(tmp_path):

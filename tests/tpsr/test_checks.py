@@ -6,14 +6,16 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from attrs import evolve
 
 from corenas import Architecture, cli, structure
-from corenas.errors import ConfigError
+from corenas.errors import ConfigError, DataError
 from corenas.toml import parse_assignment
 from corenas_tpsr.checks import check_searches
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.evaluators import ProxyEvaluator, ProxyJob
+from corenas_tpsr.perceptual import resolved
 
 MEASURE_LPIPS = '--set \'search.evaluator.metrics=["psnr", "lpips"]\''
 MEASURE_LATENCY = "--set search.evaluator.latency=[320,180]"
@@ -80,6 +82,58 @@ def test_objective_over_what_is_measured_passes(assignments: list[str]) -> None:
     check(*assignments)
 
 
+RANDOM = ("perceptual.network=random-features", "perceptual.metric=random-features")
+
+
+def check_second(*assignments: str) -> None:
+    check_searches(resolved(config(*RANDOM, *assignments))[0])
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (
+            ['discriminator.objective={use="metric", metric="ssim"}'],
+            "discriminator.objective: 'metric' needs 'ssim', which discriminator.evaluator does "
+            "not measure; allowed: discriminator_loss, mult_adds, params, psnr, random-features",
+        ),
+        (
+            [
+                'discriminator.objective={use="metric", metric={use="random-features", seed=1}}',
+            ],
+            "discriminator.objective: random-features has other options than in perceptual.metric",
+        ),
+        (
+            ["discriminator.evaluator.training.patch=9"],
+            "discriminator.evaluator.training.patch: 9 low-resolution pixels are 36 at scale 4, "
+            "which its discriminators cannot take: patch: must be a multiple of 32",
+        ),
+        (
+            ["discriminator.space.blocks=3", "compare.training.patch=6"],
+            "compare.training.patch: 6 low-resolution pixels are 24 at scale 4, which its "
+            "discriminators cannot take: patch: must be a multiple of 16",
+        ),
+    ],
+)
+def test_second_search_that_cannot_be_done_is_refused(assignments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_second(*assignments)
+    assert message in str(caught.value)
+
+
+def test_second_search_of_others_passes() -> None:
+    check_second()
+    check_second("discriminator.space.blocks=3", "compare.training.patch=6", "compare.baselines=[]")
+
+
+def test_generator_of_the_second_search_alone_is_read_before_the_start(tmp_path: Path) -> None:
+    pickled = tmp_path / "x4.safetensors"
+    torch.save({}, pickled)
+    for file, reason in ((tmp_path / "absent", "No such file"), (pickled, "refused: a pickle")):
+        with pytest.raises(DataError, match=reason):
+            check_second(f"discriminator.evaluator.generator={file}")
+
+
 @pytest.mark.parametrize("arguments", [["--dry-run"], []])
 def test_the_hint_of_the_message_works_and_nothing_began_before_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -94,7 +148,9 @@ def test_the_hint_of_the_message_works_and_nothing_began_before_it(
     check("search.objective.metric=ssim", hint)
 
 
-@pytest.mark.parametrize("option", ["metrics", "search.evaluator.metrics"])
+@pytest.mark.parametrize(
+    "option", ["metrics", "search.evaluator.metrics", "discriminator.evaluator.metrics"]
+)
 @pytest.mark.parametrize("arguments", [[], ["--dry-run"]])
 def test_metric_without_its_weights_is_refused_before_anything_begins(
     tmp_path: Path,

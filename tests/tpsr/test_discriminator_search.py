@@ -80,6 +80,12 @@ def test_best_of_the_last_measurements_counts_as_a_whole(
     assert len(measured) == 3, "of four reports the last three are measured"
     assert outcome.metrics["random-features"] == 0.1
     assert outcome.metrics["psnr"] == 20.0, "of the same moment, though not the best itself"
+    first = outcome.metrics["discriminator_loss"]
+    measured.clear()
+    values.reverse()
+    outcome = prepared(evaluator(data, generator, **training)).run("cpu", lambda s, v: False)
+    assert outcome.metrics["random-features"] == 0.2, "now the second one"
+    assert outcome.metrics["discriminator_loss"] != first
 
 
 def test_every_candidate_starts_from_the_generator(data: DataConfig, generator: Path) -> None:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from attrs import evolve, frozen
 
-from corenas import choose, structure
+from corenas import Run, Stop, choose, structure
 from corenas.errors import ConfigError, DataError
+from corenas.reporter import Quiet
 from corenas.testing.installed import InstallPlugin
+from corenas.toml import parse_assignment
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, evaluate
 from corenas_sr.inference import upscale
-from corenas_sr.modelfile import load_model
+from corenas_sr.modelfile import load_model, save_model
+from corenas_tpsr.comparison import Finished, report
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.full_task import contenders
-from corenas_tpsr.perceptual import resolved
+from corenas_tpsr.perceptual import as_begun, note, resolved, starting_from
 from corenas_tpsr.perceptual_config import FULL_LAYERS
 
 Command = Callable[..., Any]
@@ -39,6 +44,15 @@ def corenas_event(run, event):
     if lines == int(os.environ.get("INTERRUPT_AT_LINE", "-1")):
         os.kill(os.getpid(), signal.SIGINT)
 """
+
+
+class Said(Quiet):
+    """Keeps what is said."""
+
+    text = ""
+
+    def say(self, message: str) -> None:
+        self.text += message + "\n"
 
 
 @pytest.fixture
@@ -109,6 +123,8 @@ def test_improved_model_is_handed_over_beside_the_one_before(
     start = load_model(generator).module.state_dict()
     assert all(torch.equal(t, start[n]) for n, t in old.module.state_dict().items())
     assert not all(torch.equal(t, start[n]) for n, t in new.module.state_dict().items())
+    beside = read_json((improved / after["file"]).with_suffix(".json"))
+    assert beside["file"] == "tpsr-x4-perceptual.safetensors"
     for picture in ("comparison-x4-perceptual", "compare", "perceptual", "discriminator"):
         assert (improved / "images" / f"{picture}.png").stat().st_size > 1000
     assert (improved / "images" / "discriminator.svg").stat().st_size > 1000
@@ -121,20 +137,27 @@ def test_run_that_ended_inside_an_adversarial_training_resumes_to_the_same_end(
     command: Command,
     second: Callable[..., list[str]],
     improved: Path,
+    generator: Path,
     install_plugin: InstallPlugin,
     no_weights: dict[str, str],
     act: str,
 ) -> None:
+    """The first moment is between two stages, and the generator's file is gone after it."""
     install_plugin("moments", INTERRUPT)
     benchmarks = json.dumps(read_json(improved / "summary.json")["data"]["benchmarks"])
     out = tmp_path / "run"
     lines = (improved / "journal.jsonl").read_text().splitlines()
     inside = [n for n, line in enumerate(lines, 1) if '"compare"' in line and '"epoch"' in line]
-    arguments = second(out, {"data.benchmarks": benchmarks})
-    for line in (inside[0], inside[2]):
+    between = [
+        n for n, line in enumerate(lines, 1) if json.loads(line).get("message") == "finished"
+    ]
+    taken = shutil.copy(generator, tmp_path / "taken.safetensors")
+    arguments = second(out, {"data.benchmarks": benchmarks, "generator": taken})
+    for line in (between[0], inside[0], inside[2]):
         done = command(*arguments, env={**no_weights, act: str(line)}, save_always=True)
         assert done.status in (130, -9)
         arguments = ["resume", str(out)]
+        Path(taken).unlink(missing_ok=True)
     assert command(*arguments, env=no_weights).status == 0
 
     def contents(folder: Path) -> list[dict[str, Any]]:
@@ -149,6 +172,34 @@ def test_run_that_ended_inside_an_adversarial_training_resumes_to_the_same_end(
     assert len(models) == 5
     for model in models:
         assert (out / model.relative_to(improved)).read_bytes() == model.read_bytes()
+
+
+@pytest.mark.slow
+def test_generator_of_another_scale_is_called_by_its_own(
+    tmp_path: Path,
+    command: Command,
+    second: Callable[..., list[str]],
+    generator: Path,
+    no_weights: dict[str, str],
+) -> None:
+    known = load_model(generator)
+    space = evolve(known.space, config=evolve(known.space.config, scale=2))
+    smaller = tmp_path / "smaller.safetensors"
+    architecture = known.architecture
+    module = space.build().build(architecture)
+    save_model(smaller, module, space=space, architecture=architecture, scale=2)
+    changes = {
+        "generator": smaller,
+        "discriminator.evaluator.training.patch": 16,
+        "compare.training.patch": 16,
+        "compare.count": 0,
+        "compare.baselines": '["random"]',
+    }
+    out = tmp_path / "run"
+    done = command(*second(out, changes), env=no_weights)
+    assert done.status == 0, done.err
+    models = read_json(out / "summary.json")["models"]
+    assert [(m["name"], m["scale"]) for m in models] == [("x2", 2), ("x2-perceptual", 2)]
 
 
 def test_missing_weights_are_refused_before_the_start_with_the_choices(
@@ -214,10 +265,10 @@ def test_patch_that_the_reductions_do_not_divide_is_refused(
 
 def test_options_of_the_losses_reach_both_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corenas_tpsr.perceptual.features_of", lambda config: None)
-    config, note = resolved(
+    config, missing = resolved(
         structure(TpsrConfig, {"perceptual": {"metric": "random-features", "losses": {"pixel": 3}}})
     )
-    assert note == ""
+    assert missing == {}
     evaluator = config.discriminator.evaluator.config
     assert evaluator.perceptual == config.perceptual
     assert config.discriminator.objective is not None
@@ -227,11 +278,117 @@ def test_options_of_the_losses_reach_both_tasks(monkeypatch: pytest.MonkeyPatch)
 def test_metric_alone_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     values = {"perceptual": {"network": "random-features", "missing": "random-features"}}
-    config, note = resolved(structure(TpsrConfig, values))
-    assert note.startswith("lpips: ")
+    config, missing = resolved(structure(TpsrConfig, values))
+    assert list(missing) == ["perceptual.metric"]
+    assert note(missing).startswith("perceptual.metric: the weights of vgg16 are not on this")
     assert config.perceptual.metric.name == "random-features"
     with pytest.raises(DataError, match="vgg16"):
         resolved(structure(TpsrConfig, {"perceptual": {"network": "random-features"}}))
+
+
+def test_searchs_own_features_may_be_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    known = {"network": "random-features", "metric": "random-features"}
+    own = {"network": "squeezenet1_1", "metric": "random-features"}
+    values = {"perceptual": known, "discriminator": {"evaluator": {"perceptual": own}}}
+    with pytest.raises(DataError, match="the weights of squeezenet1_1 are not on this machine"):
+        resolved(structure(TpsrConfig, values))
+    may = {"discriminator": {"evaluator": {"perceptual": {"missing": "random-features"}}}}
+    config, missing = resolved(structure(TpsrConfig, values, may))
+    assert list(missing) == ["discriminator.evaluator.perceptual.network"]
+    assert config.discriminator.evaluator.config.perceptual.network == "random-features"
+
+
+@pytest.mark.parametrize("option", ["weights", "metric"])
+def test_nothing_stands_in_for_a_file_that_is_named(tmp_path: Path, option: str) -> None:
+    file = tmp_path / "typo.pth"
+    named = {"weights": str(file), "metric": {"use": "lpips", "weights": str(file)}}
+    values = {
+        "network": "squeezenet1_1" if option == "weights" else "random-features",
+        "metric": "random-features",
+        "missing": "random-features",
+        option: named[option],
+    }
+    with pytest.raises(DataError, match=r"typo\.pth: No such file"):
+        resolved(structure(TpsrConfig, {"perceptual": values}))
+
+
+@pytest.mark.parametrize("where", ["compare", "discriminator.evaluator"])
+def test_layers_that_the_stand_in_does_not_have_are_refused_before_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    config = structure(
+        TpsrConfig,
+        {"perceptual": {"missing": "random-features"}},
+        parse_assignment(f'{where}.layers=["44"]'),
+    )
+    with pytest.raises(ConfigError, match=f"^{where}.layers: unknown layer '44' of random-feat"):
+        resolved(config)
+
+
+def test_run_goes_on_with_the_features_that_it_began_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    values = {"network": "squeezenet1_1", "metric": "random-features", "missing": "random-features"}
+    config = structure(TpsrConfig, {"perceptual": values})
+    began, missing = resolved(config)
+    assert began.perceptual.network == "random-features"
+    with pytest.raises(DataError, match="the weights of squeezenet1_1 are not on this machine"):
+        resolved(as_begun(config, {}))
+    monkeypatch.setattr("corenas_tpsr.perceptual.features_of", lambda config: None)
+    assert resolved(config)[0].perceptual.network == "squeezenet1_1"
+    again, none_now = resolved(as_begun(config, missing))
+    assert none_now == {}
+    assert again.perceptual == evolve(began.perceptual, missing="refuse")
+
+
+@frozen
+class StrangersConfig:
+    generator: Path | None = None
+
+
+def test_evaluator_of_a_stranger_is_told_the_generator(tmp_path: Path) -> None:
+    config = structure(TpsrConfig, {})
+    stranger = evolve(config.discriminator.evaluator, config=StrangersConfig())
+    config = evolve(config, discriminator=evolve(config.discriminator, evaluator=stranger))
+    told = starting_from(config, tmp_path / "x4.safetensors").discriminator
+    assert told.evaluator.config.generator == tmp_path / "x4.safetensors"
+    assert told.space == config.discriminator.space
+
+
+def test_report_takes_all_images_of_all_benchmarks_and_values_without_a_number(
+    tmp_path: Path, photographs: Path, generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for drawing in ("draw_models", "dots_plot"):
+        monkeypatch.setattr(f"corenas_tpsr.comparison.{drawing}", lambda *_, **__: None)
+    sources = [tmp_path / "one" / "HR", tmp_path / "two" / "HR"]
+    for source, image in zip(sources, sorted((photographs / "valid").iterdir()), strict=True):
+        source.mkdir(parents=True)
+        shutil.copy(image, source / "same.png")
+    random = {"network": "random-features", "metric": "random-features"}
+    values = {"data": {"benchmarks": list(map(str, sources))}, "perceptual": random}
+    config = structure(TpsrConfig, values, {"compare": {"baselines": ["random"]}})
+    said = Said()
+    run = Run(tmp_path / "run", seed=0, stop=Stop(), reporter=said)
+    file = shutil.copy(generator, run.models / "x4.safetensors")
+    scalars = {"psnr": None, "random-features": 0.25}  # equal images have a PSNR of null
+    finished = [Finished("random-1", Path(file), scalars, -0.25)]
+    against = contenders(config, [], scale=4, seed=0)
+    (row,) = report(run, config, against, finished, generator=generator)
+    run.close()
+    assert row["trainings"] == {"random-1": scalars}
+    model, metrics = load_model(generator), build_metrics(config.metrics)
+    singly = [
+        evaluate(lambda p: upscale(model.module, p.lr, scale=4), [pair], metrics, scale=4).mean
+        for source in sources
+        for pair in load_pairs(str(source), scale=4, split="validation")
+    ]
+    assert row["test"]["psnr"] == pytest.approx(sum(v["psnr"] for v in singly) / 2)
+    assert "on 2 images of the benchmarks" in said.text
 
 
 def test_contenders_are_the_best_found_and_known_ones() -> None:

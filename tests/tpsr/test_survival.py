@@ -195,6 +195,21 @@ def test_interrupted_twice_leaves_at_once_and_resumes_to_the_same_end(
 
 
 @pytest.mark.slow
+def test_run_that_is_interrupted_between_two_stages_is_not_finished(
+    tmp_path: Path, command: Callable[..., Any], tiny: Callable[..., list[str]], finished: Path
+) -> None:
+    out = tmp_path / "run"
+    line = line_of(finished, "stage", stage="train-x2", number=2)
+    moment = {"INTERRUPT_AT_LINE": str(line), "INTERRUPT_TIMES": "1"}
+    assert command(*tiny(out, {}), env=moment).status == 130
+    assert summary(out)["finished"] is False
+    assert [model["scale"] for model in summary(out)["models"]] == [2]
+    assert command("resume", out).status == 0
+    assert journal(out) == journal(finished)
+    assert results(out) == results(finished)
+
+
+@pytest.mark.slow
 def test_spent_time_is_no_failure_and_hands_over(
     tmp_path: Path, command: Callable[..., Any], tiny: Callable[..., list[str]], finished: Path
 ) -> None:

@@ -9,6 +9,7 @@ from attrs import frozen
 from corenas.config import option
 from corenas.metric import MetricInfo
 from corenas_metrics.protocols import LPIPS_NETS, NIQE_PROTOCOLS, PROTOCOLS, lpips_text
+from corenas_sr.config import absolute_file
 
 PSNR = MetricInfo("higher", range="0 to inf", unit="dB", protocol=PROTOCOLS["y"].text)
 SSIM = MetricInfo("higher", range="-1 to 1", protocol=PROTOCOLS["y"].text)
@@ -41,7 +42,9 @@ class LpipsConfig:
 
     net: str = option("vgg", "network whose features are compared", choices=LPIPS_NETS)
     weights: Path | None = option(
-        None, "file of that network's ImageNet weights; torchvision's cache when unset"
+        None,
+        "file of that network's ImageNet weights; torchvision's cache when unset",
+        converter=absolute_file,
     )
     download: bool = option(False, "fetch the weights into torchvision's cache if not there")
     device: str | None = option(None, "device that computes; that of the images when unset")
@@ -59,4 +62,6 @@ class NiqeConfig:
     """What is measured, and against what."""
 
     protocol: str = option("live", "plane measured and pixels cut off", choices=NIQE_PROTOCOLS)
-    model: Path | None = option(None, "file of a pristine model of your own; LIVE's when unset")
+    model: Path | None = option(
+        None, "file of a pristine model of your own; LIVE's when unset", converter=absolute_file
+    )

@@ -9,8 +9,9 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas import Chosen, Metric, Run
+from corenas import Chosen, Metric, Run, Trial, default_registry, journal
 from corenas.cost import Cost, count, human
+from corenas.pareto import directions, front
 from corenas_sr.config import DataConfig
 from corenas_sr.costs import OUTPUT
 from corenas_sr.datasets import ImagePair, load_pairs
@@ -18,6 +19,7 @@ from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, finite
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import LoadedModel, load_model
 from corenas_sr.pictures import comparison
+from corenas_sr.plots import pareto_plot, search_plot
 
 
 @frozen
@@ -164,6 +166,33 @@ def draw_models(
 
 def _numbers(values: Mapping[str, float]) -> str:
     return "  ".join(f"{name.upper()} {value:.4g}" for name, value in values.items())
+
+
+def stopped(run: Run) -> bool:
+    """Return whether nothing more shall be begun.
+
+    A stop between two stages leaves the run open as one within a stage does.
+    """
+    run.stopped = run.stopped or run.stop.requested
+    return run.stopped
+
+
+def draw_trials(run: Run, *, stage: str) -> list[Trial]:
+    """Draw how a sampling search went and its best compromises, the Pareto front; return these.
+
+    A stage without a measured trial has neither.
+    """
+    events = journal.read(run.folder / "journal.jsonl").events
+    trials = journal.finished_trials(events).get(stage, [])
+    if not trials:
+        return []
+    infos = {n: c.metadata for n, c in default_registry().components("metrics").items()}
+    measured = directions(trials, infos)
+    measured.pop("params", None)  # goes with mult_adds, and would double the plots
+    search_plot(run.images / "search.png", trials)
+    if len(measured) > 1:
+        pareto_plot(run.images / "pareto.png", trials, measured)
+    return front(trials, measured)
 
 
 def table(entries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -90,7 +90,8 @@ def feature_loss(config: FeaturesConfig) -> FeatureLoss:
     """Build the feature loss that the options describe.
 
     Raises:
-        DataError: There are no weights, or they do not fit; the message says where to get them.
+        MissingWeights: There are none; the message says where to get them.
+        DataError: The file cannot be read, or the weights in it do not fit.
         CorenasError: The download failed.
     """
     if config.network == "random-features":

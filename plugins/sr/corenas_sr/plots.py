@@ -14,7 +14,7 @@ from corenas.metric import COSTS
 from corenas.pareto import front
 from corenas.progress import format_number
 from corenas.trial import Trial
-from corenas_sr.figures import ACCENT, CALM, GREY, legend, save_figure, style
+from corenas_sr.figures import ACCENT, CALM, legend, save_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,17 +170,11 @@ def dots_plot(path: Path, dots: Sequence[Dot], *, x: str, y: str, title: str) ->
     style(axes)
     axes.set_title(title, loc="left", fontsize=11)
     axes.set(xlabel=x, ylabel=y)
-    axes.margins(0.12)
-    for dot in dots:
+    markers = "os^Dv<>P*X"
+    for number, dot in enumerate(dots):
         if math.isfinite(dot.x) and math.isfinite(dot.y):
-            axes.scatter([dot.x], [dot.y], s=36, color=CALM, linewidths=0)
-            axes.annotate(
-                dot.name,
-                (dot.x, dot.y),
-                xytext=(6, 5),
-                textcoords="offset points",
-                fontsize=9,
-                color=GREY,
-                parse_math=False,
-            )
+            marker = markers[number % len(markers)]
+            axes.scatter([dot.x], [dot.y], s=52, marker=marker, alpha=0.8, label=dot.name)
+    # Beside the plot, because good points lie close together.
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     save_figure(figure, path)

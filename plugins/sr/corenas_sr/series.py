@@ -97,8 +97,7 @@ class Series:
         while len(self._ended) < len(self._members):
             member = self._members[len(self._ended)]
             try:
-                task = self._begun(member)
-                for event in task.events():
+                for event in self._begun(member).events():
                     yield self._counted_through(member, event)
             except Interrupted:
                 raise
@@ -107,7 +106,7 @@ class Series:
                     raise
                 ended = _Ended(member.name, failed=str(error))
             else:
-                ended = _Ended.of(member.name, task)
+                ended = _Ended.of(member.name, self._begun(member))
             self._ended.append(ended)
             self._task = None
             if ended.failed:

@@ -27,10 +27,7 @@ def time_training(
     scale: int,
     device: str,
 ) -> tuple[float, int]:
-    """Return the median seconds of a step, and the peak of memory in bytes so far.
-
-    On a GPU the peak is what torch allocated there; else it is this process's resident memory.
-    """
+    """Return the median seconds of a step, and the peak of memory in bytes so far."""
     step = PixelStep(model, learning_rate=config.learning_rate, device=device)
     return time_step(step, pairs, config, scale=scale, device=device)
 
@@ -52,7 +49,7 @@ def time_step(
         started = time.perf_counter()
         float(step.step([stream.next_batch()])["loss"])  # reading it waits for a GPU
         seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[WARM_UP:]), _peak_memory(device)
+    return statistics.median(seconds[WARM_UP:]), peak_memory(device)
 
 
 def time_forward(model: nn.Module, *, size: tuple[int, int], device: str) -> float:
@@ -85,7 +82,8 @@ def seconds_of(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _peak_memory(device: str) -> int:
+def peak_memory(device: str) -> int:
+    """Return the peak of memory in bytes so far: torch's on a GPU, else that of this process."""
     if device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -27,6 +27,10 @@ TRUNKS = {
 """torchvision's models whose ``features`` are used, and the name of their weights there."""
 
 
+class MissingWeights(DataError):  # noqa: N818 - it names what happened
+    """Weights that no file is named for are not on this machine."""
+
+
 def load_trunk(name: str, *, weights: Path | None = None, download: bool = False) -> nn.Sequential:
     """Build the features of an ImageNet classifier, frozen, in evaluation mode.
 
@@ -42,7 +46,8 @@ def load_trunk(name: str, *, weights: Path | None = None, download: bool = False
 
     Raises:
         UnknownName: There is no such trunk.
-        DataError: There are no weights, or they do not fit; the message says where to get them.
+        MissingWeights: There are none; the message says where to get them.
+        DataError: The file cannot be read, or the weights in it do not fit.
         CorenasError: The download failed.
     """
     trunk = _empty(name)
@@ -87,7 +92,7 @@ def _cached(name: str, *, download: bool) -> Path:
     if path.is_file():
         return path
     if not download:
-        raise DataError(
+        raise MissingWeights(
             f"the weights of {name} are not on this machine: {where}. Put the file there, "
             "or give its path as the option 'weights', or set 'download' to fetch it"
         )

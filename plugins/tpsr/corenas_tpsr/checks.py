@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 
-from corenas import Chosen, ConfigError, UnknownName, default_registry, nearest
+from corenas import Chosen, ConfigError, InputError, UnknownName, default_registry, nearest
 from corenas_sr.config import DataConfig
 from corenas_sr.evaluation import build_metrics
 from corenas_sr.modelfile import load_model
 from corenas_tpsr.config import ProxyConfig, SearchConfig, TpsrConfig
+from corenas_tpsr.discriminator_search import measured
 from corenas_tpsr.full_task import at_patch
 from corenas_tpsr.perceptual_config import AdversarialProxyConfig, DiscriminatorConfig
+from corenas_tpsr.srgan import SrganDiscriminator
 
 
 def check_metrics(config: TpsrConfig) -> None:
@@ -23,28 +27,44 @@ def check_metrics(config: TpsrConfig) -> None:
     Raises:
         CorenasError: A metric cannot be built.
     """
-    evaluator = config.search.evaluator.config
-    searched = evaluator.metrics if isinstance(evaluator, ProxyConfig) else ()
-    for metrics in (config.metrics, searched):
-        build_metrics(metrics)
+    build_metrics(config.metrics)
+    searches: list[SearchConfig | DiscriminatorConfig] = []
+    if config.stages != "discriminator":
+        searches.append(config.search)
+    if config.stages != "generator":
+        searches.append(config.discriminator)
+    for search in searches:
+        evaluator = search.evaluator.config
+        if isinstance(evaluator, ProxyConfig | AdversarialProxyConfig):
+            build_metrics(evaluator.metrics)
 
 
 def patches(config: TpsrConfig) -> Mapping[int, int]:
     """Return by scale the side that training images must have at least, in their own pixels."""
-    second = max(_adversarial_patches(config), default=0)
-    if config.generator is not None:
-        return {load_model(config.generator).scale: second}
-    evaluator = config.search.evaluator.config
-    searched = evaluator.training.patch if isinstance(evaluator, ProxyConfig) else 0
-    return {2: max(config.x2.patch, searched), 4: max(config.x4.patch, second)}
+    sides: dict[int, int] = {}
+    for scale, side in _patches(config):
+        sides[scale] = max(side, sides.get(scale, 0))
+    return sides
 
 
-def _adversarial_patches(config: TpsrConfig) -> list[int]:
-    if config.stages == "generator":
-        return []
-    proxy = config.discriminator.evaluator.config
-    searched = [proxy.training.patch] if isinstance(proxy, AdversarialProxyConfig) else []
-    return [*searched, config.compare.training.patch]
+def _patches(config: TpsrConfig) -> Iterator[tuple[int, int]]:
+    """Iterate over the trainings' scales and patches."""
+    if config.stages != "discriminator":
+        evaluator = config.search.evaluator.config
+        if isinstance(evaluator, ProxyConfig):
+            yield 2, evaluator.training.patch
+        yield 2, config.x2.patch
+        yield 4, config.x4.patch
+    if config.stages != "generator":
+        proxy = config.discriminator.evaluator.config
+        if isinstance(proxy, AdversarialProxyConfig):
+            yield _scale(proxy.generator or config.generator), proxy.training.patch
+        yield _scale(config.generator), config.compare.training.patch
+
+
+def _scale(generator: Path | None) -> int:
+    """Return the scale of a generator, which without a file is the one that is to be found."""
+    return 4 if generator is None else load_model(generator).scale
 
 
 def check_searches(config: TpsrConfig) -> None:
@@ -52,20 +72,44 @@ def check_searches(config: TpsrConfig) -> None:
 
     Raises:
         ConfigError: The message names what is missing and how to have it measured.
+        DataError: The file of a generator cannot be used.
     """
     if config.stages != "discriminator":
         search = config.search
         check_objective("search", search, search.objective, config.data)
         if isinstance(search.evaluator.config, ProxyConfig):
-            _check_options(search.objective, search.evaluator.config.metrics)
+            _check_options(search.objective, search.evaluator.config.metrics, where=_FIRST)
     if config.stages != "generator":
-        second = config.discriminator
-        if second.objective is None:
-            raise ConfigError("discriminator.objective: unset")
-        check_objective("discriminator", second, second.objective, config.data)
-        scale = 4 if config.generator is None else load_model(config.generator).scale
-        for patch in _adversarial_patches(config):
-            at_patch(second.space, scale * patch)
+        _check_second(config)
+
+
+def _check_second(config: TpsrConfig) -> None:
+    """Check the search for a discriminator, and the comparison."""
+    search = config.discriminator
+    if search.objective is None:
+        raise ConfigError("discriminator.objective: unset")
+    check_objective("discriminator", search, search.objective, config.data)
+    proxy = search.evaluator.config
+    if isinstance(proxy, AdversarialProxyConfig):
+        if proxy.perceptual is not None:
+            _check_options(search.objective, measured(proxy, proxy.perceptual), where=_SECOND)
+        scale = _scale(proxy.generator or config.generator)
+        _check_patch(config, "discriminator.evaluator", proxy.training.patch, scale)
+    _check_patch(config, "compare", config.compare.training.patch, _scale(config.generator))
+
+
+def _check_patch(config: TpsrConfig, where: str, patch: int, scale: int) -> None:
+    """Refuse patches that the discriminators of a task cannot halve as often as they do."""
+    try:
+        at_patch(config.discriminator.space, scale * patch)
+        if where == "compare" and not {"srgan", "esrgan"}.isdisjoint(config.compare.baselines):
+            with torch.device("meta"):
+                SrganDiscriminator(scale * patch)
+    except InputError as error:
+        raise ConfigError(
+            f"{where}.training.patch: {patch} low-resolution pixels are {scale * patch} at scale "
+            f"{scale}, which its discriminators cannot take: {error}"
+        ) from error
 
 
 def check_objective(
@@ -77,10 +121,10 @@ def check_objective(
         ConfigError: The message begins with ``where`` and names what is missing.
     """
     evaluator = search.evaluator
-    measured = evaluator.build(search.space.build(), data).measures
+    measures = evaluator.build(search.space.build(), data).measures
     for name in objective.build().needs:
-        if name not in measured:
-            hints = f"{nearest(name, measured)}{_hint(name, evaluator)}"
+        if name not in measures:
+            hints = f"{nearest(name, measures)}{_hint(name, evaluator)}"
             raise ConfigError(
                 f"{where}.objective: {objective.name!r} needs {name!r}, which "
                 f"{where}.evaluator does not measure{hints}"
@@ -101,15 +145,20 @@ def _hint(name: str, evaluator: Chosen) -> str:
     return f"; with --set 'search.evaluator.metrics={json.dumps([*names, name])}' it does"
 
 
-def _check_options(objective: Chosen, measured: Sequence[Chosen]) -> None:
+_FIRST = ("search", "search.evaluator.metrics")
+_SECOND = ("discriminator", "perceptual.metric or discriminator.evaluator.metrics")
+"""A search, and the options that say what is measured there."""
+
+
+def _check_options(objective: Chosen, metrics: Sequence[Chosen], *, where: tuple[str, str]) -> None:
     """Refuse options of the objective's metrics that the evaluator would not follow."""
-    options = {metric.name: metric.config for metric in measured}
+    options = {metric.name: metric.config for metric in metrics}
     for metric in _metrics(objective.config):
         asked = metric.config
         if asked not in (type(asked)(), options[metric.name]):
             raise ConfigError(
-                f"search.objective: {metric.name} has other options than in "
-                "search.evaluator.metrics, where it is measured; set them there"
+                f"{where[0]}.objective: {metric.name} has other options than in {where[1]}, where "
+                "it is measured; set them there"
             )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from corenas import Run
 from corenas.cost import human
@@ -30,7 +30,7 @@ class Finished:
 
     name: str
     file: Path
-    values: Mapping[str, float]
+    values: Mapping[str, float | None]
     score: float
 
     @classmethod
@@ -80,7 +80,10 @@ def report(
     measured = {name: _measure(run, config, model, pairs) for name, model in models.items()}
     metrics = build_metrics(final_metrics(config))
     base = evaluate(lambda pair: bicubic(pair.lr, start.scale), pairs, metrics, scale=start.scale)
-    rows = [_row(run, contender, finished, measured.get(contender.name)) for contender in against]
+    rows = [
+        _row(run, each, finished, best=best.get(each.name), test=measured.get(each.name))
+        for each in against
+    ]
     _say(run, config, rows, {"bicubic": base, START: measured[START]}, images=len(pairs))
     _draw(run, config, {"bicubic": base, **measured})
     picture = draw_models(
@@ -109,9 +112,11 @@ def _winner(best: Mapping[str, Finished]) -> str:
 
 def _test_pairs(config: TpsrConfig, scale: int) -> tuple[ImagePair, ...]:
     sources = config.data.benchmarks or (config.data.validation,)
-    return tuple(
+    pairs = [
         pair for source in sources for pair in load_pairs(source, scale=scale, split="validation")
-    )
+    ]
+    # Results go by names, and images of two sets may have the same one.
+    return tuple(evolve(pair, name=f"{n}. {pair.name}") for n, pair in enumerate(pairs, start=1))
 
 
 def _measure(
@@ -126,11 +131,15 @@ def _measure(
 
 
 def _row(
-    run: Run, contender: Contender, finished: Sequence[Finished], test: Evaluation | None
+    run: Run,
+    contender: Contender,
+    finished: Sequence[Finished],
+    *,
+    best: Finished | None,
+    test: Evaluation | None,
 ) -> dict[str, Any]:
-    best = _best(finished).get(contender.name)
     trainings = {
-        each.name: finite(each.values) for each in finished if each.contender == contender.name
+        each.name: dict(each.values) for each in finished if each.contender == contender.name
     }
     return {
         "name": contender.name,
@@ -159,7 +168,7 @@ def _say(
         values = row["test"] or dict.fromkeys(names)
         costs = [human(row["params"]), human(row["mult_adds"])]
         lines.append([row["name"], *costs, *(shown(values[n]) for n in names)])
-    where = "benchmarks" if config.data.benchmarks else "validation images"
+    where = "images of the benchmarks" if config.data.benchmarks else "validation images"
     run.say(f"the generator after training against each, on {images} {where}:")
     for line in aligned(lines):
         run.say(line)

@@ -38,7 +38,7 @@ class DiscriminatorSpaceConfig:
     patch: int = option(
         96,
         "side of the high-resolution patches that are judged, a multiple of 2 to the power of "
-        "blocks; the last layer's size depends on it",
+        "blocks; the last layer's size depends on it; the recipe tpsr sets it by its trainings",
         unit="pixels",
         paper="24 in the search, 48 in the full task, at low resolution and x4",
         ge=1,

@@ -44,7 +44,8 @@ def features_of(config: FeaturesConfig) -> FeatureLoss:
     """Return the feature loss; a worker reads half a gigabyte of weights once, not per candidate.
 
     Raises:
-        DataError: There are no weights; the message says where to get them.
+        MissingWeights: There are none; the message says where to get them.
+        DataError: The file cannot be read, or the weights in it do not fit.
     """
     return feature_loss(config)
 
@@ -156,8 +157,8 @@ class AdversarialJob:
             if event.step >= due[0]:
                 due = [step for step in due if step > event.step] or [event.total + 1]
                 values = crops.measure(start.module, metrics, scale=start.scale, device=device)
+                values["discriminator_loss"] = event.scalars["discriminator"]
                 best = self._better(best, values)
-                best["discriminator_loss"] = event.scalars["discriminator"]
         return Outcome(best, time.perf_counter() - started)
 
     def _training(self, generator: nn.Module, scale: int, device: str) -> Training:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import evolve
 from torch import nn
@@ -18,23 +18,23 @@ from corenas_sr.preflight import check_data
 from corenas_sr.timing import seconds_of, time_training
 from corenas_tpsr import checks
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
-from corenas_tpsr.perceptual import resolved
+from corenas_tpsr.perceptual import note, resolved
 from corenas_tpsr.perceptual_plan import perceptual_plans
 
 
 def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
     """Check data and components; estimate each stage from a few steps of a large network."""
     checks.check_metrics(config)
-    note = ""
+    missing: Mapping[str, str] = {}
     if config.stages != "generator":
-        config, note = resolved(config)
+        config, missing = resolved(config)
     checks.check_searches(config)
     check_data(config.data, patches=checks.patches(config))
     device = devices[0]
     plans = [] if config.stages == "discriminator" else _generator(config, device, workers)
     if config.stages != "generator":
         plans += [
-            evolve(p, note=" ".join([p.note, *note.splitlines()[-1:]]))
+            evolve(p, note=" ".join([p.note, *note(missing).splitlines()[-1:]]))
             for p in perceptual_plans(config, device, workers)
         ]
     return [plan for plan in plans if plan.steps]

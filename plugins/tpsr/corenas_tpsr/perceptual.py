@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
 from attrs import evolve, frozen
 
 from corenas import (
     Budget,
-    Chosen,
     ConfigError,
     DataError,
     Problem,
@@ -24,8 +22,10 @@ from corenas import (
 )
 from corenas_sr.architectures import draw
 from corenas_sr.evaluation import build_metrics
-from corenas_sr.feature_config import LossWeights, Network
-from corenas_sr.modelfile import load_model
+from corenas_sr.feature_config import FeaturesConfig, LossWeights, Network
+from corenas_sr.handover import stopped
+from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.trunks import MissingWeights
 from corenas_tpsr.comparison import Finished, report
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.discriminator_search import features_of, proxy_layers
@@ -37,10 +37,9 @@ from corenas_tpsr.full_task import (
     full_layers,
     preference,
 )
-from corenas_tpsr.perceptual_config import AdversarialProxyConfig, PerceptualConfig
+from corenas_tpsr.perceptual_config import FULL_LAYERS, AdversarialProxyConfig, PerceptualConfig
 
 RANDOM: Network = "random-features"
-NAME = "x4-perceptual"
 
 _CHOICES = """\
 The second half of this run optimises what a trained network sees, and its weights are missing:
@@ -61,88 +60,134 @@ class Improved:
     summary: Mapping[str, Any]
 
 
-def resolved(config: TpsrConfig) -> tuple[TpsrConfig, str]:
+def resolved(config: TpsrConfig) -> tuple[TpsrConfig, dict[str, str]]:
     """Fill in what stage two leaves open: features that are at hand, the search's objective.
 
     Returns:
-        The configuration, and what a person has to know about it, or an empty string.
+        The configuration, and by option why random features stand in for what it names.
 
     Raises:
-        DataError: Weights are missing and nothing may stand in for them.
+        DataError: Weights are missing and nothing may stand in for them, or a file that the
+            options name cannot be used.
         ConfigError: The layers are not of the network.
     """
-    perceptual, notes = config.perceptual, []
-    if problem := _features_missing(config):
-        _refuse(perceptual, problem)
-        notes.append(f"{perceptual.network}: {problem.splitlines()[0]}")
+    missing: dict[str, str] = {}
+
+    def at_hand(perceptual: PerceptualConfig, where: str) -> PerceptualConfig:
+        found = _missing(perceptual, where)
+        if found and perceptual.missing == "refuse":
+            raise DataError(_CHOICES.format(missing="\n  ".join(found.values())))
+        missing.update(found)
+        return _replaced(perceptual, where, found)
+
+    return _filled(_changed(config, at_hand)), missing
+
+
+def as_begun(config: TpsrConfig, missing: Mapping[str, str]) -> TpsrConfig:
+    """Let random features stand in for what they did when a run began, and for nothing else.
+
+    Weights that come or go while a run is interrupted would change it midway.
+    """
+
+    def as_then(perceptual: PerceptualConfig, where: str) -> PerceptualConfig:
+        return evolve(_replaced(perceptual, where, missing), missing="refuse")
+
+    return _changed(config, as_then)
+
+
+def note(missing: Mapping[str, str]) -> str:
+    """Return what a person has to know of the weights that are missing; nothing where none are."""
+    if not missing:
+        return ""
+    reasons = [f"{option}: {reason.splitlines()[0]}" for option, reason in missing.items()]
+    warning = (
+        "random-features stand in: random weights, which know nothing of images; stage two "
+        "shows that everything runs, and nothing about quality"
+    )
+    return "\n".join([*reasons, warning])
+
+
+def _changed(
+    config: TpsrConfig, change: Callable[[PerceptualConfig, str], PerceptualConfig]
+) -> TpsrConfig:
+    """Change what the options ``perceptual`` say, and those that the search has of its own."""
+    config = evolve(config, perceptual=change(config.perceptual, "perceptual"))
+    proxy = config.discriminator.evaluator.config
+    if not isinstance(proxy, AdversarialProxyConfig) or proxy.perceptual is None:
+        return config
+    own = change(proxy.perceptual, "discriminator.evaluator.perceptual")
+    return _with_proxy(config, evolve(proxy, perceptual=own))
+
+
+def _with_proxy(config: TpsrConfig, proxy: Any) -> TpsrConfig:
+    """Give the search's evaluator other options."""
+    search = config.discriminator
+    search = evolve(search, evaluator=evolve(search.evaluator, config=proxy))
+    return evolve(config, discriminator=search)
+
+
+def _missing(perceptual: PerceptualConfig, where: str) -> dict[str, str]:
+    """Return what has no weights on this machine, and why; what has them is loaded."""
+    missing = {}
+    try:
+        features_of(perceptual.features(FULL_LAYERS[perceptual.network]))
+    except MissingWeights as error:
+        missing[f"{where}.network"] = str(error)
+    try:
+        build_metrics([perceptual.metric])
+    except MissingWeights as error:
+        missing[f"{where}.metric"] = str(error)
+    return missing
+
+
+def _replaced(
+    perceptual: PerceptualConfig, where: str, missing: Mapping[str, str]
+) -> PerceptualConfig:
+    if f"{where}.network" in missing:
         perceptual = evolve(perceptual, network=RANDOM, weights=None, download=False)
-    if problem := _metric_missing(perceptual.metric):
-        _refuse(perceptual, problem)
-        notes.append(f"{perceptual.metric.name}: {problem.splitlines()[0]}")
+    if f"{where}.metric" in missing:
         perceptual = evolve(perceptual, metric=choose("metrics", RANDOM))
-    if notes:
-        notes.append(
-            "random-features stand in: random weights, which know nothing of images; stage two "
-            "shows that everything runs, and nothing about quality"
-        )
-    return _filled(evolve(config, perceptual=perceptual)), "\n".join(notes)
-
-
-def _refuse(perceptual: PerceptualConfig, problem: str) -> None:
-    if perceptual.missing == "refuse":
-        raise DataError(_CHOICES.format(missing=problem))
-
-
-def _features_missing(config: TpsrConfig) -> str:
-    """Return why the features cannot be computed; they are loaded if they can."""
-    try:
-        features_of(config.perceptual.features(full_layers(config)))
-    except DataError as error:
-        return str(error)
-    return ""
-
-
-def _metric_missing(metric: Chosen) -> str:
-    try:
-        build_metrics([metric])
-    except DataError as error:
-        return str(error)
-    return ""
+    return perceptual
 
 
 def _filled(config: TpsrConfig) -> TpsrConfig:
-    """Name metric, features and patch where the search for a discriminator leaves them open."""
+    """Name metric and features where the search for a discriminator leaves them open."""
+    _features("compare", config.perceptual, full_layers(config))
     search = config.discriminator
     if search.objective is None:
         objective = choose("objectives", "metric")
         objective = evolve(
             objective, config=evolve(objective.config, metric=config.perceptual.metric)
         )
-        search = evolve(search, objective=objective)
-    proxy = search.evaluator.config
-    if isinstance(proxy, AdversarialProxyConfig):
-        perceptual = proxy.perceptual or config.perceptual
-        perceptual.features(proxy_layers(proxy, perceptual))  # says which layer is unknown
-        filled = evolve(search.evaluator, config=evolve(proxy, perceptual=perceptual))
-        search = evolve(search, evaluator=filled)
-    return evolve(config, discriminator=search)
-
-
-def starting_from(config: TpsrConfig, generator: Path) -> TpsrConfig:
-    """Tell the search's evaluator which generator its candidates start from."""
-    search = config.discriminator
+        config = evolve(config, discriminator=evolve(search, objective=objective))
     proxy = search.evaluator.config
     if not isinstance(proxy, AdversarialProxyConfig):
         return config
-    if proxy.generator is None:
+    perceptual = proxy.perceptual or config.perceptual
+    _features("discriminator.evaluator", perceptual, proxy_layers(proxy, perceptual))
+    return _with_proxy(config, evolve(proxy, perceptual=perceptual))
+
+
+def _features(where: str, perceptual: PerceptualConfig, layers: tuple[str, ...]) -> FeaturesConfig:
+    """Return the options of a feature loss, or say by which option they do not fit."""
+    try:
+        return perceptual.features(layers)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.{error}") from error
+
+
+def starting_from(config: TpsrConfig, generator: Path) -> TpsrConfig:
+    """Tell the search's evaluator which generator its candidates start from, if it wants one."""
+    proxy = config.discriminator.evaluator.config
+    if hasattr(proxy, "generator") and proxy.generator is None:
         proxy = evolve(proxy, generator=generator)
-    scale = load_model(generator).scale
-    search = evolve(
-        search,
-        evaluator=evolve(search.evaluator, config=proxy),
-        space=at_patch(search.space, scale * proxy.training.patch),
-    )
-    return evolve(config, discriminator=search)
+        config = _with_proxy(config, proxy)
+    if not isinstance(proxy, AdversarialProxyConfig):
+        return config
+    scale = load_model(proxy.generator or generator).scale
+    search = config.discriminator
+    space = at_patch(search.space, scale * proxy.training.patch)
+    return evolve(config, discriminator=evolve(search, space=space))
 
 
 def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
@@ -155,15 +200,14 @@ def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
     """
     config = starting_from(config, generator)
     found = _search(run, config)
-    ranking = [Trial.from_json(value) for value in found.values["best"]]
-    best = [trial.architecture for trial in ranking]
-    scale = load_model(generator).scale
+    best = [Trial.from_json(value).architecture for value in found.values["best"]]
     if best:
         space = config.discriminator.space.build()
         draw(run.images / "discriminator", space, best[0])
-    against = contenders(config, best, scale=scale, seed=trial_seed(run.seed, 5))
-    if run.stop.requested:
+    if stopped(run):
         return Improved(None, _described(config, found))
+    start = load_model(generator)
+    against = contenders(config, best, scale=start.scale, seed=trial_seed(run.seed, 5))
     stage = comparison(config, against, generator=generator, seed=run.seed, device=run.device)
     compared = run.stage("compare", stage)
     finished = _finished(run, config, compared)
@@ -171,12 +215,24 @@ def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
         return Improved(None, _described(config, found))
     table = report(run, config, against, finished, generator=generator)
     winner = max(finished, key=lambda each: each.score)
-    model = run.models / f"tpsr-{NAME}.safetensors"
-    copyfile(winner.file, model)
-    copyfile(winner.file.with_suffix(".json"), model.with_suffix(".json"))
+    model = run.models / f"tpsr-x{start.scale}-perceptual.safetensors"
+    _copy(winner.file, model)
     run.say(f"best: {winner.name}, {winner.described}")
     summary = {**_described(config, found), "winner": winner.name, "contenders": table}
     return Improved(model, summary)
+
+
+def _copy(file: Path, copy: Path) -> None:
+    """Copy a model file; what stands beside it then has the copy's name."""
+    model = load_model(file)
+    save_model(
+        copy,
+        model.module,
+        space=model.space,
+        architecture=model.architecture,
+        scale=model.scale,
+        extra=model.info,
+    )
 
 
 def _search(run: Run, config: TpsrConfig) -> Result:
@@ -199,13 +255,12 @@ def _search(run: Run, config: TpsrConfig) -> Result:
 
 
 def _finished(run: Run, config: TpsrConfig, compared: Result) -> list[Finished]:
-    """Return the trainings that came to an end, with what they were validated by."""
-    score = preference(config.perceptual)
-    members = compared.values["members"]
+    """Return the trainings that came to an end and could be measured."""
+    score, metric = preference(config.perceptual), config.perceptual.metric.name
     return [
         Finished.of(member, folder=run.models, score=score)
-        for member in members
-        if not member["failed"] and config.perceptual.metric.name in member["values"]["scalars"]
+        for member in compared.values["members"]
+        if not member["failed"] and member["values"]["scalars"][metric] is not None
     ]
 
 

@@ -15,17 +15,19 @@ from corenas_sr.feature_config import FeaturesConfig, LossWeights, Network
 BASELINES = ("srgan", "esrgan", "random")
 """Discriminators that the searched ones are compared with."""
 
+_SQUEEZENET = ("fire2", "fire5", "fire9")
+
 PROXY_LAYERS = {
     "vgg19": ("22",),
-    "squeezenet1_1": ("fire3",),
-    "random-features": ("fire3",),
+    "squeezenet1_1": _SQUEEZENET,
+    "random-features": _SQUEEZENET,
 }
 """Layers of the search's feature loss, by network."""
 
 FULL_LAYERS = {
     "vgg19": ("54",),
-    "squeezenet1_1": ("fire9",),
-    "random-features": ("fire9",),
+    "squeezenet1_1": _SQUEEZENET,
+    "random-features": _SQUEEZENET,
 }
 """Layers of the full task's feature loss, by network."""
 
@@ -74,7 +76,7 @@ class AdversarialProxyConfig:
         None, "what the losses compare and what is measured; unset: as in the recipe"
     )
     layers: tuple[str, ...] = option(
-        (), "layers of the feature loss; none named: 22 of vgg19, fire3 of others", paper="22"
+        (), "layers of the feature loss; none named: 22 of vgg19; fire2, fire5, fire9", paper="22"
     )
     training: TrainingConfig = section(
         TrainingConfig, "the proxy task", steps=50_000, batch=32, patch=24
@@ -127,7 +129,7 @@ class CompareConfig:
         paper="5", ge=1,
     )  # fmt: skip
     layers: tuple[str, ...] = option(
-        (), "layers of the feature loss; none named: 54 of vgg19, fire9 of others", paper="54"
+        (), "layers of the feature loss; none named: 54 of vgg19; fire2, fire5, fire9", paper="54"
     )
     keep: Literal["best", "last"] = option(
         "best", "which weights of a training count: the best validated, or the last"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from attrs import evolve, frozen
 from torch import nn
@@ -49,7 +50,7 @@ def perceptual_plans(config: TpsrConfig, device: str, workers: int) -> list[Stag
             f"discriminator.evaluator: a dry run knows tpsr-adversarial alone, "
             f"not {evaluator.name!r}"
         )
-    generator, scale = _generator(config)
+    generator, scale = _generator(config, proxy.generator or config.generator)
     pairs = load_pairs(config.data.train, scale=scale, split="train")
     task = _Task(proxy.training, proxy.perceptual, proxy_layers(proxy, proxy.perceptual))
     typical = _typical(config, scale * proxy.training.patch)
@@ -65,13 +66,13 @@ def perceptual_plans(config: TpsrConfig, device: str, workers: int) -> list[Stag
         workers=workers,
         extra_seconds=measuring * config.discriminator.steps / workers,
     )
-    return [search, *_comparison(config, generator, pairs, scale, device)]
+    return [search, *_comparison(config, device)]
 
 
-def _generator(config: TpsrConfig) -> tuple[nn.Module, int]:
+def _generator(config: TpsrConfig, given: Path | None) -> tuple[nn.Module, int]:
     """Return the generator that is given, or one like what the search will find."""
-    if config.generator is not None:
-        start = load_model(config.generator)
+    if given is not None:
+        start = load_model(given)
         return start.module, start.scale
     space = at_scale(config.search.space, 4).build()
     first = Architecture(space.name, {d.name: d.options[0] for d in space.decisions})
@@ -115,14 +116,10 @@ def _crops(config: TpsrConfig, proxy: AdversarialProxyConfig, scale: int) -> Cro
     return Crops.spread(pairs, size=proxy.crop_size, count=proxy.crops, scale=scale)
 
 
-def _comparison(
-    config: TpsrConfig,
-    generator: nn.Module,
-    pairs: Sequence[ImagePair],
-    scale: int,
-    device: str,
-) -> list[StagePlan]:
+def _comparison(config: TpsrConfig, device: str) -> list[StagePlan]:
     """Time the comparison with each of its discriminators; a typical one stands for those found."""
+    generator, scale = _generator(config, config.generator)
+    pairs = load_pairs(config.data.train, scale=scale, split="train")
     compare = config.compare
     task = _Task(compare.training, config.perceptual, full_layers(config))
     found = [_typical(config, scale * compare.training.patch)] * min(1, compare.count)

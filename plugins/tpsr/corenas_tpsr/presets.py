@@ -90,6 +90,20 @@ STANDARD: Mapping[str, Any] = {
         "schedule": "cosine",
         "validate_every": 5000,
     },
+    "discriminator": {
+        "steps": 50,
+        "evaluator": {"training": {"steps": 2000, "batch": 16}, "evaluate_every": 200},
+    },
+    "compare": {
+        "trainings": 1,
+        "training": {
+            "steps": 20_000,
+            "patch": 24,
+            "schedule": "cosine",
+            "milestones": [],
+            "validate_every": 2000,
+        },
+    },
 }
 
 PAPER: Mapping[str, Any] = {"fresh": {"pick": "warm"}}

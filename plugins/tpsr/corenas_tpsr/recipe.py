@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from torch import nn
 
 from corenas import (
@@ -21,60 +23,88 @@ from corenas import (
     SearchError,
     Task,
     Trial,
-    default_registry,
-    journal,
     trial_seed,
 )
-from corenas.files import atomic_write
-from corenas.pareto import directions, front
+from corenas.files import atomic_write, write_json
+from corenas.run import writing
 from corenas.sampled import SampledSearch
 from corenas.strategies.listed import Listed
 from corenas_sr.architectures import at_scale, draw
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, validator
-from corenas_sr.handover import hand_over
+from corenas_sr.handover import draw_trials, hand_over, stopped
 from corenas_sr.modelfile import load_model, save_model
-from corenas_sr.plots import pareto_plot, search_plot
 from corenas_sr.preflight import check_data
 from corenas_sr.training import carry_over, pixel_training, seeded
 from corenas_tpsr import checks
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.evaluators import without_cache
 from corenas_tpsr.full_task import final_metrics
-from corenas_tpsr.perceptual import NAME, improve, resolved
+from corenas_tpsr.perceptual import as_begun, improve, note, resolved
 from corenas_tpsr.weight_cache import read_weights
+
+GENERATOR = "generator.safetensors"
+"""The name that the generator has in the run which the user gave it to."""
 
 
 def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
-    checks.check_metrics(config)
-    if config.stages != "generator":
-        config, note = resolved(config)
-        for line in note.splitlines():
-            run.say(line)
-    checks.check_searches(config)
-    check_data(config.data, patches=checks.patches(config))
+    config = _checked(run, config)
     models, summary = _generator(run, config)
     metrics: Sequence[Chosen] = config.metrics
-    if config.stages != "generator" and "x4" in models and not run.stop.requested:
-        improved = improve(run, config, models["x4"])
+    if config.stages != "generator" and not stopped(run):
+        name, generator = list(models.items())[-1]
+        improved = improve(run, config, generator)
         metrics = final_metrics(config)
         summary["perceptual"] = improved.summary
         if improved.model is not None:
-            models[NAME] = improved.model
+            models[f"{name}-perceptual"] = improved.model
     return {**hand_over(run, models, data=config.data, metrics=metrics), **summary}
+
+
+def _checked(run: Run, config: TpsrConfig) -> TpsrConfig:
+    """Check everything before it begins; return what the run works with.
+
+    A run that goes on does so with what it began with, which it holds: its generator, and which
+    weights were missing then.
+    """
+    begun = (run.folder / "journal.jsonl").stat().st_size > 0
+    if begun and config.generator is not None and (run.models / GENERATOR).exists():
+        config = evolve(config, generator=run.models / GENERATOR)
+    checks.check_metrics(config)
+    if config.stages != "generator":
+        config = _with_weights(run, config, begun=begun)
+    checks.check_searches(config)
+    check_data(config.data, patches=checks.patches(config))
+    return config
+
+
+def _with_weights(run: Run, config: TpsrConfig, *, begun: bool) -> TpsrConfig:
+    """Fill in what stage two leaves open; say where random features stand in."""
+    record = run.folder / "checkpoints" / "missing-weights.json"
+    if begun and record.exists():
+        missing = json.loads(record.read_text())
+        config, _ = resolved(as_begun(config, missing))
+    else:
+        config, missing = resolved(config)
+        with writing(run.folder):
+            write_json(record, missing)
+    for line in note(missing).splitlines():
+        run.say(line)
+    return config
 
 
 def _generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str, Any]]:
     """Search and train the generator, or take the one that is given."""
     if config.generator is not None:
-        return {"x4": _taken(run, config.generator)}, {}
+        scale = load_model(config.generator).scale
+        return {f"x{scale}": _taken(run, config.generator)}, {}
     searched = _search(run, config)
     ranking = [Trial.from_json(value) for value in searched.values["best"]]
     if not ranking:
         raise Interrupted("stopped before the first candidate was measured: nothing to hand over")
-    best = _draw(run)
+    best = draw_trials(run, stage="search")
     scores = _again(run, config, ranking)
     winner = _winner(config, ranking, scores)
     run.say(f"winner: {winner.id}")
@@ -96,24 +126,11 @@ def _generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str,
 
 def _taken(run: Run, generator: Path) -> Path:
     """Copy the generator that is given: the run holds all that its results rest on."""
-    file = run.models / "generator.safetensors"
-    if not file.exists():
-        with atomic_write(file) as copy:
+    file = run.models / GENERATOR
+    if generator != file.absolute():
+        with writing(run.folder), atomic_write(file) as copy:
             copy.write(generator.read_bytes())
     return file
-
-
-def _draw(run: Run) -> list[Trial]:
-    """Draw how the search went and its best compromises, the Pareto front; return the latter."""
-    events = journal.read(run.folder / "journal.jsonl").events
-    trials = journal.finished_trials(events).get("search", [])
-    infos = {n: c.metadata for n, c in default_registry().components("metrics").items()}
-    measured = directions(trials, infos)
-    measured.pop("params", None)  # goes with mult_adds, and would double the plots
-    search_plot(run.images / "search.png", trials)
-    if len(measured) > 1:
-        pareto_plot(run.images / "pareto.png", trials, measured)
-    return front(trials, measured)
 
 
 def _search(run: Run, config: TpsrConfig) -> Result:
@@ -204,7 +221,7 @@ def _train(run: Run, config: TpsrConfig, winner: Architecture, searched: Result)
         weights = read_weights(run.models / searched.files["cache"], winner)
         model.load_state_dict(weights, strict=False)
     files = {"x2": _train_at(run, config, space, winner, model, config.x2)}
-    if run.stop.requested:
+    if stopped(run):
         return files
     at_four = at_scale(space, 4)
     with seeded(trial_seed(run.seed, 4)):
