@@ -146,9 +146,24 @@ def test_network_enlarges_by_the_scale_into_the_range_of_images(config: SpaceCon
     for path in space.candidates:
         choices = {d.name: d.options[-1] for d in space.decisions} | {"path": path}
         network = space.build(Architecture(space.name, choices))
-        y = network(torch.rand(2, 3, 5, 4))
+        y = network(255 * torch.rand(2, 3, 5, 4))
         assert y.shape == (2, 3, 5 * config.scale, 4 * config.scale)
-        assert 0 <= y.min() < y.max() <= 1
+        assert 0 <= y.min() < y.max() <= 255
+
+
+@pytest.mark.parametrize("config", [TrilevelAConfig(**SMALL), TrilevelBConfig(**SMALL)])
+def test_images_are_in_0_to_255_outside_and_in_0_to_1_inside(config: SpaceConfig):
+    space = TrilevelSpace(config)
+    architecture = Architecture(space.name, {d.name: d.options[0] for d in space.decisions})
+    network, seen = space.build(architecture), []
+    network.head.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    x = 255 * torch.rand(1, 3, 5, 4)
+    for bias, expected in ((-50.0, 0.0), (0.0, 127.5), (50.0, 255.0)):
+        last = [layer for layer in network.tail if isinstance(layer, torch.nn.Conv2d)][-1]
+        torch.nn.init.zeros_(last.weight)
+        torch.nn.init.constant_(last.bias, bias)
+        assert (network(x) == expected).all()
+    assert torch.equal(seen[0], x / 255)
 
 
 def test_networks_depend_on_every_active_decision():

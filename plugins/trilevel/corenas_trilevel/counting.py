@@ -16,17 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from corenas import cost
-from corenas.cost import Cost
+from corenas.cost import Convention, Cost
 from corenas.errors import InputError
 
-Convention = Literal["true", "paper"]
+WayOfCounting = Literal["true", "paper"]
 
 PAPER_SIZE = (256, 256)
 """Height and width of the low-resolution image for which the paper prints its costs."""
 
 
 def count(
-    network: nn.Module, *, size: tuple[int, int] = PAPER_SIZE, convention: Convention = "true"
+    network: nn.Module, *, size: tuple[int, int] = PAPER_SIZE, convention: WayOfCounting = "true"
 ) -> Cost:
     """Count what a network costs for one image; nothing is computed, and it stays as it is.
 
@@ -43,17 +43,22 @@ def count(
     if convention == "true":
         return cost.count(network, shape)
     if convention == "paper":
-        return _paper_cost(network, shape)
+        return paper_cost(network, shape)
     raise ValueError(f"convention must be 'true' or 'paper', got {convention!r}")
 
 
-def _paper_cost(network: nn.Module, shape: tuple[int, ...]) -> Cost:
+def paper_cost(network: nn.Module, shape: tuple[int, ...]) -> Cost:
+    """Count as the paper's tables do; see `count`."""
     counts: list[int] = []
     weights = {name: tensor.to("meta") for name, tensor in _tensors(network)}
     with _observed(network, counts), torch.no_grad():
         torch.func.functional_call(network, weights, (torch.empty(shape, device="meta"),))
     params = sum(weight.numel() for weight in network.parameters())
     return Cost(params + _norms(network), sum(counts), shape)
+
+
+PAPER = Convention("paper", paper_cost, (1, 3, *PAPER_SIZE))
+"""What the command ``corenas cost`` can count by, beside the true way."""
 
 
 def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -14,6 +14,9 @@ RESIDUAL_SCALE = 0.2
 SLOPE = 0.2
 IMAGE_CHANNELS = 3
 
+PEAK = 255
+"""The largest value of an image; inside, networks see images in [0, 1], as the paper's do."""
+
 ChosenCell = Sequence[tuple[str, int]]
 """A cell's operations by name and width, from input to output."""
 
@@ -59,14 +62,14 @@ def path_convolution(backbone: Backbone, features: int) -> nn.Module:
 
 
 class ImageRange(nn.Module):
-    """``(tanh(x) + 1) / 2``: any number into [0, 1]."""
+    """``255 (tanh(x) + 1) / 2``: any number into [0, 255]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x.tanh() + 1) / 2
+        return (x.tanh() + 1) * (PEAK / 2)
 
 
 def tail(config: SpaceConfig) -> nn.Module:
-    """Return what comes after the path; its output is an image in [0, 1]."""
+    """Return what comes after the path; its output is an image in [0, 255]."""
     features = config.features
     if config.backbone == "a":
         return nn.Sequential(
@@ -99,8 +102,8 @@ class TrilevelNetwork(nn.Module):
         self.tail = tail(config)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enlarge images in [0, 1], shape (N, 3, H, W), to (N, 3, scale * H, scale * W)."""
-        y: Tensor = self.tail(self.path(self.head(x)))
+        """Enlarge images in [0, 255], shape (N, 3, H, W), to (N, 3, scale * H, scale * W)."""
+        y: Tensor = self.tail(self.path(self.head(x / PEAK)))
         return y
 
 

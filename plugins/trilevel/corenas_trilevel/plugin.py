@@ -1,11 +1,19 @@
-"""The hooks of trilevel search: its spaces."""
+"""The hooks of trilevel search: its spaces, its strategy and its recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from corenas.hookspecs import Component, hookimpl
+from corenas.hookspecs import Component, Recipe, hookimpl
+from corenas_trilevel.config import TrilevelConfig
+from corenas_trilevel.presets import PRESETS
 from corenas_trilevel.space_config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.strategy_config import TrilevelStrategyConfig
+
+PAPER = (
+    "Wu et al., Trilevel Neural Architecture Search for Efficient Single Image Super-Resolution, "
+    "arXiv:2101.06658"
+)
 
 
 @hookimpl
@@ -22,5 +30,32 @@ def corenas_search_spaces() -> Iterable[Component]:
             "corenas_trilevel.space:TrilevelSpace",
             TrilevelBConfig,
             "cells and convolutions along a path, all at low resolution",
+        ),
+    )
+
+
+@hookimpl
+def corenas_strategies() -> Iterable[Component]:
+    return (
+        Component(
+            "trilevel",
+            "corenas_trilevel.strategy:TrilevelStrategy",
+            TrilevelStrategyConfig,
+            "sparsestmax over path, operations and widths (Wu et al.)",
+        ),
+    )
+
+
+@hookimpl
+def corenas_recipes() -> Iterable[Recipe]:
+    return (
+        Recipe(
+            "trilevel",
+            "corenas_trilevel.recipe:trilevel",
+            TrilevelConfig,
+            "search path, operations and widths of a small network in one supernet, and train it",
+            PRESETS,
+            PAPER,
+            "corenas_trilevel.dry_run:check",
         ),
     )

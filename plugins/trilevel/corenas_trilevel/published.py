@@ -1,9 +1,11 @@
-"""The architectures that the paper prints, in the form that a person writes."""
+"""What the paper prints: architectures, in the form that a person writes, and their results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from attrs import frozen
 
 
 def _cell(text: str) -> list[list[Any]]:
@@ -34,3 +36,30 @@ PUBLISHED: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """By the name of the space and of the table."""
+
+
+@frozen
+class PublishedResult:
+    """A row of the paper at x4; PSNR in dB, 3x256x256 input, counted as `counting.paper_cost` does.
+
+    ``params`` and ``gflops`` are in millions and billions, as they are printed.
+    """
+
+    title: str
+    path: str
+    params: float
+    gflops: float
+    set5: float
+    set14: float
+
+
+RESULTS: Mapping[str, PublishedResult] = {
+    "psnr-b": PublishedResult("backbone B, PSNR", "000001", 0.51, 33.3, 31.62, 28.26),
+    "visual-a": PublishedResult("backbone A, visual", "000101", 0.34, 117.39, 30.34, 27.29),
+    "softmax": PublishedResult("A, visual, softmax", "00101", 0.47, 154.80, 30.34, 27.28),
+    "order-0": PublishedResult("A, visual, order 0", "0010001", 0.58, 184.08, 30.32, 27.21),
+    "order-0.01": PublishedResult("A, visual, order 0.01", "001001", 0.52, 169.69, 30.34, 27.20),
+    "order-0.1": PublishedResult("A, visual, order 0.1", "000101", 0.34, 117.39, 30.34, 27.29),
+    "bilevel": PublishedResult("A, visual, bilevel", "0000011", 0.52, 115.39, 30.32, 27.22),
+}
+"""The paper's own networks: of its comparison for PSNR, and of Tables 1, 7, 8 and 9."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
 
+from corenas.cost import Convention
 from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.space import Architecture, Decision, check_choices
+from corenas_trilevel.counting import PAPER
 from corenas_trilevel.decisions import (
     OPERATIONS_PER_CELL,
     PATH,
@@ -32,7 +35,8 @@ class TrilevelSpace:
     A cell is named by the path that leads to it, because no two branches share weights. The width
     of its last operation is always that of the features. A person writes an architecture as
     ``{"path": "000001", "cells": [[["conv1", 32], ...], ...]}``: a path of cells ``0`` and
-    convolutions ``1``, and for each ``0`` its five operations with their widths.
+    convolutions ``1`` (or as the paper prints it, ``[0, 0, 0, 0, 0, 1]``), and for each ``0`` its
+    five operations with their widths.
     """
 
     config: SpaceConfig
@@ -93,6 +97,11 @@ class TrilevelSpace:
         config = self.config
         return evolve(config, share_up=False) if isinstance(config, TrilevelAConfig) else config
 
+    @property
+    def conventions(self) -> Sequence[Convention]:
+        """The paper's way of counting."""
+        return (PAPER,)
+
     def build(self, architecture: Architecture) -> TrilevelNetwork:
         """Return the freshly initialised network (torch's global random state is used).
 
@@ -138,14 +147,24 @@ class TrilevelSpace:
         widths = [int(architecture[name]) for name in width_names(cell)]
         return list(zip(operations, [*widths, self.config.features], strict=True))
 
+    def draw(self, architecture: Architecture, path: Path) -> None:
+        """Draw an architecture as ``path`` with ``.svg`` and ``.png`` added.
+
+        Raises:
+            CorenasError: A file cannot be written.
+            InputError: The architecture is not of this space.
+        """
+        from corenas_trilevel.diagrams import draw_network
+
+        draw_network(path, self, architecture)
+
     def parse(self, value: Any) -> Architecture:
         """Read the form that a person writes.
 
         Raises:
             InputError: Something does not fit; the message says where, and what is allowed.
         """
-        if not isinstance(value, Mapping) or value.keys() != {"path", "cells"}:
-            raise InputError(f"architecture: expected a table with path and cells, got {value!r}")
+        _check_keys(value)
         path = self._parsed_path(value["path"])
         names = cell_steps(path)
         cells = _items(value["cells"], len(names), "cells", "as many cells as zeros in the path")
@@ -155,9 +174,10 @@ class TrilevelSpace:
             choices |= self._parsed_cell(name, cell, f"cells[{number}]")
         return Architecture(self.name, choices)
 
-    def _parsed_path(self, path: Any) -> str:
+    def _parsed_path(self, value: Any) -> str:
+        path = "".join(map(str, value)) if isinstance(value, list) else value
         if not isinstance(path, str) or path not in self.candidates:
-            raise InputError(f"path: unknown path {path!r}{nearest(str(path), self.candidates)}")
+            raise InputError(f"path: unknown path {value!r}{nearest(str(path), self.candidates)}")
         return path
 
     def _parsed_cell(self, cell: str, value: Any, where: str) -> dict[str, str]:
@@ -173,9 +193,26 @@ class TrilevelSpace:
         )
 
 
+_KEYS = ("path", "cells")
+
+
+def _check_keys(value: Any) -> None:
+    expected = "architecture: expected a table with path and cells"
+    if not isinstance(value, Mapping):
+        raise InputError(f"{expected}, got {value!r}")
+    for key in value:
+        if key not in _KEYS:
+            raise InputError(f"{expected}, got {key!r}{nearest(str(key), _KEYS)}")
+    for key in _KEYS:
+        if key not in value:
+            raise InputError(f"{expected}; {key} is missing")
+
+
 def _items(value: Any, length: int, where: str, what: str) -> Sequence[Any]:
-    if not isinstance(value, list | tuple) or len(value) != length:
+    if not isinstance(value, list | tuple):
         raise InputError(f"{where}: expected a list of {length}, {what}; got {value!r}")
+    if len(value) != length:
+        raise InputError(f"{where}: expected a list of {length}, {what}; got {len(value)}")
     return value
 
 

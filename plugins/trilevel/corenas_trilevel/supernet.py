@@ -18,6 +18,7 @@ from corenas.space import Architecture, Relaxation
 from corenas_trilevel.counting import PAPER_SIZE
 from corenas_trilevel.decisions import PATH, cell_decisions, operation_names, width_names
 from corenas_trilevel.derived import (
+    PEAK,
     RESIDUAL_SCALE,
     TrilevelNetwork,
     head,
@@ -125,13 +126,13 @@ class TrilevelSupernet(nn.Module):
         """Run the mixture.
 
         Args:
-            x: Images in [0, 1], shape (N, 3, H, W).
+            x: Images in [0, 255], shape (N, 3, H, W).
             point: Weights of the path, and of every cell on a path whose weight is not zero.
             sparse: Leave out paths and operations of weight zero. They are computed otherwise, to
                 the same result and the same gradients of logits: for comparisons.
 
         Returns:
-            Images in [0, 1], shape (N, 3, scale * H, scale * W).
+            Images in [0, 255], shape (N, 3, scale * H, scale * W).
 
         Raises:
             ValueError: The point lacks a decision, or its weights have the wrong shape.
@@ -140,7 +141,7 @@ class TrilevelSupernet(nn.Module):
         chosen = {self.space.candidates[index]: path.weights[index] for index in path.taking_part}
         needed = sorted({step for candidate in chosen for step in steps(candidate)})
         mixture = self._cell_mixtures(point, needed, sparse)
-        features = {"": self.head(x)}
+        features = {"": self.head(x / PEAK)}
         for step in needed:  # sorted strings: a prefix stands before what it begins
             before = features[step[:-1]]
             features[step] = (

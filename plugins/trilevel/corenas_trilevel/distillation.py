@@ -1,0 +1,140 @@
+"""Distillation: the training images as a teacher makes them (section 4 of Wu et al.).
+
+The teacher's images are computed once, rounded to 8 bits and kept as files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from corenas.errors import CorenasError, DataError
+from corenas.files import cache_folder
+from corenas_sr.bars import bar
+from corenas_sr.datasets import ImagePair, digest_of, refuse
+from corenas_sr.evaluation import Restore
+from corenas_sr.images import read_image, write_image
+from corenas_sr.packing import pack
+from corenas_sr.upscalers import find_restore
+from corenas_trilevel.teacher_config import GROUND_TRUTH, TeacherConfig
+
+VERSION = 1
+"""Raised whenever a teacher's images come out differently than before."""
+
+
+def taught_pairs(
+    pairs: Sequence[ImagePair], config: TeacherConfig, *, scale: int, device: str = "cpu"
+) -> tuple[ImagePair, ...]:
+    """Replace the ground truth of pairs by what the teacher makes of their low-resolution side.
+
+    Args:
+        pairs: Images for training; those without a teacher are returned as they are.
+        config: Says who the teacher is.
+        scale: The up-scaling factor of the pairs.
+        device: Where the teacher computes.
+
+    Raises:
+        DataError: The teacher cannot be read, or has no image for a pair.
+        InputError: Its scale is another.
+        CorenasError: Its images need more memory than the device has.
+    """
+    if config.source == GROUND_TRUTH:
+        return tuple(pairs)
+    restore = _teacher(config, scale=scale, device=device)
+    images = [restore(pair) for pair in bar(pairs, total=len(pairs), what="teacher's images")]
+    pack(images)
+    return tuple(
+        ImagePair(pair.name, pair.lr, image) for pair, image in zip(pairs, images, strict=True)
+    )
+
+
+def check_teacher(config: TeacherConfig, *, scale: int, pairs: Sequence[ImagePair]) -> None:
+    """Refuse a teacher that cannot teach, before anything is trained.
+
+    A model is built; of a folder every image is read.
+
+    Raises:
+        DataError: It cannot be read, is no super-resolution network for RGB images, or lacks
+            images; these are named.
+        InputError: Its scale is another.
+    """
+    if config.source == GROUND_TRUTH:
+        return
+    restore = _teacher(config, scale=scale, device="cpu")
+    if not Path(config.source).is_dir():
+        return
+    problems = []
+    for pair in bar(pairs, total=len(pairs), what="checking the teacher's images"):
+        try:
+            restore(pair)
+        except DataError as error:
+            problems.append(str(error))
+    refuse(config.source, problems)
+
+
+def _teacher(config: TeacherConfig, *, scale: int, device: str) -> Restore:
+    """Return what gives the teacher's image for a pair."""
+    source = Path(config.source)
+    _, restore = find_restore(config.source, scale=scale, device=device, tile=config.tile)
+    if source.is_dir():
+        return restore
+    with source.open("rb") as file:
+        teacher = hashlib.file_digest(file, "sha256").hexdigest()
+    tiles = f"-tile{config.tile}" if config.tile else ""  # may change what comes out
+    root = config.cache or cache_folder() / "teacher"
+    return _KeptImages(source, restore, root / teacher / f"x{scale}{tiles}-v{VERSION}").image_of
+
+
+@frozen
+class _KeptImages:
+    """A model's images, made once and kept in a folder by what the low-resolution side shows."""
+
+    source: Path
+    restore: Restore
+    folder: Path
+
+    def image_of(self, pair: ImagePair) -> Tensor:
+        entry = self.folder / f"{digest_of(pair.lr)}.png"
+        kept = _read(entry, pair)
+        if kept is not None:
+            return kept
+        image = self._make(pair)
+        try:
+            write_image(entry, image)
+        except CorenasError:
+            # The same words for every image, so that the warning is shown once.
+            warnings.warn(f"{self.folder}: cannot keep the teacher's images there", stacklevel=2)
+        return image
+
+    def _make(self, pair: ImagePair) -> Tensor:
+        try:
+            return self.restore(pair)
+        except (DataError, ValueError) as error:
+            raise DataError(f"{self.source}: {pair.name}: {error}") from error
+        except torch.cuda.OutOfMemoryError as error:
+            raise CorenasError(
+                f"{self.source}: {pair.name}: too large for the memory of the device; "
+                "let the teacher work in tiles, with the teacher's option 'tile'"
+            ) from error
+
+
+def _read(entry: Path, pair: ImagePair) -> Tensor | None:
+    """Return an image that was kept, or None where there is none of use."""
+    if not entry.exists():
+        return None
+    try:
+        image = read_image(entry)
+    except DataError as error:
+        problem = str(error)
+    else:
+        if image.shape == pair.hr.shape:
+            return image
+        problem = f"{entry}: of another size"
+    warnings.warn(f"{problem}; the teacher makes this image again", stacklevel=2)
+    return None

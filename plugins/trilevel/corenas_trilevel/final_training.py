@@ -1,0 +1,126 @@
+"""Training the network found: from the supernet's weights, from fresh ones, or in both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from attrs import frozen
+from torch import nn
+
+from corenas import Architecture, Run, trial_seed
+from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.evaluation import build_metrics, validator
+from corenas_sr.losses import feature_loss
+from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.training import Training, pixel_training, seeded
+from corenas_trilevel.config import TaughtTrainingConfig, TrilevelConfig
+from corenas_trilevel.distillation import taught_pairs
+from corenas_trilevel.teacher_loss import TeacherLoss
+
+STAGES = {"training": "train", "finetune": "finetune"}
+"""The stages of a run by the options that they follow."""
+
+
+def train(
+    run: Run, config: TrilevelConfig, architecture: Architecture, inherited: Path | None
+) -> dict[str, Path]:
+    """Train the network found as the options say; return the model files by name.
+
+    Args:
+        run: Whose stages the trainings are.
+        config: The options.
+        architecture: The network.
+        inherited: Model file with the weights that it has in the supernet, if there is one; where
+            the run is stopped already, that is what there is to hand over.
+    """
+    scale = config.search.space.config.scale
+    if stopped(run):
+        return {} if inherited is None else {f"x{scale}": inherited}
+    pairs = load_pairs(config.data.train, scale=scale, split="train")
+    pairs = taught_pairs(pairs, config.teacher, scale=scale, device=run.device)
+    network = _Network(run, config, architecture, pairs)
+    models: dict[str, Path] = {}
+    for way in _ways(run, config, inherited):
+        if not stopped(run):
+            models[way.model] = network.train(way)
+    return models
+
+
+def stopped(run: Run) -> bool:
+    """Return whether nothing more shall be begun; what is left undone keeps the run open."""
+    run.stopped = run.stopped or run.stop.requested
+    return run.stopped
+
+
+@frozen
+class _Way:
+    """A way to train the network: it begins with a model file's weights, or with fresh ones."""
+
+    model: str
+    weights: Path | None
+    stage_ending: str = ""
+
+
+def _ways(run: Run, config: TrilevelConfig, inherited: Path | None) -> list[_Way]:
+    name, start = f"x{config.search.space.config.scale}", config.start
+    if inherited is None and start != "scratch":
+        run.say("this search has no supernet to take weights from: training begins from scratch")
+        start = "scratch"
+    if start == "both":
+        return [_Way(f"{name}-search", inherited), _Way(f"{name}-scratch", None, "-scratch")]
+    return [_Way(name, inherited if start == "search" else None)]
+
+
+@frozen
+class _Network:
+    """The network found, and what all of its trainings share."""
+
+    run: Run
+    config: TrilevelConfig
+    architecture: Architecture
+    pairs: Sequence[ImagePair]
+
+    def train(self, way: _Way) -> Path:
+        """Do one training after the other; return the model file of the last one begun."""
+        module = self._fresh() if way.weights is None else load_model(way.weights).module
+        for option, training in self.config.trainings.items():
+            stage = f"{STAGES[option]}{way.stage_ending}"
+            ending = "" if option == "training" else f"-{option}"
+            task = self._task(f"trilevel-{way.model}{ending}.safetensors", module, training)
+            file = self.run.models / self.run.stage(stage, task).files["model"]
+            if stopped(self.run):
+                break
+            module = load_model(file).module
+        return file
+
+    def _fresh(self) -> nn.Module:
+        with seeded(trial_seed(self.run.seed, 0)):
+            module: nn.Module = self.config.search.space.build().build(self.architecture)
+        return module
+
+    def _task(self, name: str, module: nn.Module, training: TaughtTrainingConfig) -> Training:
+        config, device = self.config, self.run.device
+        space = config.search.space
+        scale = space.config.scale
+
+        def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
+            path = folder / name
+            save_model(path, module, space=space, architecture=self.architecture, scale=scale)
+            return {"model": name}
+
+        features = feature_loss(config.features) if training.perceptual else None
+        validation = load_pairs(config.data.validation, scale=scale, split="validation")
+        return pixel_training(
+            module,
+            self.pairs,
+            training,
+            scale=scale,
+            seed=trial_seed(self.run.seed, 1),
+            loss=TeacherLoss(training, features).to(device),
+            device=device,
+            validate=validator(
+                validation, build_metrics(config.metrics), scale=scale, device=device
+            ),
+            save=save,
+        )

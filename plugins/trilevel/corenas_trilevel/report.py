@@ -1,0 +1,112 @@
+"""What a run of the recipe ``trilevel`` shows: pictures, costs, and the paper's row beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import asdict
+
+from corenas import Architecture, Run, Trial, journal
+from corenas.cost import human
+from corenas_sr.costs import OUTPUT
+from corenas_sr.handover import aligned, draw_trials
+from corenas_trilevel.counting import PAPER_SIZE, count
+from corenas_trilevel.decisions import PATH
+from corenas_trilevel.diagrams import draw_network
+from corenas_trilevel.plots import PATH_WEIGHT, path_plot, sparsity_plot
+from corenas_trilevel.published import RESULTS
+from corenas_trilevel.space import TrilevelSpace
+
+SETS = ("Set5", "Set14")
+"""Test images for which the paper prints PSNR, as their folders are called."""
+
+
+def draw_search(run: Run, space: TrilevelSpace, architecture: Architecture) -> list[Trial]:
+    """Draw how the search went and what it found; return the best compromises among its trials.
+
+    Which plots there are depends on what the search recorded.
+    """
+    contents = journal.read(run.folder / "journal.jsonl")
+    events = [event for event in contents.events if event.stage == "search"]
+    recorded = {name for event in events for name in event.scalars}
+    if "path_sparsity" in recorded:
+        sparsity_plot(run.images / "sparsity.png", events)
+    if any(name.startswith(PATH_WEIGHT) for name in recorded):
+        path_plot(run.images / "paths.png", events)
+    draw_network(run.images / "network", space, architecture)
+    return draw_trials(run, stage="search")
+
+
+def report_costs(
+    run: Run, space: TrilevelSpace, architecture: Architecture
+) -> dict[str, dict[str, Any]]:
+    """Say what the network costs, in true numbers and as the paper counts; return both."""
+    scale = space.config.scale
+    width, height = (side // scale for side in OUTPUT)
+    with torch.device("meta"):
+        network = space.build(architecture)
+    true = count(network, size=(height, width))
+    paper = count(network, size=PAPER_SIZE, convention="paper")
+    run.say(
+        f"network {architecture.id}: path {architecture[PATH]}, {human(true.params)} parameters, "
+        f"{human(true.mult_adds)} mult-adds at {width * scale}x{height * scale}; as the paper "
+        f"counts, {paper.params / 1e6:.4f} M and {paper.mult_adds / 1e9:.4f} GFLOPs at an input of "
+        "256x256"
+    )
+    return {
+        "true": {
+            "params": true.params,
+            "mult_adds": true.mult_adds,
+            "input": [width, height],
+        },
+        "paper": {
+            "params_millions": paper.params / 1e6,
+            "gflops": paper.mult_adds / 1e9,
+            "input": list(PAPER_SIZE),
+        },
+    }
+
+
+def report_published(
+    run: Run, name: str | None, summary: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Print a row of the paper beside ours, costs counted as the paper counts them.
+
+    Args:
+        run: What prints.
+        name: A key of `RESULTS`; None prints nothing.
+        summary: Holds architecture, costs and measured models.
+
+    Returns:
+        The row, under ``published``; nothing without a name.
+    """
+    if name is None:
+        return {}
+    theirs, paper = RESULTS[name], summary["costs"]["paper"]
+    path, costs = summary["architecture"]["path"], (paper["params_millions"], paper["gflops"])
+    rows = [["", "path", "params (M)", "GFLOPs", *SETS]]
+    for model in summary["models"]:
+        quality = (_psnr(model, images) for images in SETS)
+        rows.append([f"ours, {model['name']}", path, *map(_shown, (*costs, *quality))])
+    printed = (theirs.params, theirs.gflops, theirs.set5, theirs.set14)
+    rows.append([f"paper, {theirs.title}, x4", theirs.path, *map(_shown, printed)])
+    run.say("beside the paper, which trained on DIV2K and Flickr2K (psnr in dB):")
+    for line in aligned(rows):
+        run.say(line)
+    return {"published": {"name": name, **asdict(theirs)}}
+
+
+def _psnr(model: Mapping[str, Any], images: str) -> float | None:
+    """Return a model's PSNR on a benchmark's images, if it was measured."""
+    for source, values in model["benchmarks"].items():
+        if images in Path(source).parts:
+            number: float | None = values["metrics"].get("psnr")
+            return number
+    return None
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"

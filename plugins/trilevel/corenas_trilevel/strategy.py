@@ -1,0 +1,295 @@
+"""The strategy ``trilevel``: path, operations and widths searched together by gradients.
+
+Wu et al., "Trilevel Neural Architecture Search for Efficient Single Image Super-Resolution"
+(arXiv:2101.06658), Algorithm 1 of the supplement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, reduce
+from pathlib import Path
+from typing import Literal
+
+import torch
+from attrs import evolve, frozen
+from torch import nn
+
+from corenas import (
+    ConfigError,
+    DataError,
+    Event,
+    Measurement,
+    Problem,
+    Result,
+    State,
+    Task,
+    Trial,
+    choose,
+    nearest,
+    trial_seed,
+)
+from corenas.cost import count
+from corenas_sr.config import DataConfig
+from corenas_sr.costs import OUTPUT
+from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.losses import FeatureLoss, feature_loss
+from corenas_sr.modelfile import save_model
+from corenas_sr.patches import PatchSampler
+from corenas_sr.training import Training, multistep, seeded
+from corenas_trilevel.distillation import taught_pairs
+from corenas_trilevel.logits import Logits
+from corenas_trilevel.space import TrilevelSpace
+from corenas_trilevel.strategy_config import (
+    PerceptualConfig,
+    PhaseConfig,
+    TrilevelStrategyConfig,
+)
+from corenas_trilevel.supernet import TrilevelSupernet
+from corenas_trilevel.supernet_step import PretrainStep, SearchStep, SupernetStep
+from corenas_trilevel.teacher_config import TeacherConfig
+from corenas_trilevel.teacher_loss import TeacherLoss
+
+PhaseName = Literal["pretrain", "search"]
+PHASES: tuple[PhaseName, ...] = ("pretrain", "search")
+
+Pairs = tuple[ImagePair, ...]
+
+
+_HALVES, _WEIGHTS, _LOGITS, _PHASES = range(4)
+"""What is drawn from the run's seed, each from a seed of its own."""
+
+
+@frozen
+class TrilevelStrategy:
+    """Searches a space of `TrilevelSpace` by training its supernet."""
+
+    config: TrilevelStrategyConfig
+
+    def search(self, problem: Problem) -> Task:
+        """Return the search as resumable work.
+
+        Raises:
+            ConfigError: The space has no supernet of three levels, the recipe gives no images, or
+                the fixed path is not of the space.
+            DataError: There are fewer than two images, or images or weights cannot be used.
+        """
+        space = problem.space
+        if not isinstance(space, TrilevelSpace):
+            raise ConfigError(
+                "space: the strategy 'trilevel' needs a supernet of path, operations and widths, "
+                f"as trilevel-a and trilevel-b have it; {space.name!r} has none"
+            )
+        if not isinstance(problem.data, DataConfig):
+            raise ConfigError("data: the strategy 'trilevel' trains on images; it was given none")
+        _check_path(self.config.architecture.fixed_path, space)
+        source = problem.data.train
+        pairs = load_pairs(source, scale=space.config.scale, split="train")
+        if len(pairs) < 2:
+            raise DataError(
+                f"{source}: one image; the strategy 'trilevel' needs two at least, because weights "
+                "and architecture learn from different ones"
+            )
+        return TrilevelSearch(space, self.config, pairs, seed=problem.seed, device=problem.device)
+
+
+def _check_path(path: str | None, space: TrilevelSpace) -> None:
+    if path is not None and path not in space.candidates:
+        raise ConfigError(
+            f"architecture.fixed_path: {path!r} is no path of {space.name}"
+            f"{nearest(path, space.candidates)}"
+        )
+
+
+def halves(pairs: Sequence[ImagePair], *, seed: int) -> tuple[Pairs, Pairs]:
+    """Deal images out at random: those for the weights, one more if it is odd, and the others."""
+    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed)).tolist()
+    middle = (len(pairs) + 1) // 2
+    first, second = order[:middle], order[middle:]
+    return tuple(pairs[i] for i in sorted(first)), tuple(pairs[i] for i in sorted(second))
+
+
+@frozen
+class _Phase:
+    """A phase under way; ``before`` is how many steps came before it."""
+
+    name: PhaseName
+    before: int
+    step: SupernetStep
+    training: Training
+
+
+class TrilevelSearch:
+    """Pretraining and search, one after the other, as one task.
+
+    Pretraining uses the weights' half of the images. The architecture at any time is that of the
+    largest logits; the result is its network, with the weights that it has in the supernet.
+    """
+
+    def __init__(
+        self,
+        space: TrilevelSpace,
+        config: TrilevelStrategyConfig,
+        pairs: Sequence[ImagePair],
+        *,
+        seed: int,
+        device: str,
+    ) -> None:
+        self._space = space
+        self._config = config
+        self._pairs = pairs
+        self._seed = seed
+        self._device = device
+        self._features = _features(config)
+        self._phases = {"pretrain": config.pretrain, "search": config.search}
+        self._total = sum(phase.steps for phase in self._phases.values())
+        self._current: _Phase | None = None
+
+    @cached_property
+    def _halves(self) -> tuple[Pairs, Pairs]:
+        taught = taught_pairs(
+            self._pairs,
+            self._config.teacher or TeacherConfig(),
+            scale=self._space.config.scale,
+            device=self._device,
+        )
+        return halves(taught, seed=self._seed_of(_HALVES))
+
+    @cached_property
+    def _supernet(self) -> TrilevelSupernet:
+        with seeded(self._seed_of(_WEIGHTS)):
+            return self._space.supernet()
+
+    @cached_property
+    def _logits(self) -> Logits:
+        generator = torch.Generator().manual_seed(self._seed_of(_LOGITS))
+        return Logits(self._space, self._config.architecture, generator=generator)
+
+    def _seed_of(self, *what: int) -> int:
+        return reduce(trial_seed, what, self._seed)
+
+    def events(self) -> Iterator[Event]:
+        """Pretrain, then search; yield an ``epoch`` event every so many steps.
+
+        Raises:
+            Diverged: A loss or the architecture left the finite numbers.
+        """
+        phase = self._begun()
+        for name in PHASES[PHASES.index(phase.name) :]:
+            if name != phase.name:
+                phase = self._current = self._phase(name)
+            for event in phase.training.events():
+                yield self._seen_from_outside(phase, event)
+
+    def _begun(self) -> _Phase:
+        """Return the phase under way, which is the first one at the beginning."""
+        if self._current is None:
+            self._current = self._phase(PHASES[0])
+        return self._current
+
+    def _seen_from_outside(self, phase: _Phase, event: Event) -> Event:
+        return evolve(
+            event,
+            step=phase.before + event.step,
+            total=self._total,
+            scalars={**event.scalars, **phase.step.report()},
+            architecture=self._logits.architecture(),
+            message=event.message or phase.name,
+        )
+
+    def _phase(self, name: PhaseName) -> _Phase:
+        config, number = self._phases[name], PHASES.index(name)
+        make, before = (
+            (PretrainStep, 0) if number == 0 else (SearchStep, self._config.pretrain.steps)
+        )
+        step = make(
+            self._supernet,
+            self._logits,
+            TeacherLoss(config, self._features),
+            self._config,
+            learning_rate=config.learning_rate,
+            seed=self._seed_of(_PHASES, number, 0),
+            device=self._device,
+        )
+        streams = [
+            PatchSampler(
+                half,
+                scale=self._space.config.scale,
+                patch=config.patch,
+                batch=config.batch,
+                seed=self._seed_of(_PHASES, number, stream),
+                device=self._device,
+            )
+            for stream, half in enumerate(self._halves[: number + 1], start=1)
+        ]
+        return _Phase(name, before, step, self._training(step, streams, config))
+
+    def _training(
+        self, step: SupernetStep, streams: Sequence[PatchSampler], config: PhaseConfig
+    ) -> Training:
+        return Training(
+            step,
+            streams,
+            steps=config.steps,
+            schedule=multistep([round(part * config.steps) for part in config.milestones]),
+            report_every=config.report_every,
+            save=self._save,
+            threads=config.threads,
+        )
+
+    def state(self) -> State:
+        """Return the phase under way and the state of its training; tensors are not copied."""
+        phase = self._begun()
+        return {"phase": phase.name, "training": phase.training.state()}
+
+    def restore(self, state: State) -> None:
+        """Continue inside the phase that the state is of."""
+        self._current = self._phase(state["phase"])
+        self._current.training.restore(state["training"])
+
+    def result(self, folder: Path) -> Result:
+        """Return the architecture of the largest logits as the best trial, and its network.
+
+        Its score is the negative loss that was reported last: what the supernet's mixture lost,
+        summed over the widths of a step, not this network alone.
+        """
+        phase = self._current
+        values: dict[str, object] = {"best": [], "finished": 0, "rejected": 0, "failed": 0}
+        if phase is None:
+            return Result(values)
+        trained = phase.training.result(folder)
+        values["finished"] = phase.before + trained.values["steps"]
+        values["best"] = [self._trial(phase, trained.values["scalars"]["loss"]).to_json()]
+        return Result(values, trained.files)
+
+    def _trial(self, phase: _Phase, loss: float) -> Trial:
+        architecture, scale = self._logits.architecture(), self._space.config.scale
+        width, height = (side // scale for side in OUTPUT)
+        with torch.device("meta"):
+            network = self._space.build(architecture)
+        cost = count(network, (1, 3, height, width))
+        metrics = {
+            "mult_adds": cost.mult_adds,
+            "params": cost.params,
+            "expected_cost": phase.step.report()["expected_cost"],
+            "loss": loss,
+        }
+        return Trial(0, architecture, Measurement(metrics), -loss)
+
+    def _save(self, module: nn.Module, folder: Path) -> Mapping[str, str]:
+        space = choose("search_spaces", self._space.name)
+        name = f"{space.name}-inherited.safetensors"
+        save_model(
+            folder / name,
+            module,
+            space=evolve(space, config=self._space.config),
+            architecture=self._logits.architecture(),
+            scale=self._space.config.scale,
+        )
+        return {"inherited": name}
+
+
+def _features(config: TrilevelStrategyConfig) -> FeatureLoss | None:
+    """Return what compares features, if a phase needs that."""
+    needed = config.pretrain.perceptual or config.search.perceptual
+    return feature_loss(config.features or PerceptualConfig()) if needed else None
