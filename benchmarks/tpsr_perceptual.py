@@ -19,6 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+PATCH = 24
+"""Low-resolution pixels; discriminators judge four times as many."""
+
 
 def main() -> None:
     arguments = _arguments()
@@ -60,13 +65,24 @@ def _trained(arguments: argparse.Namespace) -> Path:
     return file
 
 
+def _large_enough(folder: Path, out: Path) -> Path:
+    """Link the images that hold a patch into a folder of their own; one of the 291 is smaller."""
+    chosen = out.with_name(f"{out.name}-images")
+    chosen.mkdir(parents=True, exist_ok=True)
+    for file in sorted(folder.iterdir()):
+        link = chosen / file.name
+        if min(Image.open(file).size) >= 4 * PATCH and not link.exists():
+            link.symlink_to(file)
+    return chosen
+
+
 def _command(arguments: argparse.Namespace, data: Path, generator: Path) -> list[str]:
     trunk = data / "weights" / "squeezenet1_1_features.pth"
-    training = {"batch": arguments.batch, "patch": 24, "learning_rate": arguments.rate}
+    training = {"batch": arguments.batch, "patch": PATCH, "learning_rate": arguments.rate}
     values: dict[str, Any] = {
         "stages": "discriminator",
         "generator": generator,
-        "data.train": data / "train291" / "HR",
+        "data.train": _large_enough(data / "train291" / "HR", arguments.out),
         "data.benchmarks": json.dumps([str(data / "Set5")]),
         "perceptual.network": "squeezenet1_1",
         "perceptual.weights": trunk,

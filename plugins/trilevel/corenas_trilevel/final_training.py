@@ -83,16 +83,20 @@ class _Network:
 
     def train(self, way: _Way) -> Path:
         """Do one training after the other; return the model file of the last one begun."""
-        module = self._fresh() if way.weights is None else load_model(way.weights).module
-        for option, training in self.config.trainings.items():
-            stage = f"{STAGES[option]}{way.stage_ending}"
-            ending = "" if option == "training" else f"-{option}"
-            task = self._task(f"trilevel-{way.model}{ending}.safetensors", module, training)
-            file = self.run.models / self.run.stage(stage, task).files["model"]
-            if stopped(self.run):
-                break
-            module = load_model(file).module
+        first, *others = self.config.trainings
+        file = self._trained(way, first, way.weights)
+        for option in others:
+            if not stopped(self.run):
+                file = self._trained(way, option, file)
         return file
+
+    def _trained(self, way: _Way, option: str, weights: Path | None) -> Path:
+        module = self._fresh() if weights is None else load_model(weights).module
+        ending = "" if option == "training" else f"-{option}"
+        name = f"trilevel-{way.model}{ending}.safetensors"
+        task = self._task(name, module, self.config.trainings[option])
+        result = self.run.stage(f"{STAGES[option]}{way.stage_ending}", task)
+        return self.run.models / result.files["model"]
 
     def _fresh(self) -> nn.Module:
         with seeded(trial_seed(self.run.seed, 0)):

@@ -42,7 +42,7 @@ QUICK: Preset = {
         "steps": 3000,
         "batch": 8,
         "patch": 16,
-        "learning_rate": 5e-3,
+        "learning_rate": 3e-3,
         "schedule": "cosine",
         "milestones": [],
         "validate_every": 1000,

@@ -28,6 +28,7 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
         raise Interrupted("stopped before the search had anything to hand over")
     architecture = ranking[0].architecture
     space = config.search.space.build()
+    costs = report_costs(run, space, architecture)
     pareto = draw_search(run, space, architecture)
     file = searched.files.get(INHERITED)
     models = train(run, config, architecture, None if file is None else run.models / file)
@@ -39,7 +40,7 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
             "pareto": [trial.number for trial in pareto],
         },
         "teacher": {"source": config.teacher.source, "description": config.teacher.description},
-        "costs": report_costs(run, space, architecture),
+        "costs": costs,
     }
     if not models:
         run.say("there is no model yet: only candidates were trained")
