@@ -12,6 +12,7 @@ from corenas import MetricInfo, cli, journal
 from corenas.pareto import directions, front
 
 TINY = """
+stages = "generator"
 [search]
 steps = 5
 executor = "serial"
