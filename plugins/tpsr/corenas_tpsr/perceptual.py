@@ -47,7 +47,8 @@ The second half of this run optimises what a trained network sees, and its weigh
 Put the file there or name it, or choose one of these:
   --set perceptual.download=true (and --set perceptual.metric.download=true) fetches the weights
   --set perceptual.network=squeezenet1_1 --set perceptual.weights=FILE \
---set perceptual.metric.net=squeeze --set perceptual.metric.weights=FILE
+--set perceptual.losses.features=0.02 --set perceptual.metric.net=squeeze \
+--set perceptual.metric.weights=FILE
   --set perceptual.missing=random-features goes on with features that know nothing of images
   --set stages=generator ends the run with the generator"""
 
