@@ -59,6 +59,7 @@ def images(size: int = 5) -> Tensor:
     return 255 * torch.rand(2, 3, size, size + 1, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", FULL_SPACES)
 def test_one_hot_supernet_is_the_derived_network(config):
     supernet = full_supernet(config)
@@ -96,6 +97,7 @@ def test_gradients_at_a_one_hot_point_are_those_of_the_derived_network():
     torch.testing.assert_close(supernet.tail[0].weight.grad, network.tail[0].weight.grad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", FULL_SPACES + SMALL_SPACES)
 def test_expected_cost_at_a_one_hot_point_is_the_derived_cost_exactly(config):
     space = TrilevelSpace(config)
@@ -219,6 +221,7 @@ def test_only_what_has_weight_is_computed():
     assert len([name for name in names if name.startswith("cells.0.")]) == 5 * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", SMALL_SPACES)
 def test_a_one_hot_point_computes_no_more_than_the_derived_network(config):
     supernet = small_supernet(config)
