@@ -68,7 +68,7 @@ class Run:
         self.devices = tuple(devices)
         self.seconds: dict[str, float] = {}
         self.stopped = False
-        """Whether a stage was left open because a stop was requested."""
+        """Whether something was left undone because a stop was requested."""
         self._reporter = reporter
         self._observe = observe
         self._checkpoint_file = folder / "checkpoints" / "current.pt"
@@ -96,6 +96,14 @@ class Run:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         return folder
+
+    def stopping(self) -> bool:
+        """Return whether nothing more shall be begun.
+
+        A stop between two stages then leaves the run open, as one within a stage does.
+        """
+        self.stopped = self.stopped or self.stop.requested
+        return self.stopped
 
     def say(self, message: str) -> None:
         """Tell the user something that stays on the screen."""

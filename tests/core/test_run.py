@@ -321,6 +321,18 @@ def test_only_a_stage_that_was_left_open_makes_a_run_a_stopped_one(tmp_path):
     run.close()
 
 
+def test_stop_between_two_stages_leaves_the_run_open(tmp_path):
+    stop = Stop()
+    run = open_run(tmp_path, stop=stop)
+    run.stage("count", Counting())
+    assert not run.stopping()
+    assert not run.stopped
+    stop.request("interrupted")
+    assert run.stopping()
+    assert run.stopped
+    run.close()
+
+
 def test_full_disk_while_results_are_written_is_said(tmp_path):
     class Full(Counting):
         def result(self, folder):

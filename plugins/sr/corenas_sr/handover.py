@@ -168,15 +168,6 @@ def _numbers(values: Mapping[str, float]) -> str:
     return "  ".join(f"{name.upper()} {value:.4g}" for name, value in values.items())
 
 
-def stopped(run: Run) -> bool:
-    """Return whether nothing more shall be begun.
-
-    A stop between two stages leaves the run open as one within a stage does.
-    """
-    run.stopped = run.stopped or run.stop.requested
-    return run.stopped
-
-
 def draw_trials(run: Run, *, stage: str) -> list[Trial]:
     """Draw how a sampling search went and its best compromises, the Pareto front; return these.
 

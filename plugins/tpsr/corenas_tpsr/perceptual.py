@@ -23,7 +23,6 @@ from corenas import (
 from corenas_sr.architectures import draw
 from corenas_sr.evaluation import build_metrics
 from corenas_sr.feature_config import FeaturesConfig, LossWeights, Network
-from corenas_sr.handover import stopped
 from corenas_sr.modelfile import load_model, save_model
 from corenas_sr.trunks import MissingWeights
 from corenas_tpsr.comparison import Finished, report
@@ -205,7 +204,7 @@ def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
     if best:
         space = config.discriminator.space.build()
         draw(run.images / "discriminator", space, best[0])
-    if stopped(run):
+    if run.stopping():
         return Improved(None, _described(config, found))
     start = load_model(generator)
     against = contenders(config, best, scale=start.scale, seed=trial_seed(run.seed, 5))

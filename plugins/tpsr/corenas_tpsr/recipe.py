@@ -33,7 +33,7 @@ from corenas_sr.architectures import at_scale, draw
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, validator
-from corenas_sr.handover import draw_trials, hand_over, stopped
+from corenas_sr.handover import draw_trials, hand_over
 from corenas_sr.modelfile import load_model, save_model
 from corenas_sr.preflight import check_data
 from corenas_sr.training import carry_over, pixel_training, seeded
@@ -53,7 +53,7 @@ def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
     config = _checked(run, config)
     models, summary = _generator(run, config)
     metrics: Sequence[Chosen] = config.metrics
-    if config.stages != "generator" and not stopped(run):
+    if config.stages != "generator" and not run.stopping():
         name, generator = list(models.items())[-1]
         improved = improve(run, config, generator)
         metrics = final_metrics(config)
@@ -221,7 +221,7 @@ def _train(run: Run, config: TpsrConfig, winner: Architecture, searched: Result)
         weights = read_weights(run.models / searched.files["cache"], winner)
         model.load_state_dict(weights, strict=False)
     files = {"x2": _train_at(run, config, space, winner, model, config.x2)}
-    if stopped(run):
+    if run.stopping():
         return files
     at_four = at_scale(space, 4)
     with seeded(trial_seed(run.seed, 4)):

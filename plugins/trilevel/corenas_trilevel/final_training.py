@@ -35,22 +35,16 @@ def train(
             the run is stopped already, that is what there is to hand over.
     """
     scale = config.search.space.config.scale
-    if stopped(run):
+    if run.stopping():
         return {} if inherited is None else {f"x{scale}": inherited}
     pairs = load_pairs(config.data.train, scale=scale, split="train")
     pairs = taught_pairs(pairs, config.teacher, scale=scale, device=run.device)
     network = _Network(run, config, architecture, pairs)
     models: dict[str, Path] = {}
     for way in _ways(run, config, inherited):
-        if not stopped(run):
+        if not run.stopping():
             models[way.model] = network.train(way)
     return models
-
-
-def stopped(run: Run) -> bool:
-    """Return whether nothing more shall be begun; what is left undone keeps the run open."""
-    run.stopped = run.stopped or run.stop.requested
-    return run.stopped
 
 
 @frozen
@@ -86,7 +80,7 @@ class _Network:
         first, *others = self.config.trainings
         file = self._trained(way, first, way.weights)
         for option in others:
-            if not stopped(self.run):
+            if not self.run.stopping():
                 file = self._trained(way, option, file)
         return file
 
