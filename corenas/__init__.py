@@ -23,6 +23,7 @@ from corenas.registry import Registry, default_registry
 from corenas.reward import Reward
 from corenas.run import Run
 from corenas.sampled import sampled, trial_seed
+from corenas.searching import search_stage
 from corenas.space import (
     Architecture,
     Decision,
@@ -93,6 +94,7 @@ __all__ = [
     "nearest",
     "option",
     "sampled",
+    "search_stage",
     "section",
     "structure",
     "trial_seed",

@@ -30,7 +30,7 @@ LAYERS = (
     {"journal", "checkpoint", "progress", "screen", "reporter"},
     {"run"},
     {"hookspecs", "registry", "options", "config", "toml"},
-    {"launch", "commands", "cli"},
+    {"searching", "launch", "commands", "cli"},
 )
 
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from corenas import (
     Budget,
     ConfigError,
     DataError,
-    Problem,
     Result,
     Run,
     Trial,
     choose,
+    search_stage,
     trial_seed,
 )
 from corenas_sr.architectures import draw
 from corenas_sr.evaluation import build_metrics
-from corenas_sr.feature_config import FeaturesConfig, LossWeights, Network
+from corenas_sr.feature_config import FeaturesConfig, Network
 from corenas_sr.modelfile import load_model, save_model
 from corenas_sr.trunks import MissingWeights
 from corenas_tpsr.comparison import Finished, report
@@ -240,18 +239,18 @@ def _search(run: Run, config: TpsrConfig) -> Result:
     if search.objective is None:
         raise ConfigError("discriminator.objective: unset")
     space = search.space.build()
-    with closing(search.executor.build(run.stop, workers=run.workers, devices=run.devices)) as pool:
-        problem = Problem(
-            space,
-            search.evaluator.build(space, config.data),
-            search.objective.build(),
-            pool,
-            Budget(search.steps, search.rejections, search.failures),
-            trial_seed(run.seed, 6),
-            data=config.data,
-            device=run.device,
-        )
-        return run.stage("discriminator", search.strategy.build().search(problem))
+    return search_stage(
+        run,
+        "discriminator",
+        search.strategy.build(),
+        space=space,
+        evaluator=search.evaluator.build(space, config.data),
+        objective=search.objective.build(),
+        executor=search.executor,
+        budget=Budget(search.steps, search.rejections, search.failures),
+        seed=trial_seed(run.seed, 6),
+        data=config.data,
+    )
 
 
 def _finished(run: Run, config: TpsrConfig, compared: Result) -> list[Finished]:
@@ -275,7 +274,7 @@ def _described(config: TpsrConfig, found: Result) -> dict[str, Any]:
     return {
         "optimised_for": {
             "features": features,
-            "losses": _weights(config.perceptual.losses),
+            "losses": asdict(config.perceptual.losses),
             "metric": config.perceptual.metric.name,
             "protocol": build_metrics([config.perceptual.metric])[
                 config.perceptual.metric.name
@@ -290,12 +289,4 @@ def _described(config: TpsrConfig, found: Result) -> dict[str, Any]:
                 for trial in trials[: config.compare.count]
             ],
         },
-    }
-
-
-def _weights(losses: LossWeights) -> dict[str, float]:
-    return {
-        "pixel": losses.pixel,
-        "features": losses.features,
-        "adversarial": losses.adversarial,
     }

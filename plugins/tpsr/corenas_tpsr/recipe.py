@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,17 @@ from corenas import (
     Budget,
     Chosen,
     Interrupted,
-    Problem,
     Result,
     Run,
     SearchError,
     Task,
     Trial,
+    sampled,
+    search_stage,
     trial_seed,
 )
 from corenas.files import atomic_write, write_json
 from corenas.run import writing
-from corenas.sampled import SampledSearch
 from corenas.strategies.listed import Listed
 from corenas_sr.architectures import at_scale, draw
 from corenas_sr.config import TrainingConfig
@@ -136,19 +135,18 @@ def _taken(run: Run, generator: Path) -> Path:
 def _search(run: Run, config: TpsrConfig) -> Result:
     search = config.search
     space = search.space.build()
-    evaluator = search.evaluator.build(space, config.data)
-    with closing(search.executor.build(run.stop, workers=run.workers, devices=run.devices)) as pool:
-        problem = Problem(
-            space,
-            evaluator,
-            search.objective.build(),
-            pool,
-            Budget(search.steps, search.rejections, search.failures),
-            run.seed,
-            config.data,
-            run.device,
-        )
-        return run.stage("search", search.strategy.build().search(problem))
+    return search_stage(
+        run,
+        "search",
+        search.strategy.build(),
+        space=space,
+        evaluator=search.evaluator.build(space, config.data),
+        objective=search.objective.build(),
+        executor=search.executor,
+        budget=Budget(search.steps, search.rejections, search.failures),
+        seed=run.seed,
+        data=config.data,
+    )
 
 
 def _again(run: Run, config: TpsrConfig, ranking: Sequence[Trial]) -> Mapping[Architecture, float]:
@@ -158,21 +156,22 @@ def _again(run: Run, config: TpsrConfig, ranking: Sequence[Trial]) -> Mapping[Ar
         return {}
     search = config.search
     space = search.space.build()
-    with closing(search.executor.build(run.stop, workers=run.workers, devices=run.devices)) as pool:
-        problem = Problem(
-            space,
-            without_cache(search.evaluator).build(space, config.data),
-            search.objective.build(),
-            pool,
-            Budget(len(best), search.rejections, search.failures),
-            run.seed + 1,
+    try:
+        result = search_stage(
+            run,
+            "fresh",
+            sampled(lambda space, seed: Listed([t.architecture for t in best])),
+            space=space,
+            evaluator=without_cache(search.evaluator).build(space, config.data),
+            objective=search.objective.build(),
+            executor=search.executor,
+            budget=Budget(len(best), search.rejections, search.failures),
+            seed=run.seed + 1,
+            data=config.data,
         )
-        sampler = Listed([t.architecture for t in best])
-        try:
-            result = run.stage("fresh", SampledSearch(problem, sampler))
-        except SearchError as error:  # what the search found is not lost for it
-            run.say(f"the best candidates could not be trained from scratch: {error}")
-            return {}
+    except SearchError as error:  # what the search found is not lost for it
+        run.say(f"the best candidates could not be trained from scratch: {error}")
+        return {}
     trials = [Trial.from_json(value) for value in result.values["best"]]
     scores = {t.architecture: t.score for t in trials if t.score is not None}
     _compare(run, best, scores)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any
 
-from corenas import Budget, Interrupted, Problem, Result, Run, Trial
+from corenas import Budget, Interrupted, Result, Run, Trial, search_stage
 from corenas_sr.handover import hand_over
 from corenas_trilevel.checks import check
 from corenas_trilevel.config import TrilevelConfig
@@ -55,16 +54,15 @@ def _search(run: Run, config: TrilevelConfig) -> Result:
     if not one_shot and config.teacher.source != GROUND_TRUTH:
         run.say("candidates learn from the ground truth; only the network found has the teacher")
     space = search.space.build()
-    evaluator = search.evaluator.build(space, config.data)
-    with closing(search.executor.build(run.stop, workers=run.workers, devices=run.devices)) as pool:
-        problem = Problem(
-            space,
-            evaluator,
-            search.objective.build(),
-            pool,
-            Budget(search.steps, search.rejections, search.failures),
-            run.seed,
-            config.data,
-            run.device,
-        )
-        return run.stage("search", config.strategy.build().search(problem))
+    return search_stage(
+        run,
+        "search",
+        config.strategy.build(),
+        space=space,
+        evaluator=search.evaluator.build(space, config.data),
+        objective=search.objective.build(),
+        executor=search.executor,
+        budget=Budget(search.steps, search.rejections, search.failures),
+        seed=run.seed,
+        data=config.data,
+    )
