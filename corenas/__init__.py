@@ -13,18 +13,18 @@ from corenas.errors import (
     UnknownName,
 )
 from corenas.evaluator import Diverged, Evaluator, Job, Outcome, Rejected, Report, Stopped
-from corenas.executor import Executor, Failure
 from corenas.hookspecs import Component, NoOptions, Recipe, hookimpl
 from corenas.metric import Metric, MetricInfo
 from corenas.names import nearest
 from corenas.objective import Objective
-from corenas.plan import StagePlan
 from corenas.registry import Registry, default_registry
 from corenas.reward import Reward
 from corenas.run import Run
 from corenas.sampled import sampled, trial_seed
 from corenas.searching import search_stage
-from corenas.space import (
+from corenas.stopping import Stop
+from corenas.strategy import Budget, Problem, Sampler, Strategy
+from corenas.values.architecture import (
     Architecture,
     Decision,
     Relaxable,
@@ -33,10 +33,10 @@ from corenas.space import (
     Supernet,
     check_choices,
 )
-from corenas.stopping import Stop
-from corenas.strategy import Budget, Problem, Sampler, Strategy
-from corenas.task import Result, State, Task
-from corenas.trial import Event, Measurement, Trial
+from corenas.values.evaluation import Executor, Failure
+from corenas.values.plan import StagePlan
+from corenas.values.result import Result, State, Task
+from corenas.values.trial import Event, Measurement, Trial
 
 __all__ = [
     "Architecture",

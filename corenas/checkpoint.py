@@ -17,7 +17,7 @@ from attrs import frozen
 
 from corenas.errors import ResumeError
 from corenas.files import atomic_write
-from corenas.task import State
+from corenas.values.result import State
 
 _MAGIC = b"corenas checkpoint 1 "
 

@@ -9,9 +9,9 @@ from typing import Protocol
 from attrs import frozen
 
 from corenas.errors import CorenasError
-from corenas.space import Architecture
-from corenas.task import State
-from corenas.trial import Measurement, Trial
+from corenas.values.architecture import Architecture
+from corenas.values.result import State
+from corenas.values.trial import Measurement, Trial
 
 Report = Callable[[int, float], bool]
 """``report(step, value)`` tells how far a job is; it answers True when the job should stop."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import typer
 
     from corenas.run import Run
-    from corenas.trial import Event
+    from corenas.values.trial import Event
 
 PROJECT = "corenas"
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas.trial import Event, Trial
+from corenas.values.trial import Event, Trial
 
 SYNC_SECONDS = 1.0
 _CHECK = b', "check": "'

@@ -20,12 +20,12 @@ from corenas.errors import InputError, Interrupted, ResumeError
 from corenas.executors.config import default_workers
 from corenas.files import atomic_write, write_json
 from corenas.hookspecs import Recipe
-from corenas.plan import StagePlan
 from corenas.registry import Registry, load_attribute
 from corenas.reporter import Reporter
 from corenas.run import Run, writing
 from corenas.stopping import Stop
 from corenas.toml import read_toml, to_toml
+from corenas.values.plan import StagePlan
 
 RUN_SCHEMA = 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from corenas.trial import Measurement
+from corenas.values.trial import Measurement
 
 
 class Objective(Protocol):

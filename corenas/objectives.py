@@ -12,7 +12,7 @@ from corenas.errors import ConfigError
 from corenas.metric import COSTS, MetricInfo
 from corenas.names import nearest
 from corenas.objective import Objective
-from corenas.trial import Measurement
+from corenas.values.trial import Measurement
 
 
 @frozen

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from corenas.metric import COSTS, MetricInfo
-from corenas.trial import Trial
+from corenas.values.trial import Trial
 
 
 def front(trials: Iterable[Trial], directions: Mapping[str, int]) -> list[Trial]:

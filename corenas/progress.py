@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from attrs import Factory, define
 
-from corenas.trial import Event, Trial
+from corenas.values.trial import Event, Trial
 
 BEST = 5
 """How many of the best trials a stage remembers."""

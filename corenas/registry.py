@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import typer
 
     from corenas.run import Run
-    from corenas.trial import Event
+    from corenas.values.trial import Event
 
 KINDS: Mapping[str, str] = {
     "search_spaces": "search space",

@@ -22,7 +22,7 @@ from corenas.progress import (
     trial_numbers,
 )
 from corenas.screen import Screen
-from corenas.trial import Event
+from corenas.values.trial import Event
 
 PLAIN_SECONDS = 30.0
 """How often plain lines tell the progress of a stage."""

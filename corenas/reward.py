@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from corenas.task import State
+from corenas.values.result import State
 
 
 class Reward(Protocol):

@@ -15,8 +15,8 @@ from corenas.checkpoint import Checkpoint
 from corenas.errors import CorenasError, Interrupted, ResumeError
 from corenas.files import write_json
 from corenas.stopping import Stop
-from corenas.task import Result, Task
-from corenas.trial import Event
+from corenas.values.result import Result, Task
+from corenas.values.trial import Event
 
 if TYPE_CHECKING:
     from corenas.reporter import Reporter  # draws with rich, which would slow every start down

@@ -12,12 +12,12 @@ from attrs import asdict, define, evolve, frozen
 
 from corenas.errors import SearchError
 from corenas.evaluator import Outcome, Rejected
-from corenas.executor import Failure
 from corenas.names import nearest
-from corenas.space import Architecture, SearchSpace
 from corenas.strategy import Problem, Sampler, Strategy
-from corenas.task import Result, State, Task
-from corenas.trial import Event, Kind, Measurement, Trial
+from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.evaluation import Failure
+from corenas.values.result import Result, State, Task
+from corenas.values.trial import Event, Kind, Measurement, Trial
 
 RANKED = 64
 """How many of the best architectures a search remembers for later stages."""

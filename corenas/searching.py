@@ -9,9 +9,9 @@ from corenas.config import Chosen
 from corenas.evaluator import Evaluator
 from corenas.objective import Objective
 from corenas.run import Run
-from corenas.space import SearchSpace
 from corenas.strategy import Budget, Problem, Strategy
-from corenas.task import Result
+from corenas.values.architecture import SearchSpace
+from corenas.values.result import Result
 
 
 def search_stage(

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from corenas.evaluator import Evaluator
-from corenas.executor import Executor
 from corenas.objective import Objective
-from corenas.space import Architecture, SearchSpace
-from corenas.task import State, Task
-from corenas.trial import Trial
+from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.evaluation import Executor
+from corenas.values.result import State, Task
+from corenas.values.trial import Trial
 
 
 @frozen

@@ -19,7 +19,7 @@ from corenas.registry import default_registry
 
 if TYPE_CHECKING:
     from corenas.progress import StageProgress
-    from corenas.trial import Event, Trial
+    from corenas.values.trial import Event, Trial
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -181,7 +181,7 @@ def _latest_architecture(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 def _print_found(found: dict[str, Any]) -> None:
     from corenas.progress import format_number
-    from corenas.space import Architecture
+    from corenas.values.architecture import Architecture
 
     what = f"trial {found['number']}" if "number" in found else f"step {found['step']}"
     typer.echo(f"{found['stage']}, {what}: {Architecture.from_json(found['architecture']).id}")

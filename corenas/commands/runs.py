@@ -27,7 +27,7 @@ from corenas.registry import default_registry
 if TYPE_CHECKING:
     from corenas.hookspecs import Recipe
     from corenas.launch import RunOptions
-    from corenas.plan import StagePlan
+    from corenas.values.plan import StagePlan
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
 Device = Annotated[

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from corenas.errors import CorenasError
 from corenas.evaluator import Diverged, Job, Outcome, Report
-from corenas.executor import Failure
+from corenas.values.evaluation import Failure
 
 LONGEST_MESSAGE = 400
 

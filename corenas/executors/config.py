@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from corenas.config import option
-from corenas.executor import Order
+from corenas.values.evaluation import Order
 
 
 @frozen

@@ -18,11 +18,11 @@ from pebble import ProcessExpired, ProcessPool
 
 from corenas.errors import CorenasError
 from corenas.evaluator import Job, Outcome
-from corenas.executor import Executor, Failure, Order
 from corenas.executors.attempt import failure
 from corenas.executors.config import ProcessesConfig
 from corenas.executors.worker import prepare, work
 from corenas.stopping import Stop
+from corenas.values.evaluation import Executor, Failure, Order
 
 
 def processes(

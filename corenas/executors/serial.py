@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from corenas.evaluator import Job, Outcome
-from corenas.executor import Executor, Failure
 from corenas.executors.attempt import attempt
 from corenas.executors.config import SerialConfig
 from corenas.stopping import Stop
+from corenas.values.evaluation import Executor, Failure
 
 
 def serial(

@@ -8,12 +8,12 @@ import numpy as np
 from attrs import frozen
 
 from corenas.sampled import sampled
-from corenas.space import Architecture, SearchSpace
 from corenas.strategies.config import EvolutionConfig
 from corenas.strategies.random import random_architecture
 from corenas.strategy import Strategy
-from corenas.task import State
-from corenas.trial import Trial
+from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.result import State
+from corenas.values.trial import Trial
 
 
 @frozen

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from corenas.space import Architecture
-from corenas.task import State
-from corenas.trial import Trial
+from corenas.values.architecture import Architecture
+from corenas.values.result import State
+from corenas.values.trial import Trial
 
 
 class Listed:

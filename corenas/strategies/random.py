@@ -6,10 +6,10 @@ import numpy as np
 
 from corenas.hookspecs import NoOptions
 from corenas.sampled import sampled
-from corenas.space import Architecture, SearchSpace
 from corenas.strategy import Strategy
-from corenas.task import State
-from corenas.trial import Trial
+from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.result import State
+from corenas.values.trial import Trial
 
 
 def random_architecture(space: SearchSpace, generator: np.random.Generator) -> Architecture:

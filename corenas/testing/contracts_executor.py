@@ -11,9 +11,9 @@ import pytest
 
 from corenas.errors import Interrupted
 from corenas.evaluator import Diverged, Outcome
-from corenas.executor import Executor, Failure, Order
 from corenas.stopping import Stop
 from corenas.testing.jobs import Give, Raise, WaitForFile
+from corenas.values.evaluation import Executor, Failure, Order
 
 FAILURES = [
     pytest.param(ValueError("two\nlines"), "error", "ValueError: two lines", id="error"),

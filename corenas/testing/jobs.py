@@ -14,7 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from corenas.evaluator import Outcome, Report, Stopped
-from corenas.executor import Failure
+from corenas.values.evaluation import Failure
 
 PATIENCE = 60.0
 """Seconds after which a job that waits for another one gives up."""

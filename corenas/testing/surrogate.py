@@ -20,10 +20,10 @@ from corenas.errors import InputError
 from corenas.evaluator import Job, Outcome, Rejected, Report
 from corenas.objective import Objective
 from corenas.objectives import MetricObjective
-from corenas.space import Architecture, Decision, check_choices
 from corenas.strategy import Budget, Problem
-from corenas.task import State
-from corenas.trial import Measurement, Trial
+from corenas.values.architecture import Architecture, Decision, check_choices
+from corenas.values.result import State
+from corenas.values.trial import Measurement, Trial
 
 if TYPE_CHECKING:
     from torch import nn

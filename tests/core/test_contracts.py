@@ -8,9 +8,7 @@ import pytest
 
 from corenas.evaluator import Evaluator, Job, Outcome, Report
 from corenas.objective import Objective
-from corenas.space import Architecture, Decision, SearchSpace
 from corenas.strategies.random import RandomSearch
-from corenas.task import State
 from corenas.testing.contracts import (
     EvaluatorContract,
     ObjectiveContract,
@@ -27,7 +25,9 @@ from corenas.testing.surrogate import (
     mult_adds,
     psnr_score,
 )
-from corenas.trial import Measurement
+from corenas.values.architecture import Architecture, Decision, SearchSpace
+from corenas.values.result import State
+from corenas.values.trial import Measurement
 
 PAPER = (
     *(("dsep5", 0), ("conv7", 1), ("conv7", 2), ("conv3", 3), ("conv3", 3)),

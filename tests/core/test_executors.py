@@ -7,7 +7,6 @@ import pytest
 
 from corenas.errors import ConfigError, Interrupted
 from corenas.evaluator import Outcome, Report
-from corenas.executor import Executor, Failure
 from corenas.executors.attempt import attempt
 from corenas.executors.config import ProcessesConfig, SerialConfig, default_workers
 from corenas.executors.processes import processes
@@ -15,6 +14,7 @@ from corenas.executors.serial import Serial, serial
 from corenas.stopping import Stop
 from corenas.testing.contracts_executor import ExecutorContract
 from corenas.testing.jobs import Describe, Raise, WaitForFile, description
+from corenas.values.evaluation import Executor, Failure
 
 
 class TestSerial(ExecutorContract):

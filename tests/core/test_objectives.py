@@ -27,7 +27,7 @@ from corenas.strategies.listed import Listed
 from corenas.strategy import Budget, Problem
 from corenas.testing.contracts import ObjectiveContract
 from corenas.testing.surrogate import NODES, InlineExecutor, SurrogateEvaluator, SurrogateSpace
-from corenas.trial import Trial
+from corenas.values.trial import Trial
 
 GIGA = 1e9
 

@@ -15,7 +15,6 @@ import pytest
 
 from corenas.errors import CorenasError, Interrupted
 from corenas.evaluator import Job, Outcome
-from corenas.executor import Failure, Order
 from corenas.executors.processes import Processes
 from corenas.stopping import Stop
 from corenas.testing.jobs import (
@@ -29,6 +28,7 @@ from corenas.testing.jobs import (
     WaitForFile,
     description,
 )
+from corenas.values.evaluation import Failure, Order
 
 
 @contextmanager

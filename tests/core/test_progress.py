@@ -13,8 +13,8 @@ from corenas.progress import (
     printable,
     trial_numbers,
 )
-from corenas.space import Architecture
-from corenas.trial import Event, Measurement, Trial
+from corenas.values.architecture import Architecture
+from corenas.values.trial import Event, Measurement, Trial
 
 
 def finished(number: int, score: float, choice: str = "") -> Event:

@@ -16,7 +16,7 @@ from corenas.errors import PluginError, UnknownName
 from corenas.hookspecs import Component, NoOptions, Recipe, hookimpl
 from corenas.registry import KINDS, PluginStatus, Registry, default_registry, load_attribute
 from corenas.testing.installed import InstallPlugin
-from corenas.trial import Event
+from corenas.values.trial import Event
 
 GOOD = """
 from corenas import Component, hookimpl

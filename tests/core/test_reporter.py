@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from corenas.reporter import LiveReporter, PlainReporter, Quiet, Reporter, reporter_for
-from corenas.space import Architecture
-from corenas.trial import Event, Measurement, Trial
+from corenas.values.architecture import Architecture
+from corenas.values.trial import Event, Measurement, Trial
 
 
 class Clock:

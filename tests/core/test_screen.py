@@ -6,8 +6,8 @@ import pytest
 from rich.text import Text
 
 from corenas.screen import Screen
-from corenas.space import Architecture
-from corenas.trial import Event, Measurement, Trial
+from corenas.values.architecture import Architecture
+from corenas.values.trial import Event, Measurement, Trial
 
 
 def search_screen(*, trials: int = 8) -> Screen:

@@ -9,9 +9,7 @@ from attrs import evolve
 
 from corenas.config import choose
 from corenas.evaluator import Outcome
-from corenas.executor import Failure
 from corenas.sampled import SampledSearch
-from corenas.space import Architecture, Decision, SearchSpace
 from corenas.strategies.config import EvolutionConfig
 from corenas.strategies.evolution import Evolution, mutate
 from corenas.strategies.listed import Listed
@@ -24,7 +22,9 @@ from corenas.testing.surrogate import (
     expected_score,
     surrogate_problem,
 )
-from corenas.trial import Trial
+from corenas.values.architecture import Architecture, Decision, SearchSpace
+from corenas.values.evaluation import Failure
+from corenas.values.trial import Trial
 
 SMALL = EvolutionConfig(population=5, tournament=3)
 

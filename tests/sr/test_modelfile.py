@@ -18,7 +18,7 @@ from corenas.config import Chosen, choose, option
 from corenas.errors import CorenasError, DataError, InputError
 from corenas.hookspecs import Component, hookimpl
 from corenas.registry import Registry
-from corenas.space import Architecture, Decision, check_choices
+from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.modelfile import load_model, save_model
 
 

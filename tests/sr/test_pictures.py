@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from corenas.errors import CorenasError
-from corenas.space import Architecture
-from corenas.trial import Measurement, Trial
+from corenas.values.architecture import Architecture
+from corenas.values.trial import Measurement, Trial
 from corenas_sr import plots
 from corenas_sr.images import resize
 from corenas_sr.inference import bicubic

@@ -19,13 +19,13 @@ from corenas.cost import Cost, count
 from corenas.errors import ConfigError, InputError
 from corenas.evaluator import Job, Outcome
 from corenas.objectives import MetricObjective
-from corenas.space import Architecture, SearchSpace
 from corenas.strategy import Budget, Problem
 from corenas.testing.contracts import SearchSpaceContract
 from corenas.testing.installed import InstallPlugin
 from corenas.testing.jobs import Give
 from corenas.testing.surrogate import InlineExecutor, SurrogateEvaluator
-from corenas.trial import Measurement
+from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.trial import Measurement
 from corenas_sr.kernels import DepthwiseConv2d
 from corenas_tpsr.catalogue import REDUCTIONS
 from corenas_tpsr.discriminator import Discriminator, DiscriminatorSpace

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from corenas import ConfigError, Evaluator, choose, structure
-from corenas.space import Architecture
 from corenas.testing.contracts import EvaluatorContract
+from corenas.values.architecture import Architecture
 from corenas_sr.config import DataConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import Crops, build_metrics

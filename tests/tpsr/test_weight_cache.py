@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from corenas.errors import DataError
-from corenas.space import Architecture
 from corenas.testing.contracts.states import reloaded
+from corenas.values.architecture import Architecture
 from corenas_tpsr.weight_cache import WeightCache, read_weights
 
 Weights = dict[str, Tensor]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from corenas.errors import ConfigError, InputError
-from corenas.space import Architecture, Relaxable
 from corenas.testing.contracts import SearchSpaceContract
+from corenas.values.architecture import Architecture, Relaxable
 from corenas_trilevel.paths import PathTree, cell_steps
 from corenas_trilevel.space import TrilevelSpace
 from corenas_trilevel.space_config import SpaceConfig, TrilevelAConfig, TrilevelBConfig

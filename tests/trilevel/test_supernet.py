@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from corenas.errors import InputError
-from corenas.space import Architecture
 from corenas.testing.contracts.space import random_architectures
+from corenas.values.architecture import Architecture
 from corenas_trilevel.counting import count
 from corenas_trilevel.operations import SlimDwsBlock, SlimOperation, SlimResBlock
 from corenas_trilevel.relaxation import one_hot, relaxation

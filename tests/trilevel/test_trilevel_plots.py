@@ -16,7 +16,7 @@ from attrs import evolve
 from PIL import Image
 
 from corenas import Architecture, InputError
-from corenas.trial import Event
+from corenas.values.trial import Event
 from corenas_sr import canvas
 from corenas_trilevel import plots
 from corenas_trilevel.diagrams import draw_network

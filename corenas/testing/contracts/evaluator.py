@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from corenas.evaluator import Evaluator, Job, Outcome, Rejected, Stopped
-from corenas.space import Architecture
 from corenas.testing.contracts.states import reloaded
-from corenas.trial import Measurement, Trial
+from corenas.values.architecture import Architecture
+from corenas.values.trial import Measurement, Trial
 
 
 class EvaluatorContract:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from corenas.objective import Objective
-from corenas.trial import Measurement
+from corenas.values.trial import Measurement
 
 
 class ObjectiveContract:

@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from corenas.space import Architecture, SearchSpace
 from corenas.strategy import Sampler
 from corenas.testing.contracts.states import global_random_states, reloaded, same
 from corenas.testing.surrogate import SurrogateSpace
-from corenas.trial import Trial
+from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.trial import Trial
 
 
 def pseudo_score(architecture: Architecture) -> float:

@@ -11,7 +11,7 @@ import torch
 from attrs import evolve
 
 from corenas.errors import InputError
-from corenas.space import Architecture, SearchSpace
+from corenas.values.architecture import Architecture, SearchSpace
 
 
 def random_architectures(space: SearchSpace, count: int, *, seed: int = 0) -> list[Architecture]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from corenas.task import State
+from corenas.values.result import State
 
 
 def reloaded(state: State) -> State:

@@ -12,7 +12,7 @@ import pytest
 from corenas.strategy import Problem, Strategy
 from corenas.testing.contracts.states import reloaded
 from corenas.testing.surrogate import surrogate_problem
-from corenas.trial import Event
+from corenas.values.trial import Event
 
 
 class StrategyContract:

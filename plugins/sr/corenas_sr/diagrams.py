@@ -9,7 +9,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from corenas.space import Architecture, SearchSpace
+from corenas.values.architecture import Architecture, SearchSpace
 from corenas_sr import diagram_layout
 from corenas_sr.canvas import INK, Canvas, text_width
 from corenas_sr.chain_layout import broken, chain

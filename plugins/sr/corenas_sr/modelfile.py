@@ -25,7 +25,7 @@ from corenas.config import Chosen, structure, unstructure
 from corenas.errors import ConfigError, CorenasError, DataError, InputError, UnknownName
 from corenas.files import atomic_write, write_json
 from corenas.registry import Registry, default_registry
-from corenas.space import Architecture
+from corenas.values.architecture import Architecture
 
 SUFFIX = ".safetensors"
 FORMAT = 1

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from corenas.errors import DataError, ResumeError
-from corenas.task import State
+from corenas.values.result import State
 from corenas_sr.datasets import ImagePair
 from corenas_sr.packing import pixels
 

@@ -13,7 +13,7 @@ from attrs import frozen
 from corenas.metric import COSTS
 from corenas.pareto import front
 from corenas.progress import format_number
-from corenas.trial import Trial
+from corenas.values.trial import Trial
 from corenas_sr.figures import ACCENT, CALM, legend, save_figure, style
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from corenas.cost import Cost, count
 from corenas.errors import InputError
 from corenas.names import nearest
-from corenas.space import Architecture, Decision, check_choices
+from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.kernels import PReLU
 from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
 from corenas_tpsr.generator import RGB_MEAN

@@ -15,7 +15,7 @@ from corenas.config import Chosen
 from corenas.cost import Cost, CostTable
 from corenas.errors import InputError
 from corenas.names import nearest
-from corenas.space import Architecture, Decision, check_choices
+from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.kernels import PReLU
 from corenas_tpsr.space_config import GeneratorSpaceConfig
 

@@ -8,10 +8,10 @@ from copy import deepcopy
 import torch
 
 from corenas.sampled import sampled
-from corenas.space import Architecture, Decision
 from corenas.strategy import Strategy
-from corenas.task import State
-from corenas.trial import Trial
+from corenas.values.architecture import Architecture, Decision
+from corenas.values.result import State
+from corenas.values.trial import Trial
 from corenas_tpsr.controller import Controller
 from corenas_tpsr.reward import MovingAverage
 from corenas_tpsr.search_config import ReinforceConfig

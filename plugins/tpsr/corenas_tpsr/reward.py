@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from corenas.task import State
+from corenas.values.result import State
 from corenas_tpsr.search_config import AdvantageConfig, AverageConfig, RewardConfig
 
 

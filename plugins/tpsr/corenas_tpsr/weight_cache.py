@@ -24,8 +24,8 @@ from torch import Tensor
 
 from corenas.errors import DataError
 from corenas.files import atomic_write
-from corenas.space import Architecture
-from corenas.task import State
+from corenas.values.architecture import Architecture
+from corenas.values.result import State
 
 Key = tuple[int, str]
 """Node (from 1) and operation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from corenas.space import Decision
+from corenas.values.architecture import Decision
 from corenas_trilevel.space_config import OPERATION_NAMES
 
 PATH = "path"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from corenas.cost import count, human
-from corenas.space import Architecture
+from corenas.values.architecture import Architecture
 from corenas_sr.costs import OUTPUT
 from corenas_sr.diagrams import Group, Kind, Node, draw_chain, name_of
 from corenas_trilevel.decisions import PATH

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corenas.space import Relaxation
+from corenas.values.architecture import Relaxation
 from corenas_trilevel.decisions import PATH, operation_names, width_names
 from corenas_trilevel.derived import head, path_convolution, tail
 from corenas_trilevel.operations import operation_cost

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corenas.space import Architecture
+from corenas.values.architecture import Architecture
 from corenas_trilevel.decisions import OPERATIONS_PER_CELL
 from corenas_trilevel.paths import steps
 from corenas_trilevel.relaxation import argmax, relaxation

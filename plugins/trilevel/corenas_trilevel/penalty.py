@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from corenas.space import Relaxation
+from corenas.values.architecture import Relaxation
 from corenas_trilevel.decisions import operation_names, width_names
 from corenas_trilevel.supernet import TrilevelSupernet
 

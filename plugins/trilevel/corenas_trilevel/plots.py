@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corenas.trial import Event
+from corenas.values.trial import Event
 from corenas_sr.figures import ACCENT, CALM, GREY, save_figure, style
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from attrs import frozen
 from torch import Tensor
 
-from corenas.space import Architecture, Decision, Relaxation
+from corenas.values.architecture import Architecture, Decision, Relaxation
 from corenas_trilevel.decisions import PATH, operation_names, width_names
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from corenas.cost import Convention
 from corenas.errors import InputError
 from corenas.names import nearest
-from corenas.space import Architecture, Decision, check_choices
+from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_trilevel.counting import PAPER
 from corenas_trilevel.decisions import (
     OPERATIONS_PER_CELL,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from corenas.space import Architecture, Relaxation
+from corenas.values.architecture import Architecture, Relaxation
 from corenas_trilevel.counting import PAPER_SIZE
 from corenas_trilevel.decisions import PATH, cell_decisions, operation_names, width_names
 from corenas_trilevel.derived import (

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
-from corenas.trial import Event
+from corenas.values.trial import Event
 
 State = dict[str, Any]
 """Tensors, numbers, strings, dicts and lists: what ``torch.load(weights_only=True)`` accepts."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
-from corenas.space import Architecture
+from corenas.values.architecture import Architecture
 
 Status = Literal["finished", "rejected", "failed"]
 Kind = Literal["started", "trial", "rejected", "failed", "epoch", "stage"]
