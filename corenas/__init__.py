@@ -5,37 +5,42 @@ from corenas.errors import (
     ConfigError,
     CorenasError,
     DataError,
+    Diverged,
     InputError,
     Interrupted,
     PluginError,
     ResumeError,
     SearchError,
+    Stopped,
     UnknownName,
 )
-from corenas.evaluator import Diverged, Evaluator, Job, Outcome, Rejected, Report, Stopped
 from corenas.hookspecs import Component, NoOptions, Recipe, hookimpl
 from corenas.metric import Metric, MetricInfo
 from corenas.names import nearest
-from corenas.objective import Objective
+from corenas.protocols import (
+    Budget,
+    Evaluator,
+    Executor,
+    Job,
+    Objective,
+    Problem,
+    Relaxable,
+    Reward,
+    Sampler,
+    SearchSpace,
+    Strategy,
+    Supernet,
+    Task,
+)
 from corenas.registry import Registry, default_registry
-from corenas.reward import Reward
 from corenas.run import Run
 from corenas.sampled import sampled, trial_seed
 from corenas.searching import search_stage
 from corenas.stopping import Stop
-from corenas.strategy import Budget, Problem, Sampler, Strategy
-from corenas.values.architecture import (
-    Architecture,
-    Decision,
-    Relaxable,
-    Relaxation,
-    SearchSpace,
-    Supernet,
-    check_choices,
-)
-from corenas.values.evaluation import Executor, Failure
+from corenas.values.architecture import Architecture, Decision, Relaxation, check_choices
+from corenas.values.evaluation import Failure, Outcome, Rejected, Report
 from corenas.values.plan import StagePlan
-from corenas.values.result import Result, State, Task
+from corenas.values.result import Result, State
 from corenas.values.trial import Event, Measurement, Trial
 
 __all__ = [

@@ -41,3 +41,11 @@ class Interrupted(CorenasError):  # noqa: N818 - a request to stop, not a fault
     """Waiting was cut short because a stop was requested; the state is that of the last event."""
 
     exit_status = 130
+
+
+class Diverged(CorenasError):  # noqa: N818 - it names what happened
+    """Training gave a loss or weights that are not finite."""
+
+
+class Stopped(CorenasError):  # noqa: N818 - it names what happened
+    """The job ended early because ``report`` asked for it."""

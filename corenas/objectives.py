@@ -11,7 +11,7 @@ from corenas.config import Chosen, component, components, option, section
 from corenas.errors import ConfigError
 from corenas.metric import COSTS, MetricInfo
 from corenas.names import nearest
-from corenas.objective import Objective
+from corenas.protocols import Objective
 from corenas.values.trial import Measurement
 
 

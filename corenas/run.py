@@ -14,8 +14,9 @@ from corenas import journal
 from corenas.checkpoint import Checkpoint
 from corenas.errors import CorenasError, Interrupted, ResumeError
 from corenas.files import write_json
+from corenas.protocols import Task
 from corenas.stopping import Stop
-from corenas.values.result import Result, Task
+from corenas.values.result import Result
 from corenas.values.trial import Event
 
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ from pathlib import Path
 from attrs import asdict, define, evolve, frozen
 
 from corenas.errors import SearchError
-from corenas.evaluator import Outcome, Rejected
 from corenas.names import nearest
-from corenas.strategy import Problem, Sampler, Strategy
-from corenas.values.architecture import Architecture, SearchSpace
-from corenas.values.evaluation import Failure
-from corenas.values.result import Result, State, Task
+from corenas.protocols import Problem, Sampler, SearchSpace, Strategy, Task
+from corenas.values.architecture import Architecture
+from corenas.values.evaluation import Failure, Outcome, Rejected
+from corenas.values.result import Result, State
 from corenas.values.trial import Event, Kind, Measurement, Trial
 
 RANKED = 64

@@ -6,11 +6,8 @@ from contextlib import closing
 from typing import Any
 
 from corenas.config import Chosen
-from corenas.evaluator import Evaluator
-from corenas.objective import Objective
+from corenas.protocols import Budget, Evaluator, Objective, Problem, SearchSpace, Strategy
 from corenas.run import Run
-from corenas.strategy import Budget, Problem, Strategy
-from corenas.values.architecture import SearchSpace
 from corenas.values.result import Result
 
 

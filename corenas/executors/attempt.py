@@ -6,9 +6,9 @@ import textwrap
 import traceback
 from pathlib import Path
 
-from corenas.errors import CorenasError
-from corenas.evaluator import Diverged, Job, Outcome, Report
-from corenas.values.evaluation import Failure
+from corenas.errors import CorenasError, Diverged
+from corenas.protocols import Job
+from corenas.values.evaluation import Failure, Outcome, Report
 
 LONGEST_MESSAGE = 400
 

@@ -17,12 +17,12 @@ from queue import Empty, SimpleQueue
 from pebble import ProcessExpired, ProcessPool
 
 from corenas.errors import CorenasError
-from corenas.evaluator import Job, Outcome
 from corenas.executors.attempt import failure
 from corenas.executors.config import ProcessesConfig
 from corenas.executors.worker import prepare, work
+from corenas.protocols import Executor, Job
 from corenas.stopping import Stop
-from corenas.values.evaluation import Executor, Failure, Order
+from corenas.values.evaluation import Failure, Order, Outcome
 
 
 def processes(

@@ -6,11 +6,11 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from corenas.evaluator import Job, Outcome
 from corenas.executors.attempt import attempt
 from corenas.executors.config import SerialConfig
+from corenas.protocols import Executor, Job
 from corenas.stopping import Stop
-from corenas.values.evaluation import Executor, Failure
+from corenas.values.evaluation import Failure, Outcome
 
 
 def serial(

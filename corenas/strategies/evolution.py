@@ -7,11 +7,11 @@ from collections import deque
 import numpy as np
 from attrs import frozen
 
+from corenas.protocols import SearchSpace, Strategy
 from corenas.sampled import sampled
 from corenas.strategies.config import EvolutionConfig
 from corenas.strategies.random import random_architecture
-from corenas.strategy import Strategy
-from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.architecture import Architecture
 from corenas.values.result import State
 from corenas.values.trial import Trial
 

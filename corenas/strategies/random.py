@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from corenas.hookspecs import NoOptions
+from corenas.protocols import SearchSpace, Strategy
 from corenas.sampled import sampled
-from corenas.strategy import Strategy
-from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.architecture import Architecture
 from corenas.values.result import State
 from corenas.values.trial import Trial
 

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import pytest
 
-from corenas.errors import Interrupted
-from corenas.evaluator import Diverged, Outcome
+from corenas.errors import Diverged, Interrupted
+from corenas.protocols import Executor
 from corenas.stopping import Stop
 from corenas.testing.jobs import Give, Raise, WaitForFile
-from corenas.values.evaluation import Executor, Failure, Order
+from corenas.values.evaluation import Failure, Order, Outcome
 
 FAILURES = [
     pytest.param(ValueError("two\nlines"), "error", "ValueError: two lines", id="error"),

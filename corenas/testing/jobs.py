@@ -13,8 +13,8 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas.evaluator import Outcome, Report, Stopped
-from corenas.values.evaluation import Failure
+from corenas.errors import Stopped
+from corenas.values.evaluation import Failure, Outcome, Report
 
 PATIENCE = 60.0
 """Seconds after which a job that waits for another one gives up."""

@@ -17,11 +17,10 @@ import numpy as np
 from attrs import frozen
 
 from corenas.errors import InputError
-from corenas.evaluator import Job, Outcome, Rejected, Report
-from corenas.objective import Objective
 from corenas.objectives import MetricObjective
-from corenas.strategy import Budget, Problem
+from corenas.protocols import Budget, Job, Objective, Problem
 from corenas.values.architecture import Architecture, Decision, check_choices
+from corenas.values.evaluation import Outcome, Rejected, Report
 from corenas.values.result import State
 from corenas.values.trial import Measurement, Trial
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -14,7 +14,7 @@ from corenas.errors import InputError
 from corenas.names import nearest
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 ARCHITECTURE_SCHEMA = 1
 
@@ -99,61 +99,6 @@ class Architecture:
 
 Relaxation = Mapping[str, "Tensor"]
 """One point on the simplex per decision, by name; an `Architecture` is the one-hot case."""
-
-
-class SearchSpace(Protocol):
-    """A finite product of decisions, and the network that each combination stands for."""
-
-    @property
-    def name(self) -> str:
-        """The name that its architectures carry."""
-
-    @property
-    def decisions(self) -> Sequence[Decision]:
-        """All decisions, in the order in which a policy makes them."""
-
-    @property
-    def known(self) -> Mapping[str, Architecture]:
-        """Published architectures by name, such as ``tpsr/paper``."""
-
-    def build(self, architecture: Architecture) -> nn.Module:
-        """Return the freshly initialised network (torch's global random state is used)."""
-
-    def check(self, architecture: Architecture) -> str:
-        """Return why the architecture is not of this space, or an empty string."""
-
-    def active(self, architecture: Architecture) -> Sequence[Decision]:
-        """Return the decisions that change the network, given the others."""
-
-    def canonical(self, architecture: Architecture) -> Architecture:
-        """Return the same network with every inactive decision at its first option."""
-
-    def parse(self, value: Any) -> Architecture:
-        """Read the form that a person writes; an `InputError` says what does not fit."""
-
-    def format(self, architecture: Architecture) -> Any:
-        """Return the JSON value that a person reads and `parse` takes."""
-
-
-class Supernet(Protocol):
-    """One network that holds every architecture of a space, mixed by a `Relaxation`."""
-
-    def __call__(self, x: Tensor, point: Relaxation) -> Tensor:
-        """Run the mixture; entries may be soft or one-hot."""
-
-    def expected_cost(self, point: Relaxation) -> Tensor:
-        """Return the differentiable cost of the mixture, in mult-adds."""
-
-    def inherit(self, architecture: Architecture) -> nn.Module:
-        """Return the derived network with the supernet's weights."""
-
-
-@runtime_checkable
-class Relaxable(Protocol):
-    """A search space that offers a `Supernet`."""
-
-    def supernet(self) -> Supernet:
-        """Return a freshly initialised supernet."""
 
 
 def check_choices(name: str, decisions: Sequence[Decision], architecture: Architecture) -> str:

@@ -1,12 +1,11 @@
-"""Where candidates are evaluated: the protocol between the search and its workers."""
+"""What passes between a search and its workers."""
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 from attrs import frozen
-
-from corenas.evaluator import Job, Outcome
 
 Order = Literal["completion", "submission"]
 
@@ -19,22 +18,22 @@ class Failure:
     message: str
 
 
-class Executor(Protocol):
-    """Runs jobs; gives them back in the order of completion or of submission."""
+Report = Callable[[int, float], bool]
+"""``report(step, value)`` tells how far a job is; it answers True when the job should stop."""
 
-    @property
-    def idle(self) -> bool:
-        """Whether `submit` would start another job now."""
 
-    def submit(self, key: int, job: Job) -> None:
-        """Start a job; ``key`` comes back with its outcome."""
+@frozen
+class Outcome:
+    """What a worker sends back: metrics by name, seconds spent, and weights as bytes."""
 
-    def next(self) -> tuple[int, Outcome | Failure]:
-        """Wait for the next outcome.
+    metrics: Mapping[str, float]
+    seconds: float = 0.0
+    payload: bytes = b""
 
-        Raises:
-            Interrupted: A stop was requested meanwhile; the jobs in flight are lost.
-        """
 
-    def close(self) -> None:
-        """Stop every worker at once."""
+@frozen
+class Rejected:
+    """The candidate is refused before any training; not a step, and no update."""
+
+    reason: str
+    metrics: Mapping[str, float]

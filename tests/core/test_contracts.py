@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from corenas.evaluator import Evaluator, Job, Outcome, Report
-from corenas.objective import Objective
+from corenas.protocols import Evaluator, Job, Objective, SearchSpace
 from corenas.strategies.random import RandomSearch
 from corenas.testing.contracts import (
     EvaluatorContract,
@@ -25,7 +24,8 @@ from corenas.testing.surrogate import (
     mult_adds,
     psnr_score,
 )
-from corenas.values.architecture import Architecture, Decision, SearchSpace
+from corenas.values.architecture import Architecture, Decision
+from corenas.values.evaluation import Outcome, Report
 from corenas.values.result import State
 from corenas.values.trial import Measurement
 

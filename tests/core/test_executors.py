@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from corenas.errors import ConfigError, Interrupted
-from corenas.evaluator import Outcome, Report
 from corenas.executors.attempt import attempt
 from corenas.executors.config import ProcessesConfig, SerialConfig, default_workers
 from corenas.executors.processes import processes
 from corenas.executors.serial import Serial, serial
+from corenas.protocols import Executor
 from corenas.stopping import Stop
 from corenas.testing.contracts_executor import ExecutorContract
 from corenas.testing.jobs import Describe, Raise, WaitForFile, description
-from corenas.values.evaluation import Executor, Failure
+from corenas.values.evaluation import Failure, Outcome, Report
 
 
 class TestSerial(ExecutorContract):

@@ -14,7 +14,6 @@ from attrs import frozen
 from corenas import Measurement, Objective, choose, structure
 from corenas.config import Chosen, component
 from corenas.errors import ConfigError
-from corenas.evaluator import Outcome
 from corenas.objectives import (
     ConstraintObjective,
     CostTarget,
@@ -22,11 +21,12 @@ from corenas.objectives import (
     ProductObjective,
     SumObjective,
 )
+from corenas.protocols import Budget, Problem
 from corenas.sampled import SampledSearch
 from corenas.strategies.listed import Listed
-from corenas.strategy import Budget, Problem
 from corenas.testing.contracts import ObjectiveContract
 from corenas.testing.surrogate import NODES, InlineExecutor, SurrogateEvaluator, SurrogateSpace
+from corenas.values.evaluation import Outcome
 from corenas.values.trial import Trial
 
 GIGA = 1e9

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from corenas.errors import CorenasError, Interrupted
-from corenas.evaluator import Job, Outcome
 from corenas.executors.processes import Processes
+from corenas.protocols import Job
 from corenas.stopping import Stop
 from corenas.testing.jobs import (
     Describe,
@@ -28,7 +28,7 @@ from corenas.testing.jobs import (
     WaitForFile,
     description,
 )
-from corenas.values.evaluation import Failure, Order
+from corenas.values.evaluation import Failure, Order, Outcome
 
 
 @contextmanager

@@ -8,13 +8,12 @@ import pytest
 from attrs import evolve
 
 from corenas.config import choose
-from corenas.evaluator import Outcome
+from corenas.protocols import Sampler, SearchSpace, Strategy
 from corenas.sampled import SampledSearch
 from corenas.strategies.config import EvolutionConfig
 from corenas.strategies.evolution import Evolution, mutate
 from corenas.strategies.listed import Listed
 from corenas.strategies.random import RandomSearch, random_architecture
-from corenas.strategy import Sampler, Strategy
 from corenas.testing.contracts import SamplerContract, StrategyContract
 from corenas.testing.surrogate import (
     InlineExecutor,
@@ -22,8 +21,8 @@ from corenas.testing.surrogate import (
     expected_score,
     surrogate_problem,
 )
-from corenas.values.architecture import Architecture, Decision, SearchSpace
-from corenas.values.evaluation import Failure
+from corenas.values.architecture import Architecture, Decision
+from corenas.values.evaluation import Failure, Outcome
 from corenas.values.trial import Trial
 
 SMALL = EvolutionConfig(population=5, tournament=3)

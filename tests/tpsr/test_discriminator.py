@@ -17,14 +17,14 @@ from corenas import cli
 from corenas.config import Chosen, choose, structure
 from corenas.cost import Cost, count
 from corenas.errors import ConfigError, InputError
-from corenas.evaluator import Job, Outcome
 from corenas.objectives import MetricObjective
-from corenas.strategy import Budget, Problem
+from corenas.protocols import Budget, Job, Problem, SearchSpace
 from corenas.testing.contracts import SearchSpaceContract
 from corenas.testing.installed import InstallPlugin
 from corenas.testing.jobs import Give
 from corenas.testing.surrogate import InlineExecutor, SurrogateEvaluator
-from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.architecture import Architecture
+from corenas.values.evaluation import Outcome
 from corenas.values.trial import Measurement
 from corenas_sr.kernels import DepthwiseConv2d
 from corenas_tpsr.catalogue import REDUCTIONS

@@ -12,10 +12,10 @@ from attrs import evolve
 from torch import Tensor
 
 from corenas import Evaluator, Trial, choose, structure
-from corenas.evaluator import Outcome, Rejected
 from corenas.testing.contracts import EvaluatorContract
 from corenas.testing.contracts.states import reloaded
 from corenas.values.architecture import Architecture
+from corenas.values.evaluation import Outcome, Rejected
 from corenas_sr.config import DataConfig
 from corenas_tpsr.config import ProxyConfig
 from corenas_tpsr.evaluators import ProxyEvaluator, ProxyJob, RememberedJob, without_cache

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from corenas.config import choose, structure
 from corenas.cost import count
 from corenas.errors import ConfigError, InputError
+from corenas.protocols import SearchSpace
 from corenas.testing.contracts import SearchSpaceContract
 from corenas.testing.installed import InstallPlugin
-from corenas.values.architecture import Architecture, SearchSpace
+from corenas.values.architecture import Architecture
 from corenas_sr.kernels import PReLU, plain_copy
 from corenas_sr.training import carry_over
 from corenas_tpsr.generator import (

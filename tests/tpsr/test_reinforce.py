@@ -8,12 +8,12 @@ import torch
 
 from corenas.config import Chosen, choose, structure
 from corenas.errors import ConfigError
+from corenas.protocols import Sampler, SearchSpace, Strategy
 from corenas.sampled import SampledSearch
 from corenas.strategies.random import RandomSearch
-from corenas.strategy import Sampler, Strategy
 from corenas.testing.contracts import SamplerContract, StrategyContract
 from corenas.testing.surrogate import expected_score, surrogate_problem
-from corenas.values.architecture import Architecture, Decision, SearchSpace
+from corenas.values.architecture import Architecture, Decision
 from corenas.values.trial import Trial
 from corenas_tpsr.controller import Controller
 from corenas_tpsr.reinforce import Reinforce

@@ -4,7 +4,7 @@ import pytest
 
 from corenas.config import structure
 from corenas.errors import ConfigError
-from corenas.reward import Reward
+from corenas.protocols import Reward
 from corenas.testing.contracts import RewardContract
 from corenas_tpsr.reward import Advantage, LiteralEma, MinMax, NoBaseline
 from corenas_tpsr.search_config import AdvantageConfig, AverageConfig, RewardConfig

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from corenas.errors import ConfigError, InputError
+from corenas.protocols import Relaxable
 from corenas.testing.contracts import SearchSpaceContract
-from corenas.values.architecture import Architecture, Relaxable
+from corenas.values.architecture import Architecture
 from corenas_trilevel.paths import PathTree, cell_steps
 from corenas_trilevel.space import TrilevelSpace
 from corenas_trilevel.space_config import SpaceConfig, TrilevelAConfig, TrilevelBConfig

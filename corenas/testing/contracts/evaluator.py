@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from corenas.evaluator import Evaluator, Job, Outcome, Rejected, Stopped
+from corenas.errors import Stopped
+from corenas.protocols import Evaluator, Job
 from corenas.testing.contracts.states import reloaded
 from corenas.values.architecture import Architecture
+from corenas.values.evaluation import Outcome, Rejected
 from corenas.values.trial import Measurement, Trial
 
 

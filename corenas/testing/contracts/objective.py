@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corenas.objective import Objective
+from corenas.protocols import Objective
 from corenas.values.trial import Measurement
 
 

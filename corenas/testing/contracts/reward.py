@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from corenas.reward import Reward
+from corenas.protocols import Reward
 from corenas.testing.contracts.states import reloaded
 
 

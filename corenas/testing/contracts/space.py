@@ -11,7 +11,8 @@ import torch
 from attrs import evolve
 
 from corenas.errors import InputError
-from corenas.values.architecture import Architecture, SearchSpace
+from corenas.protocols import SearchSpace
+from corenas.values.architecture import Architecture
 
 
 def random_architectures(space: SearchSpace, count: int, *, seed: int = 0) -> list[Architecture]:

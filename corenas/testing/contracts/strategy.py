@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from corenas.strategy import Problem, Strategy
+from corenas.protocols import Problem, Strategy
 from corenas.testing.contracts.states import reloaded
 from corenas.testing.surrogate import surrogate_problem
 from corenas.values.trial import Event

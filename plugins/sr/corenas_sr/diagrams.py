@@ -9,7 +9,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from corenas.values.architecture import Architecture, SearchSpace
+from corenas.protocols import SearchSpace
+from corenas.values.architecture import Architecture
 from corenas_sr import diagram_layout
 from corenas_sr.canvas import INK, Canvas, text_width
 from corenas_sr.chain_layout import broken, chain

@@ -1,0 +1,246 @@
+"""What a plugin implements: the page for whoever writes a space, a strategy or an evaluator.
+
+From the smallest to the largest: a `SearchSpace` of decisions; the `Job` that measures one
+candidate, and the `Evaluator` that prepares it; an `Objective`, which makes a score of what was
+measured; a `Sampler` that asks and tells, with a `Reward` where it is a policy; an `Executor`, where
+jobs run; a `Strategy`, which turns a `Problem` into a resumable `Task`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from attrs import frozen
+
+from corenas.values.architecture import Architecture, Decision, Relaxation
+from corenas.values.evaluation import Failure, Outcome, Rejected, Report
+from corenas.values.result import Result, State
+from corenas.values.trial import Event, Measurement, Trial
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Job(Protocol):
+    """All that a worker sees: picklable and small; it names its data by configuration."""
+
+    def run(self, device: str, report: Report) -> Outcome:
+        """Train and measure on ``device``.
+
+        Raises:
+            Diverged: The training left the finite numbers.
+            Stopped: ``report`` answered True.
+        """
+
+
+class Evaluator(Protocol):
+    """Prepares jobs and collects their outcomes, both in the main process."""
+
+    @property
+    def measures(self) -> Sequence[str]:
+        """Names of the metrics and costs that every measurement has."""
+
+    def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
+        """Check the cost, take warm-start weights and return the job.
+
+        After a restore it is called again for each job in flight, and must return the same job.
+        """
+
+    def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
+        """Return what the outcome says of the candidate, its costs included."""
+
+    def collect(self, trial: Trial, outcome: Outcome) -> None:
+        """Take back what the job of a finished trial produced, in the executor's order."""
+
+    def drop(self, number: int) -> None:
+        """Forget the job, which failed."""
+
+    def state(self) -> State:
+        """Return everything that later jobs depend on."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+
+    def save(self, folder: Path) -> Mapping[str, str]:
+        """Write what later stages start from into ``folder``; return file names by purpose."""
+
+
+class Executor(Protocol):
+    """Runs jobs; gives them back in the order of completion or of submission."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether `submit` would start another job now."""
+
+    def submit(self, key: int, job: Job) -> None:
+        """Start a job; ``key`` comes back with its outcome."""
+
+    def next(self) -> tuple[int, Outcome | Failure]:
+        """Wait for the next outcome.
+
+        Raises:
+            Interrupted: A stop was requested meanwhile; the jobs in flight are lost.
+        """
+
+    def close(self) -> None:
+        """Stop every worker at once."""
+
+
+class SearchSpace(Protocol):
+    """A finite product of decisions, and the network that each combination stands for."""
+
+    @property
+    def name(self) -> str:
+        """The name that its architectures carry."""
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """All decisions, in the order in which a policy makes them."""
+
+    @property
+    def known(self) -> Mapping[str, Architecture]:
+        """Published architectures by name, such as ``tpsr/paper``."""
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        """Return the freshly initialised network (torch's global random state is used)."""
+
+    def check(self, architecture: Architecture) -> str:
+        """Return why the architecture is not of this space, or an empty string."""
+
+    def active(self, architecture: Architecture) -> Sequence[Decision]:
+        """Return the decisions that change the network, given the others."""
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Return the same network with every inactive decision at its first option."""
+
+    def parse(self, value: Any) -> Architecture:
+        """Read the form that a person writes; an `InputError` says what does not fit."""
+
+    def format(self, architecture: Architecture) -> Any:
+        """Return the JSON value that a person reads and `parse` takes."""
+
+
+class Supernet(Protocol):
+    """One network that holds every architecture of a space, mixed by a `Relaxation`."""
+
+    def __call__(self, x: Tensor, point: Relaxation) -> Tensor:
+        """Run the mixture; entries may be soft or one-hot."""
+
+    def expected_cost(self, point: Relaxation) -> Tensor:
+        """Return the differentiable cost of the mixture, in mult-adds."""
+
+    def inherit(self, architecture: Architecture) -> nn.Module:
+        """Return the derived network with the supernet's weights."""
+
+
+@runtime_checkable
+class Relaxable(Protocol):
+    """A search space that offers a `Supernet`."""
+
+    def supernet(self) -> Supernet:
+        """Return a freshly initialised supernet."""
+
+
+class Task(Protocol):
+    """Work whose events are journaled, and whose state at each event is enough to continue.
+
+    A task is made, then restored if there is a state, then iterated once.
+    """
+
+    def events(self) -> Iterator[Event]:
+        """Do the work, from the beginning or from what `restore` set."""
+
+    def state(self) -> State:
+        """Return what `restore` needs; called between two events."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state instead of from the beginning."""
+
+    def result(self, folder: Path) -> Result:
+        """Return the best so far, writing its files into ``folder``; callable at any event."""
+
+
+class Objective(Protocol):
+    """Turns a measurement into a score; stateless, higher is better."""
+
+    @property
+    def needs(self) -> Sequence[str]:
+        """Names of all metrics and costs that it reads, known before anything is measured."""
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Return the score. A missing or non-finite one makes the trial a failed one.
+
+        Raises:
+            KeyError: The measurement lacks a metric that the objective needs.
+        """
+
+
+class Reward(Protocol):
+    """Turns each finished score into the number that scales a policy's update."""
+
+    def __call__(self, score: float, entropy: float) -> float:
+        """Take in one score and the policy's entropy in nats; return the reward."""
+
+    def state(self) -> State:
+        """Return everything that later rewards depend on."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+
+
+@frozen
+class Budget:
+    """How much a sampling search may spend, and when it gives up.
+
+    Only finished trials count towards ``trials``; so many rejections or failures in a row stop it.
+    """
+
+    trials: int
+    rejections: int = 1000
+    failures: int = 10
+
+
+@frozen
+class Problem:
+    """What a search needs; a one-shot strategy may use space, seed, data and device alone.
+
+    ``data`` says where images come from, for strategies that train something themselves, and
+    ``device`` where they train it. The core knows nothing of what ``data`` is.
+    """
+
+    space: SearchSpace
+    evaluator: Evaluator
+    objective: Objective
+    executor: Executor
+    budget: Budget
+    seed: int = 0
+    data: Any = None
+    device: str = "cpu"
+
+
+class Strategy(Protocol):
+    """A way to search. What a component of the kind ``strategies`` builds."""
+
+    def search(self, problem: Problem) -> Task:
+        """Return the search as resumable work; nothing is drawn or trained yet."""
+
+
+class Sampler(Protocol):
+    """Ask-and-tell: no input or output, no training. `corenas.sampled.Sampled` lifts it."""
+
+    def ask(self) -> Architecture:
+        """Draw a candidate."""
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from a finished trial, in the executor's order."""
+
+    def scalars(self) -> dict[str, float]:
+        """Return what is worth watching, such as a policy's entropy in nats."""
+
+    def state(self) -> State:
+        """Return everything that the next `ask` depends on, random state included."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
