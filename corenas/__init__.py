@@ -14,9 +14,10 @@ from corenas.errors import (
     Stopped,
     UnknownName,
 )
-from corenas.hookspecs import Component, NoOptions, Recipe, hookimpl
 from corenas.metric import Metric, MetricInfo
 from corenas.names import nearest
+from corenas.plugins.hookspecs import Component, NoOptions, Recipe, hookimpl
+from corenas.plugins.registry import Registry, default_registry
 from corenas.protocols import (
     Budget,
     Evaluator,
@@ -32,7 +33,6 @@ from corenas.protocols import (
     Supernet,
     Task,
 )
-from corenas.registry import Registry, default_registry
 from corenas.run import Run
 from corenas.sampled import sampled, trial_seed
 from corenas.searching import search_stage

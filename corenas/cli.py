@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from corenas.commands import describe, doctor, results, runs
 from corenas.errors import CorenasError, Interrupted
-from corenas.registry import Registry, default_registry
+from corenas.plugins.registry import Registry, default_registry
 
 _TRACEBACK = "--traceback"
 

@@ -17,10 +17,10 @@ import attrs
 from attrs import field, frozen
 
 from corenas.errors import ConfigError, UnknownName
-from corenas.hookspecs import Component
 from corenas.names import nearest
 from corenas.options import METADATA, Option, option
-from corenas.registry import KINDS, Registry, default_registry, load_attribute
+from corenas.plugins.hookspecs import Component
+from corenas.plugins.registry import KINDS, Registry, default_registry, load_attribute
 
 __all__ = [
     "Chosen",

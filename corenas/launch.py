@@ -19,8 +19,8 @@ from corenas.config import differences, structure
 from corenas.errors import InputError, Interrupted, ResumeError
 from corenas.executors.config import default_workers
 from corenas.files import atomic_write, write_json
-from corenas.hookspecs import Recipe
-from corenas.registry import Registry, load_attribute
+from corenas.plugins.hookspecs import Recipe
+from corenas.plugins.registry import Registry, load_attribute
 from corenas.reporter import Reporter
 from corenas.run import Run, writing
 from corenas.stopping import Stop

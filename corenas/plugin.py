@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from corenas.executors.config import ProcessesConfig, SerialConfig
-from corenas.hookspecs import Component, hookimpl
 from corenas.objectives import (
     ConstraintConfig,
     MetricObjectiveConfig,
     ProductConfig,
     SumConfig,
 )
+from corenas.plugins.hookspecs import Component, hookimpl
 from corenas.strategies.config import EvolutionConfig
 
 

@@ -13,7 +13,7 @@ import tomlkit
 
 from corenas.config import UNSET, Chosen, Option, structure, unstructure
 from corenas.errors import ConfigError
-from corenas.registry import Registry, default_registry
+from corenas.plugins.registry import Registry, default_registry
 
 _WIDTH = 100
 

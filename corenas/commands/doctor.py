@@ -17,7 +17,7 @@ from attrs import frozen
 from corenas.commands.output import Json, print_columns, print_json
 from corenas.executors.config import default_workers
 from corenas.files import cache_folder
-from corenas.registry import default_registry
+from corenas.plugins.registry import default_registry
 
 GIB = 2**30
 NEEDED_DISK = 1 * GIB

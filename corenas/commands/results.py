@@ -15,7 +15,7 @@ from corenas.commands.output import Json, print_columns, print_json
 from corenas.commands.runs import Folder
 from corenas.errors import CorenasError, InputError, UnknownName
 from corenas.names import nearest
-from corenas.registry import default_registry
+from corenas.plugins.registry import default_registry
 
 if TYPE_CHECKING:
     from corenas.progress import StageProgress

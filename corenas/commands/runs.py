@@ -22,11 +22,11 @@ from corenas.commands.describe import (
 )
 from corenas.commands.output import print_columns
 from corenas.errors import InputError
-from corenas.registry import default_registry
+from corenas.plugins.registry import default_registry
 
 if TYPE_CHECKING:
-    from corenas.hookspecs import Recipe
     from corenas.launch import RunOptions
+    from corenas.plugins.hookspecs import Recipe
     from corenas.values.plan import StagePlan
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corenas.hookspecs import NoOptions
+from corenas.plugins.hookspecs import NoOptions
 from corenas.protocols import SearchSpace, Strategy
 from corenas.sampled import sampled
 from corenas.values.architecture import Architecture

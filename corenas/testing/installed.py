@@ -11,8 +11,8 @@ from typing import Protocol
 
 import pytest
 
-from corenas.hookspecs import PROJECT
-from corenas.registry import default_registry
+from corenas.plugins.hookspecs import PROJECT
+from corenas.plugins.registry import default_registry
 
 
 class InstallPlugin(Protocol):

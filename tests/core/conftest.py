@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from corenas.registry import default_registry
+from corenas.plugins.registry import default_registry
 from corenas.testing.installed import install_plugin
 
 __all__ = ["install_plugin"]

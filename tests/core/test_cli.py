@@ -16,7 +16,7 @@ from corenas import cli, journal
 from corenas.commands.runs import parse_duration
 from corenas.config import structure
 from corenas.errors import ConfigError, InputError, Interrupted
-from corenas.registry import default_registry
+from corenas.plugins.registry import default_registry
 from corenas.testing.installed import InstallPlugin
 
 COUNTING = """

@@ -23,9 +23,9 @@ from corenas.config import (
     unstructure,
 )
 from corenas.errors import ConfigError, PluginError
-from corenas.hookspecs import Component, hookimpl
 from corenas.metric import MetricInfo
-from corenas.registry import Registry
+from corenas.plugins.hookspecs import Component, hookimpl
+from corenas.plugins.registry import Registry
 
 
 @frozen

@@ -14,11 +14,12 @@ import attrs
 import pytest
 from typer.main import get_command
 
-from corenas import cli, hookspecs
+from corenas import cli
 from corenas.commands.describe import choose_preset, configure
 from corenas.config import components, option, section
-from corenas.hookspecs import Component, Recipe
-from corenas.registry import KINDS, default_registry, load_attribute
+from corenas.plugins import hookspecs
+from corenas.plugins.hookspecs import Component, Recipe
+from corenas.plugins.registry import KINDS, default_registry, load_attribute
 from corenas.testing import contracts
 from corenas.testing.installed import InstallPlugin
 

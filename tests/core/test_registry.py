@@ -13,8 +13,8 @@ from attrs import field, frozen
 
 from corenas.config import structure
 from corenas.errors import PluginError, UnknownName
-from corenas.hookspecs import Component, NoOptions, Recipe, hookimpl
-from corenas.registry import KINDS, PluginStatus, Registry, default_registry, load_attribute
+from corenas.plugins.hookspecs import Component, NoOptions, Recipe, hookimpl
+from corenas.plugins.registry import KINDS, PluginStatus, Registry, default_registry, load_attribute
 from corenas.testing.installed import InstallPlugin
 from corenas.values.trial import Event
 
@@ -141,7 +141,7 @@ def test_every_component_that_is_installed_can_be_imported() -> None:
 
 def test_looking_for_plugins_does_not_import_torch() -> None:
     code = (
-        "import sys; from corenas.registry import default_registry; default_registry(); "
+        "import sys; from corenas.plugins.registry import default_registry; default_registry(); "
         "print([n for n in ('torch', 'numpy', 'tomlkit', 'typer') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -33,7 +33,7 @@ from corenas import (
     structure,
 )
 from corenas.executors.serial import Serial
-from corenas.registry import load_attribute
+from corenas.plugins.registry import load_attribute
 from corenas.stopping import Stop
 from corenas.testing.contracts import (
     EvaluatorContract,

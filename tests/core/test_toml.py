@@ -15,8 +15,8 @@ from attrs import frozen
 
 from corenas.config import Chosen, component, components, option, section, structure, unstructure
 from corenas.errors import ConfigError
-from corenas.hookspecs import Component, hookimpl
-from corenas.registry import Registry
+from corenas.plugins.hookspecs import Component, hookimpl
+from corenas.plugins.registry import Registry
 from corenas.toml import parse_assignment, read_toml, to_toml
 
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from corenas.config import Chosen, choose, option
 from corenas.errors import CorenasError, DataError, InputError
-from corenas.hookspecs import Component, hookimpl
-from corenas.registry import Registry
+from corenas.plugins.hookspecs import Component, hookimpl
+from corenas.plugins.registry import Registry
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.modelfile import load_model, save_model
 

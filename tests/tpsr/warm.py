@@ -25,7 +25,7 @@ def warm_up() -> None:
     from matplotlib.figure import Figure
 
     from corenas.cli import main
-    from corenas.registry import default_registry
+    from corenas.plugins.registry import default_registry
 
     for module in ("corenas_metrics.psnr", "corenas_metrics.ssim", "corenas_sr.commands"):
         import_module(module)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from corenas.hookspecs import Component, hookimpl
+from corenas.plugins.hookspecs import Component, hookimpl
 from corenas_metrics import config
 
 if TYPE_CHECKING:

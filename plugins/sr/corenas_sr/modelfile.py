@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from corenas.config import Chosen, structure, unstructure
 from corenas.errors import ConfigError, CorenasError, DataError, InputError, UnknownName
 from corenas.files import atomic_write, write_json
-from corenas.registry import Registry, default_registry
+from corenas.plugins.registry import Registry, default_registry
 from corenas.values.architecture import Architecture
 
 SUFFIX = ".safetensors"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from corenas.hookspecs import Component, Recipe, hookimpl
+from corenas.plugins.hookspecs import Component, Recipe, hookimpl
 from corenas_sr.config import ShortTrainingConfig, TrainConfig
 
 if TYPE_CHECKING:

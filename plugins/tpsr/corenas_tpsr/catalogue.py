@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corenas.hookspecs import Component, NoOptions
+from corenas.plugins.hookspecs import Component, NoOptions
 from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
 from corenas_tpsr.space_config import (
     REDUCTION,

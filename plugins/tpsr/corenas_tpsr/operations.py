@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from corenas.errors import InputError
-from corenas.hookspecs import NoOptions
+from corenas.plugins.hookspecs import NoOptions
 from corenas_sr.kernels import DepthwiseConv2d, PReLU
 from corenas_tpsr.space_config import (
     ChannelAttentionConfig,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from corenas.hookspecs import Component, Recipe, hookimpl
+from corenas.plugins.hookspecs import Component, Recipe, hookimpl
 from corenas_tpsr.catalogue import OPERATIONS, OTHER_OPERATIONS, REDUCTIONS, SPACES
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.perceptual_config import AdversarialProxyConfig

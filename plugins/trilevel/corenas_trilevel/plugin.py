@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from corenas.hookspecs import Component, Recipe, hookimpl
+from corenas.plugins.hookspecs import Component, Recipe, hookimpl
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.presets import PRESETS
 from corenas_trilevel.space_config import TrilevelAConfig, TrilevelBConfig

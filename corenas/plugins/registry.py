@@ -14,11 +14,11 @@ import attrs
 import pluggy
 from attrs import define, field, frozen
 
-from corenas import hookspecs
 from corenas.errors import PluginError, UnknownName
-from corenas.hookspecs import PROJECT, Component, Recipe
 from corenas.metric import MetricInfo
 from corenas.names import nearest
+from corenas.plugins import hookspecs
+from corenas.plugins.hookspecs import PROJECT, Component, Recipe
 
 if TYPE_CHECKING:
     import typer

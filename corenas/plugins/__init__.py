@@ -1,0 +1,1 @@
+"""How plugins are found: hooks, descriptions of components, the registry."""
