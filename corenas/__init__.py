@@ -1,6 +1,5 @@
 """Plugin-based neural architecture search: the public API."""
 
-from corenas.config import Chosen, choose, component, components, option, section, structure
 from corenas.errors import (
     ConfigError,
     CorenasError,
@@ -16,6 +15,15 @@ from corenas.errors import (
 )
 from corenas.metric import Metric, MetricInfo
 from corenas.names import nearest
+from corenas.options.structuring import (
+    Chosen,
+    choose,
+    component,
+    components,
+    option,
+    section,
+    structure,
+)
 from corenas.plugins.hookspecs import Component, NoOptions, Recipe, hookimpl
 from corenas.plugins.registry import Registry, default_registry
 from corenas.protocols import (

@@ -15,16 +15,16 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas.config import differences, structure
 from corenas.errors import InputError, Interrupted, ResumeError
 from corenas.executors.config import default_workers
 from corenas.files import atomic_write, write_json
+from corenas.options.structuring import differences, structure
+from corenas.options.toml import read_toml, to_toml
 from corenas.plugins.hookspecs import Recipe
 from corenas.plugins.registry import Registry, load_attribute
 from corenas.reporter import Reporter
 from corenas.run import Run, writing
 from corenas.stopping import Stop
-from corenas.toml import read_toml, to_toml
 from corenas.values.plan import StagePlan
 
 RUN_SCHEMA = 1

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-from corenas.config import Chosen, component, components, option, section
 from corenas.errors import ConfigError
 from corenas.metric import COSTS, MetricInfo
 from corenas.names import nearest
+from corenas.options.structuring import Chosen, component, components, option, section
 from corenas.protocols import Objective
 from corenas.values.trial import Measurement
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
-from corenas.config import Chosen
+from corenas.options.structuring import Chosen
 from corenas.protocols import Budget, Evaluator, Objective, Problem, SearchSpace, Strategy
 from corenas.run import Run
 from corenas.values.result import Result

@@ -10,12 +10,12 @@ import attrs
 import typer
 
 from corenas.commands.output import Json, print_columns, print_json
-from corenas.config import structure, unstructure
 from corenas.errors import UnknownName
 from corenas.names import nearest
+from corenas.options.structuring import structure, unstructure
+from corenas.options.toml import parse_assignment, read_toml, to_toml
 from corenas.plugins.hookspecs import Component, Recipe
 from corenas.plugins.registry import KINDS, Registry, default_registry
-from corenas.toml import parse_assignment, read_toml, to_toml
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="See 'corenas list recipes'.")]
 Preset = Annotated[str, typer.Option(help="Changes to the defaults, by name.")]

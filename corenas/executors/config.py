@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from corenas.config import option
+from corenas.options.structuring import option
 from corenas.values.evaluation import Order
 
 

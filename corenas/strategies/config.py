@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from corenas.config import option
+from corenas.options.structuring import option
 
 
 @frozen

@@ -14,8 +14,8 @@ import pytest
 
 from corenas import cli, journal
 from corenas.commands.runs import parse_duration
-from corenas.config import structure
 from corenas.errors import ConfigError, InputError, Interrupted
+from corenas.options.structuring import structure
 from corenas.plugins.registry import default_registry
 from corenas.testing.installed import InstallPlugin
 

@@ -11,7 +11,9 @@ from typing import Any, Literal
 import pytest
 from attrs import evolve, frozen
 
-from corenas.config import (
+from corenas.errors import ConfigError, PluginError
+from corenas.metric import MetricInfo
+from corenas.options.structuring import (
     Chosen,
     choose,
     component,
@@ -22,8 +24,6 @@ from corenas.config import (
     structure,
     unstructure,
 )
-from corenas.errors import ConfigError, PluginError
-from corenas.metric import MetricInfo
 from corenas.plugins.hookspecs import Component, hookimpl
 from corenas.plugins.registry import Registry
 

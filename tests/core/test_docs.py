@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from corenas import cli
 from corenas.commands.describe import choose_preset, configure
-from corenas.config import components, option, section
+from corenas.options.structuring import components, option, section
 from corenas.plugins import hookspecs
 from corenas.plugins.hookspecs import Component, Recipe
 from corenas.plugins.registry import KINDS, default_registry, load_attribute

@@ -12,7 +12,6 @@ import pytest
 from attrs import frozen
 
 from corenas import Measurement, Objective, choose, structure
-from corenas.config import Chosen, component
 from corenas.errors import ConfigError
 from corenas.objectives import (
     ConstraintObjective,
@@ -21,6 +20,7 @@ from corenas.objectives import (
     ProductObjective,
     SumObjective,
 )
+from corenas.options.structuring import Chosen, component
 from corenas.protocols import Budget, Problem
 from corenas.sampled import SampledSearch
 from corenas.strategies.listed import Listed

@@ -11,8 +11,8 @@ import pytest
 import typer
 from attrs import field, frozen
 
-from corenas.config import structure
 from corenas.errors import PluginError, UnknownName
+from corenas.options.structuring import structure
 from corenas.plugins.hookspecs import Component, NoOptions, Recipe, hookimpl
 from corenas.plugins.registry import KINDS, PluginStatus, Registry, default_registry, load_attribute
 from corenas.testing.installed import InstallPlugin

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from corenas.config import choose
+from corenas.options.structuring import choose
 from corenas.protocols import Sampler, SearchSpace, Strategy
 from corenas.sampled import SampledSearch
 from corenas.strategies.config import EvolutionConfig

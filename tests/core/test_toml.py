@@ -13,11 +13,19 @@ import pytest
 import tomlkit
 from attrs import frozen
 
-from corenas.config import Chosen, component, components, option, section, structure, unstructure
 from corenas.errors import ConfigError
+from corenas.options.structuring import (
+    Chosen,
+    component,
+    components,
+    option,
+    section,
+    structure,
+    unstructure,
+)
+from corenas.options.toml import parse_assignment, read_toml, to_toml
 from corenas.plugins.hookspecs import Component, hookimpl
 from corenas.plugins.registry import Registry
-from corenas.toml import parse_assignment, read_toml, to_toml
 
 
 @frozen

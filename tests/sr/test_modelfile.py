@@ -14,8 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from corenas.config import Chosen, choose, option
 from corenas.errors import CorenasError, DataError, InputError
+from corenas.options.structuring import Chosen, choose, option
 from corenas.plugins.hookspecs import Component, hookimpl
 from corenas.plugins.registry import Registry
 from corenas.values.architecture import Architecture, Decision, check_choices

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from corenas import Architecture, cli, structure
 from corenas.errors import ConfigError, DataError
-from corenas.toml import parse_assignment
+from corenas.options.toml import parse_assignment
 from corenas_tpsr.checks import check_searches
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.evaluators import ProxyEvaluator, ProxyJob

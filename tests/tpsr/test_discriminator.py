@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from corenas import cli
-from corenas.config import Chosen, choose, structure
 from corenas.cost import Cost, count
 from corenas.errors import ConfigError, InputError
 from corenas.objectives import MetricObjective
+from corenas.options.structuring import Chosen, choose, structure
 from corenas.protocols import Budget, Job, Problem, SearchSpace
 from corenas.testing.contracts import SearchSpaceContract
 from corenas.testing.installed import InstallPlugin

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corenas.config import choose, structure
 from corenas.cost import count
 from corenas.errors import ConfigError, InputError
+from corenas.options.structuring import choose, structure
 from corenas.protocols import SearchSpace
 from corenas.testing.contracts import SearchSpaceContract
 from corenas.testing.installed import InstallPlugin

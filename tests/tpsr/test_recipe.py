@@ -13,8 +13,8 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from corenas.config import structure
 from corenas.errors import ConfigError
+from corenas.options.structuring import structure
 from corenas_sr.images import write_image
 from corenas_sr.modelfile import load_model
 from corenas_tpsr.checks import patches

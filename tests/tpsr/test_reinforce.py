@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from corenas.config import Chosen, choose, structure
 from corenas.errors import ConfigError
+from corenas.options.structuring import Chosen, choose, structure
 from corenas.protocols import Sampler, SearchSpace, Strategy
 from corenas.sampled import SampledSearch
 from corenas.strategies.random import RandomSearch

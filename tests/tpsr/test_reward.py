@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from corenas.config import structure
 from corenas.errors import ConfigError
+from corenas.options.structuring import structure
 from corenas.protocols import Reward
 from corenas.testing.contracts import RewardContract
 from corenas_tpsr.reward import Advantage, LiteralEma, MinMax, NoBaseline

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corenas import default_registry, structure
-from corenas.config import differences
+from corenas.options.structuring import differences
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.presets import PRESETS
 from corenas_trilevel.published import RESULTS

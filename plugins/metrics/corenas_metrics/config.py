@@ -6,8 +6,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from corenas.config import option
 from corenas.metric import MetricInfo
+from corenas.options.structuring import option
 from corenas_metrics.protocols import LPIPS_NETS, NIQE_PROTOCOLS, PROTOCOLS, lpips_text
 from corenas_sr.config import absolute_file
 

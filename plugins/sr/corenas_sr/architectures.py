@@ -20,8 +20,8 @@ from corenas import (
     nearest,
     structure,
 )
-from corenas.config import unstructure
-from corenas.toml import parse_assignment
+from corenas.options.structuring import unstructure
+from corenas.options.toml import parse_assignment
 from corenas_sr.modelfile import load_model
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from corenas.config import Chosen, components, section
-from corenas.options import option
+from corenas.options.declaring import option
+from corenas.options.structuring import Chosen, components, section
 
 EMBEDDED = "embedded"
 """Names the photographs that come with scikit-image, instead of a folder."""

@@ -8,9 +8,9 @@ from typing import Literal, get_args
 
 from attrs import frozen
 
-from corenas.config import option
 from corenas.errors import ConfigError
 from corenas.names import nearest
+from corenas.options.structuring import option
 from corenas_sr.config import absolute_file
 
 Network = Literal["vgg19", "squeezenet1_1", "random-features"]

@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas.config import Chosen, choose, components, structure
 from corenas.errors import ConfigError, InputError
 from corenas.names import nearest
-from corenas.toml import parse_assignment
+from corenas.options.structuring import Chosen, choose, components, structure
+from corenas.options.toml import parse_assignment
 
 
 @frozen

@@ -21,9 +21,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from corenas.config import Chosen, structure, unstructure
 from corenas.errors import ConfigError, CorenasError, DataError, InputError, UnknownName
 from corenas.files import atomic_write, write_json
+from corenas.options.structuring import Chosen, structure, unstructure
 from corenas.plugins.registry import Registry, default_registry
 from corenas.values.architecture import Architecture
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from corenas.config import Chosen, components, option
 from corenas.errors import ConfigError
+from corenas.options.structuring import Chosen, components, option
 from corenas_tpsr.space_config import OPERATION_NAMES, check_operations
 
 REDUCTION_NAMES = (

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corenas.config import Chosen
 from corenas.cost import Cost, CostTable
 from corenas.errors import InputError
 from corenas.names import nearest
+from corenas.options.structuring import Chosen
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.kernels import PReLU
 from corenas_tpsr.space_config import GeneratorSpaceConfig

@@ -7,8 +7,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from corenas.config import Chosen, component, components, option, section
 from corenas.errors import ConfigError
+from corenas.options.structuring import Chosen, component, components, option, section
 from corenas_sr.config import TrainingConfig, absolute_file
 from corenas_sr.feature_config import FeaturesConfig, LossWeights, Network
 

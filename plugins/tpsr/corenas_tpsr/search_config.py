@@ -6,8 +6,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from corenas.config import Chosen, component, option
 from corenas.errors import ConfigError
+from corenas.options.structuring import Chosen, component, option
 
 
 @frozen

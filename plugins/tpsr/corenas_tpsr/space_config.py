@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from corenas.config import Chosen, components, option
 from corenas.errors import ConfigError
+from corenas.options.structuring import Chosen, components, option
 
 OPERATION_NAMES = (
     *("conv1", "conv3", "conv5", "conv7"),

@@ -7,8 +7,8 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
-from corenas.config import Chosen, component, components, option, section
 from corenas.errors import ConfigError
+from corenas.options.structuring import Chosen, component, components, option, section
 from corenas_sr.config import DataConfig, TrainingConfig
 from corenas_trilevel.published import RESULTS
 from corenas_trilevel.space_config import CellsConfig

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from attrs import frozen
 
-from corenas.config import option
 from corenas.errors import ConfigError
+from corenas.options.structuring import option
 
 Backbone = Literal["a", "b"]
 

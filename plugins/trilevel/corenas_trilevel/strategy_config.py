@@ -6,8 +6,8 @@ from typing import Literal, get_args
 
 from attrs import frozen
 
-from corenas.config import option, section
 from corenas.errors import ConfigError
+from corenas.options.structuring import option, section
 from corenas_sr.feature_config import Distance, FeaturesConfig
 from corenas_trilevel.teacher_config import TeacherConfig
 

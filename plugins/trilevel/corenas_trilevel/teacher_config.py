@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from corenas.config import option
+from corenas.options.structuring import option
 from corenas_sr.config import absolute_file
 
 GROUND_TRUTH = "ground-truth"

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 import attrs
 import tomlkit
 
-from corenas.config import UNSET, Chosen, Option, structure, unstructure
 from corenas.errors import ConfigError
+from corenas.options.structuring import UNSET, Chosen, Option, structure, unstructure
 from corenas.plugins.registry import Registry, default_registry
 
 _WIDTH = 100

@@ -18,7 +18,7 @@ from attrs import field, frozen
 
 from corenas.errors import ConfigError, UnknownName
 from corenas.names import nearest
-from corenas.options import METADATA, Option, option
+from corenas.options.declaring import METADATA, Option, option
 from corenas.plugins.hookspecs import Component
 from corenas.plugins.registry import KINDS, Registry, default_registry, load_attribute
 

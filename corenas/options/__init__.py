@@ -1,0 +1,1 @@
+"""Options of recipes and components: declared, built from layers of values, written as TOML."""
