@@ -15,8 +15,8 @@ from typing import Any
 
 from attrs import frozen
 
+from corenas.devices import default_workers
 from corenas.errors import InputError, Interrupted, ResumeError
-from corenas.executors.config import default_workers
 from corenas.files import atomic_write, write_json
 from corenas.options.structuring import differences, structure
 from corenas.options.toml import read_toml, to_toml
@@ -166,23 +166,6 @@ def read_summary(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return summary
-
-
-def pick_devices(device: str) -> tuple[str, ...]:
-    """Return the torch devices of ``auto``, or of a list such as ``cuda:0,cuda:1``."""
-    import torch
-
-    if device == "auto":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        return tuple(f"cuda:{i}" for i in range(count)) or ("cpu",)
-    names = tuple(device.split(","))
-    for name in names:
-        try:
-            torch.empty(0, device=name)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"--device {name}: cannot be used: {reason}") from error
-    return names
 
 
 def _new_folder(recipe: str) -> Path:

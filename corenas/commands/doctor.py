@@ -15,7 +15,7 @@ import typer
 from attrs import frozen
 
 from corenas.commands.output import Json, print_columns, print_json
-from corenas.executors.config import default_workers
+from corenas.devices import default_workers
 from corenas.files import cache_folder
 from corenas.plugins.registry import default_registry
 

@@ -5,9 +5,6 @@ Workers and devices are no options: they may differ from one start of a run to t
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-
 from attrs import frozen
 
 from corenas.options.structuring import option
@@ -35,12 +32,3 @@ class ProcessesConfig:
     time_limit: float | None = option(
         None, "time after which a trial's worker is killed", unit="seconds", gt=0
     )
-
-
-def default_workers(devices: Sequence[str]) -> int:
-    """Return one worker per core, or one per device where they are not CPUs."""
-    if any(device != "cpu" for device in devices):
-        return len(devices)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from corenas.devices import default_workers
 from corenas.errors import ConfigError, Interrupted
 from corenas.executors.attempt import attempt
-from corenas.executors.config import ProcessesConfig, SerialConfig, default_workers
+from corenas.executors.config import ProcessesConfig, SerialConfig
 from corenas.executors.processes import processes
 from corenas.executors.serial import Serial, serial
 from corenas.protocols import Executor

@@ -90,7 +90,7 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Measure a model on images, with the protocol beside every number."""
-    from corenas.launch import pick_devices
+    from corenas.devices import pick_devices
     from corenas_sr.bars import bar
     from corenas_sr.datasets import load_pairs
     from corenas_sr.evaluation import build_metrics, measure_folder
@@ -163,7 +163,7 @@ def upscale(
     """Upscale images, large ones in tiles with overlap."""
     from rich.progress import track
 
-    from corenas.launch import pick_devices
+    from corenas.devices import pick_devices
     from corenas_sr.images import read_image, write_image
     from corenas_sr.upscalers import find_upscaler, input_files, output_files
 

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import torch
 
+from corenas.devices import default_workers
 from corenas.errors import CorenasError
-from corenas.executors.config import default_workers
 from corenas_sr.bars import bar
 
 T = TypeVar("T")
