@@ -39,7 +39,7 @@ from corenas import (
 )
 from corenas.executors.serial import Serial
 from corenas.reporter import Quiet
-from corenas.sampled import SampledSearch
+from corenas.search.sampled import SampledSearch
 from corenas.strategies.random import RandomSearch
 from corenas.testing.surrogate import SurrogateEvaluator, SurrogateSpace, psnr_score
 

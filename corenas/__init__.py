@@ -42,8 +42,8 @@ from corenas.protocols import (
     Task,
 )
 from corenas.run import Run
-from corenas.sampled import sampled, trial_seed
-from corenas.searching import search_stage
+from corenas.search.sampled import sampled, trial_seed
+from corenas.search.stage import search_stage
 from corenas.stopping import Stop
 from corenas.values.architecture import Architecture, Decision, Relaxation, check_choices
 from corenas.values.evaluation import Failure, Outcome, Rejected, Report

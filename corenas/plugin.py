@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from corenas.executors.config import ProcessesConfig, SerialConfig
-from corenas.objectives import (
+from corenas.plugins.hookspecs import Component, hookimpl
+from corenas.search.objectives import (
     ConstraintConfig,
     MetricObjectiveConfig,
     ProductConfig,
     SumConfig,
 )
-from corenas.plugins.hookspecs import Component, hookimpl
 from corenas.strategies.config import EvolutionConfig
 
 
@@ -55,25 +55,25 @@ def corenas_objectives() -> Iterable[Component]:
     return (
         Component(
             "metric",
-            "corenas.objectives:metric",
+            "corenas.search.objectives:metric",
             MetricObjectiveConfig,
             "one metric in its good direction",
         ),
         Component(
             "product",
-            "corenas.objectives:product",
+            "corenas.search.objectives:product",
             ProductConfig,
             "metrics to the power of weights, with a soft target for the cost (arXiv:1807.11626)",
         ),
         Component(
             "sum",
-            "corenas.objectives:weighted_sum",
+            "corenas.search.objectives:weighted_sum",
             SumConfig,
             "weighted metrics, with a soft target for the cost",
         ),
         Component(
             "constraint",
-            "corenas.objectives:constraint",
+            "corenas.search.objectives:constraint",
             ConstraintConfig,
             "one metric among the candidates within a limit of cost",
         ),

@@ -194,7 +194,7 @@ def _print_found(found: dict[str, Any]) -> None:
 def _print_fronts(
     folder: Path, stages: Mapping[str, Sequence[Trial]], metrics: str, *, as_json: bool
 ) -> None:
-    from corenas.pareto import front
+    from corenas.search.pareto import front
 
     directions = _directions(stages, metrics)
     fronts = {stage: front(trials, directions) for stage, trials in stages.items()}
@@ -213,7 +213,7 @@ def _print_fronts(
 
 def _directions(stages: Mapping[str, Sequence[Trial]], metrics: str) -> dict[str, int]:
     """Return the directions of all that was measured, or of the metrics that are named."""
-    from corenas.pareto import directions
+    from corenas.search.pareto import directions
 
     infos = {n: c.metadata for n, c in default_registry().components("metrics").items()}
     measured = directions((trial for trials in stages.values() for trial in trials), infos)

@@ -17,8 +17,8 @@ import numpy as np
 from attrs import frozen
 
 from corenas.errors import InputError
-from corenas.objectives import MetricObjective
 from corenas.protocols import Budget, Job, Objective, Problem
+from corenas.search.objectives import MetricObjective
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas.values.evaluation import Outcome, Rejected, Report
 from corenas.values.result import State

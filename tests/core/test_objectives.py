@@ -13,16 +13,16 @@ from attrs import frozen
 
 from corenas import Measurement, Objective, choose, structure
 from corenas.errors import ConfigError
-from corenas.objectives import (
+from corenas.options.structuring import Chosen, component
+from corenas.protocols import Budget, Problem
+from corenas.search.objectives import (
     ConstraintObjective,
     CostTarget,
     MetricObjective,
     ProductObjective,
     SumObjective,
 )
-from corenas.options.structuring import Chosen, component
-from corenas.protocols import Budget, Problem
-from corenas.sampled import SampledSearch
+from corenas.search.sampled import SampledSearch
 from corenas.strategies.listed import Listed
 from corenas.testing.contracts import ObjectiveContract
 from corenas.testing.surrogate import NODES, InlineExecutor, SurrogateEvaluator, SurrogateSpace
@@ -302,5 +302,5 @@ def test_wrong_options_are_refused_with_their_path(
 
 
 def test_objectives_need_no_torch() -> None:
-    code = "import sys, corenas.objectives, corenas.pareto; sys.exit('torch' in sys.modules)"
+    code = "import sys, corenas.search.objectives, corenas.search.pareto; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

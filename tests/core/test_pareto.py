@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from corenas import Architecture, Event, Measurement, MetricInfo, Trial, cli, journal
-from corenas.pareto import directions, front
+from corenas.search.pareto import directions, front
 
 BETTER = {"psnr": 1, "lpips": -1, "mult_adds": -1}
 

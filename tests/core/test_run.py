@@ -12,7 +12,7 @@ from corenas import checkpoint as checkpoints
 from corenas import run as run_module
 from corenas.journal import read
 from corenas.reporter import Quiet
-from corenas.sampled import SampledSearch
+from corenas.search.sampled import SampledSearch
 from corenas.strategies.random import RandomSearch
 from corenas.testing.surrogate import SurrogateSpace, surrogate_problem
 

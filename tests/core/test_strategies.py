@@ -9,7 +9,7 @@ from attrs import evolve
 
 from corenas.options.structuring import choose
 from corenas.protocols import Sampler, SearchSpace, Strategy
-from corenas.sampled import SampledSearch
+from corenas.search.sampled import SampledSearch
 from corenas.strategies.config import EvolutionConfig
 from corenas.strategies.evolution import Evolution, mutate
 from corenas.strategies.listed import Listed

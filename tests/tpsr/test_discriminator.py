@@ -16,9 +16,9 @@ from torch.nn.utils.parametrize import is_parametrized
 from corenas import cli
 from corenas.cost import Cost, count
 from corenas.errors import ConfigError, InputError
-from corenas.objectives import MetricObjective
 from corenas.options.structuring import Chosen, choose, structure
 from corenas.protocols import Budget, Job, Problem, SearchSpace
+from corenas.search.objectives import MetricObjective
 from corenas.testing.contracts import SearchSpaceContract
 from corenas.testing.installed import InstallPlugin
 from corenas.testing.jobs import Give

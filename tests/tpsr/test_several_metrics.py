@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corenas import MetricInfo, cli, journal
-from corenas.pareto import directions, front
+from corenas.search.pareto import directions, front
 
 TINY = """
 stages = "generator"

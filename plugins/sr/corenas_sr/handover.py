@@ -11,7 +11,7 @@ from attrs import frozen
 
 from corenas import Chosen, Metric, Run, Trial, default_registry, journal
 from corenas.cost import Cost, count, human
-from corenas.pareto import directions, front
+from corenas.search.pareto import directions, front
 from corenas_sr.config import DataConfig
 from corenas_sr.costs import OUTPUT
 from corenas_sr.datasets import ImagePair, load_pairs

@@ -21,12 +21,12 @@ from corenas import (
     SearchError,
     Task,
     Trial,
-    sampled,
     search_stage,
     trial_seed,
 )
 from corenas.files import atomic_write, write_json
 from corenas.run import writing
+from corenas.search import sampled
 from corenas.strategies.listed import Listed
 from corenas_sr.architectures import at_scale, draw
 from corenas_sr.config import TrainingConfig
