@@ -18,7 +18,7 @@ from functools import partial
 from timing import Row, interleaved_medians, print_rows
 
 from corenas import Executor, Job, Outcome, Rejected, Stop
-from corenas.executors.processes import Processes
+from corenas.search.executors.processes import Processes
 from corenas_sr.config import DataConfig, TrainingConfig
 from corenas_tpsr.config import ProxyConfig
 from corenas_tpsr.evaluators import ProxyEvaluator

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from corenas.executors.config import ProcessesConfig, SerialConfig
 from corenas.plugins.hookspecs import Component, hookimpl
+from corenas.search.executors.config import ProcessesConfig, SerialConfig
 from corenas.search.objectives import (
     ConstraintConfig,
     MetricObjectiveConfig,
     ProductConfig,
     SumConfig,
 )
-from corenas.strategies.config import EvolutionConfig
+from corenas.search.strategies.config import EvolutionConfig
 
 
 @hookimpl
@@ -20,12 +20,12 @@ def corenas_strategies() -> Iterable[Component]:
     return (
         Component(
             "random",
-            "corenas.strategies.random:random",
+            "corenas.search.strategies.random:random",
             summary="every option equally likely; the baseline for everything",
         ),
         Component(
             "evolution",
-            "corenas.strategies.evolution:evolution",
+            "corenas.search.strategies.evolution:evolution",
             EvolutionConfig,
             "regularised evolution (Real et al., arXiv:1802.01548)",
         ),
@@ -37,13 +37,13 @@ def corenas_executors() -> Iterable[Component]:
     return (
         Component(
             "serial",
-            "corenas.executors.serial:serial",
+            "corenas.search.executors.serial:serial",
             SerialConfig,
             "one candidate after the other, in this process",
         ),
         Component(
             "processes",
-            "corenas.executors.processes:processes",
+            "corenas.search.executors.processes:processes",
             ProcessesConfig,
             "worker processes on this machine, with a time limit for each candidate",
         ),

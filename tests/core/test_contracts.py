@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from corenas.protocols import Evaluator, Job, Objective, SearchSpace
-from corenas.strategies.random import RandomSearch
+from corenas.search.strategies.random import RandomSearch
 from corenas.testing.contracts import (
     EvaluatorContract,
     ObjectiveContract,

@@ -7,11 +7,11 @@ import pytest
 
 from corenas.devices import default_workers
 from corenas.errors import ConfigError, Interrupted
-from corenas.executors.attempt import attempt
-from corenas.executors.config import ProcessesConfig, SerialConfig
-from corenas.executors.processes import processes
-from corenas.executors.serial import Serial, serial
 from corenas.protocols import Executor
+from corenas.search.executors.attempt import attempt
+from corenas.search.executors.config import ProcessesConfig, SerialConfig
+from corenas.search.executors.processes import processes
+from corenas.search.executors.serial import Serial, serial
 from corenas.stopping import Stop
 from corenas.testing.contracts_executor import ExecutorContract
 from corenas.testing.jobs import Describe, Raise, WaitForFile, description

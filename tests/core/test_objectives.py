@@ -23,7 +23,7 @@ from corenas.search.objectives import (
     SumObjective,
 )
 from corenas.search.sampled import SampledSearch
-from corenas.strategies.listed import Listed
+from corenas.search.strategies.listed import Listed
 from corenas.testing.contracts import ObjectiveContract
 from corenas.testing.surrogate import NODES, InlineExecutor, SurrogateEvaluator, SurrogateSpace
 from corenas.values.evaluation import Outcome

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from corenas.errors import CorenasError, Interrupted
-from corenas.executors.processes import Processes
 from corenas.protocols import Job
+from corenas.search.executors.processes import Processes
 from corenas.stopping import Stop
 from corenas.testing.jobs import (
     Describe,

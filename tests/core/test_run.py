@@ -13,7 +13,7 @@ from corenas import run as run_module
 from corenas.journal import read
 from corenas.reporter import Quiet
 from corenas.search.sampled import SampledSearch
-from corenas.strategies.random import RandomSearch
+from corenas.search.strategies.random import RandomSearch
 from corenas.testing.surrogate import SurrogateSpace, surrogate_problem
 
 

@@ -32,8 +32,8 @@ from corenas import (
     default_registry,
     structure,
 )
-from corenas.executors.serial import Serial
 from corenas.plugins.registry import load_attribute
+from corenas.search.executors.serial import Serial
 from corenas.stopping import Stop
 from corenas.testing.contracts import (
     EvaluatorContract,

@@ -20,7 +20,7 @@ from corenas import (
 )
 from corenas.search.objectives import MetricObjective
 from corenas.search.sampled import RANKED, SampledSearch
-from corenas.strategies.listed import Listed
+from corenas.search.strategies.listed import Listed
 from corenas.testing.surrogate import InlineExecutor, SurrogateEvaluator, SurrogateSpace
 
 SPACE = SurrogateSpace()

@@ -10,10 +10,10 @@ from attrs import evolve
 from corenas.options.structuring import choose
 from corenas.protocols import Sampler, SearchSpace, Strategy
 from corenas.search.sampled import SampledSearch
-from corenas.strategies.config import EvolutionConfig
-from corenas.strategies.evolution import Evolution, mutate
-from corenas.strategies.listed import Listed
-from corenas.strategies.random import RandomSearch, random_architecture
+from corenas.search.strategies.config import EvolutionConfig
+from corenas.search.strategies.evolution import Evolution, mutate
+from corenas.search.strategies.listed import Listed
+from corenas.search.strategies.random import RandomSearch, random_architecture
 from corenas.testing.contracts import SamplerContract, StrategyContract
 from corenas.testing.surrogate import (
     InlineExecutor,

@@ -27,7 +27,7 @@ from corenas import (
 from corenas.files import atomic_write, write_json
 from corenas.run import writing
 from corenas.search import sampled
-from corenas.strategies.listed import Listed
+from corenas.search.strategies.listed import Listed
 from corenas_sr.architectures import at_scale, draw
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import load_pairs

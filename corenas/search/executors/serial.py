@@ -6,9 +6,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from corenas.executors.attempt import attempt
-from corenas.executors.config import SerialConfig
 from corenas.protocols import Executor, Job
+from corenas.search.executors.attempt import attempt
+from corenas.search.executors.config import SerialConfig
 from corenas.stopping import Stop
 from corenas.values.evaluation import Failure, Outcome
 

@@ -17,10 +17,10 @@ from queue import Empty, SimpleQueue
 from pebble import ProcessExpired, ProcessPool
 
 from corenas.errors import CorenasError
-from corenas.executors.attempt import failure
-from corenas.executors.config import ProcessesConfig
-from corenas.executors.worker import prepare, work
 from corenas.protocols import Executor, Job
+from corenas.search.executors.attempt import failure
+from corenas.search.executors.config import ProcessesConfig
+from corenas.search.executors.worker import prepare, work
 from corenas.stopping import Stop
 from corenas.values.evaluation import Failure, Order, Outcome
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 
-from corenas.executors.attempt import attempt, failure
+from corenas.search.executors.attempt import attempt, failure
 
 
 def prepare() -> None:

@@ -9,8 +9,8 @@ from attrs import frozen
 
 from corenas.protocols import SearchSpace, Strategy
 from corenas.search.sampled import sampled
-from corenas.strategies.config import EvolutionConfig
-from corenas.strategies.random import random_architecture
+from corenas.search.strategies.config import EvolutionConfig
+from corenas.search.strategies.random import random_architecture
 from corenas.values.architecture import Architecture
 from corenas.values.result import State
 from corenas.values.trial import Trial
