@@ -37,10 +37,10 @@ from corenas import (
     Stop,
     journal,
 )
-from corenas.reporter import Quiet
 from corenas.search.executors.serial import Serial
 from corenas.search.sampled import SampledSearch
 from corenas.search.strategies.random import RandomSearch
+from corenas.show.reporter import Quiet
 from corenas.testing.surrogate import SurrogateEvaluator, SurrogateSpace, psnr_score
 
 SPACE = SurrogateSpace()

@@ -22,8 +22,8 @@ from corenas.options.structuring import differences, structure
 from corenas.options.toml import read_toml, to_toml
 from corenas.plugins.hookspecs import Recipe
 from corenas.plugins.registry import Registry, load_attribute
-from corenas.reporter import Reporter
 from corenas.run import Run, writing
+from corenas.show.reporter import Reporter
 from corenas.stopping import Stop
 from corenas.values.plan import StagePlan
 

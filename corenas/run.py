@@ -20,7 +20,7 @@ from corenas.values.result import Result
 from corenas.values.trial import Event
 
 if TYPE_CHECKING:
-    from corenas.reporter import Reporter  # draws with rich, which would slow every start down
+    from corenas.show.reporter import Reporter  # draws with rich, which would slow every start down
 
 CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SHARE = 0.02

@@ -18,7 +18,7 @@ from corenas.names import nearest
 from corenas.plugins.registry import default_registry
 
 if TYPE_CHECKING:
-    from corenas.progress import StageProgress
+    from corenas.show.progress import StageProgress
     from corenas.values.trial import Event, Trial
 
 
@@ -71,7 +71,7 @@ def _best(stages: Iterable[StageProgress]) -> dict[str, Any] | None:
 
 
 def _replayed(events: Iterable[Event]) -> dict[str, StageProgress]:
-    from corenas.progress import StageProgress
+    from corenas.show.progress import StageProgress
 
     stages: dict[str, StageProgress] = {}
     for event in events:
@@ -119,7 +119,7 @@ def _stage(stage: StageProgress) -> dict[str, Any]:
 
 
 def _stage_row(stage: StageProgress) -> tuple[str, ...]:
-    from corenas.progress import format_number
+    from corenas.show.progress import format_number
 
     counts = [f"{count} {what}" for count, what in stage.tally()]
     numbers = [f"{name} {format_number(value)}" for name, value in stage.scalars.items()]
@@ -180,7 +180,7 @@ def _latest_architecture(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 
 def _print_found(found: dict[str, Any]) -> None:
-    from corenas.progress import format_number
+    from corenas.show.progress import format_number
     from corenas.values.architecture import Architecture
 
     what = f"trial {found['number']}" if "number" in found else f"step {found['step']}"
@@ -225,7 +225,7 @@ def _directions(stages: Mapping[str, Sequence[Trial]], metrics: str) -> dict[str
 
 
 def _front_rows(trials: Sequence[Trial], names: Sequence[str]) -> Iterator[Sequence[str]]:
-    from corenas.progress import trial_numbers
+    from corenas.show.progress import trial_numbers
 
     yield "trial", "architecture", *names
     for trial in trials:

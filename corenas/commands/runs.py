@@ -127,7 +127,7 @@ def _launch(recipe: Recipe, config: Any, options: RunOptions) -> None:
     from rich.console import Console
 
     from corenas.launch import launch
-    from corenas.reporter import reporter_for
+    from corenas.show.reporter import reporter_for
 
     folder = launch(
         recipe,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from corenas.progress import (
+from corenas.show.progress import (
     RunProgress,
     StageProgress,
     format_duration,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from corenas.reporter import LiveReporter, PlainReporter, Quiet, Reporter, reporter_for
+from corenas.show.reporter import LiveReporter, PlainReporter, Quiet, Reporter, reporter_for
 from corenas.values.architecture import Architecture
 from corenas.values.trial import Event, Measurement, Trial
 

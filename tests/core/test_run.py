@@ -11,9 +11,9 @@ from corenas import CorenasError, Event, Result, ResumeError, Run, Stop
 from corenas import checkpoint as checkpoints
 from corenas import run as run_module
 from corenas.journal import read
-from corenas.reporter import Quiet
 from corenas.search.sampled import SampledSearch
 from corenas.search.strategies.random import RandomSearch
+from corenas.show.reporter import Quiet
 from corenas.testing.surrogate import SurrogateSpace, surrogate_problem
 
 

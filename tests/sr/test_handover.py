@@ -12,7 +12,7 @@ import torch
 
 from corenas import Run, Stop, choose
 from corenas.cost import count
-from corenas.reporter import Quiet
+from corenas.show.reporter import Quiet
 from corenas_sr.config import DataConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, evaluate

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from corenas import CorenasError, Diverged, Event, Interrupted, Result, Run, Stop
-from corenas.reporter import Quiet
+from corenas.show.reporter import Quiet
 from corenas_sr.datasets import ImagePair
 from corenas_sr.patches import PatchSampler
 from corenas_sr.series import Member, Series

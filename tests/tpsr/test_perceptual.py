@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from corenas import Run, Stop, choose, structure
 from corenas.errors import ConfigError, DataError
 from corenas.options.toml import parse_assignment
-from corenas.reporter import Quiet
+from corenas.show.reporter import Quiet
 from corenas.testing.installed import InstallPlugin
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, evaluate

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from corenas.metric import COSTS
-from corenas.progress import format_number
 from corenas.search.pareto import front
+from corenas.show.progress import format_number
 from corenas.values.trial import Trial
 from corenas_sr.figures import ACCENT, CALM, legend, save_figure, style
 

@@ -9,7 +9,7 @@ from attrs import Factory, define
 from rich.cells import cell_len
 from rich.text import Text
 
-from corenas.progress import (
+from corenas.show.progress import (
     BEST,
     RunProgress,
     StageProgress,

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from corenas.progress import (
+from corenas.show.progress import (
     RunProgress,
     StageProgress,
     format_duration,
@@ -21,7 +21,7 @@ from corenas.progress import (
     printable,
     trial_numbers,
 )
-from corenas.screen import Screen
+from corenas.show.screen import Screen
 from corenas.values.trial import Event
 
 PLAIN_SECONDS = 30.0
