@@ -35,8 +35,8 @@ from corenas import (
     Report,
     Run,
     Stop,
-    journal,
 )
+from corenas.runs import journal
 from corenas.search.executors.serial import Serial
 from corenas.search.sampled import SampledSearch
 from corenas.search.strategies.random import RandomSearch

@@ -27,8 +27,8 @@ from typing import Any
 from attrs import frozen
 from PIL import Image
 
-from corenas import journal
 from corenas.cost import human
+from corenas.runs import journal
 from corenas_sr.handover import aligned
 
 PATCH = 32

@@ -41,7 +41,7 @@ from corenas.protocols import (
     Supernet,
     Task,
 )
-from corenas.run import Run
+from corenas.runs.run import Run
 from corenas.search.sampled import sampled, trial_seed
 from corenas.search.stage import search_stage
 from corenas.stopping import Stop

@@ -30,8 +30,8 @@ def add_commands(app: typer.Typer) -> None:
 
 def status(folder: Folder, as_json: Json = False) -> None:
     """Tell how far a run is."""
-    from corenas import journal
-    from corenas.launch import read_info
+    from corenas.runs import journal
+    from corenas.runs.launch import read_info
 
     info = read_info(folder)
     path = folder / "journal.jsonl"
@@ -81,7 +81,7 @@ def _replayed(events: Iterable[Event]) -> dict[str, StageProgress]:
 
 def _state(folder: Path) -> str:
     """Return ``running``, ``finished`` or ``stopped``."""
-    from corenas.launch import read_summary
+    from corenas.runs.launch import read_summary
 
     if _is_locked(folder / ".lock"):
         return "running"
@@ -140,8 +140,8 @@ def best(
     as_json: Json = False,
 ) -> None:
     """Print a run's best architectures and models so far."""
-    from corenas import journal
-    from corenas.launch import read_info
+    from corenas.runs import journal
+    from corenas.runs.launch import read_info
 
     read_info(folder)
     events = journal.read(folder / "journal.jsonl").events

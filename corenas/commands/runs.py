@@ -25,8 +25,8 @@ from corenas.errors import InputError
 from corenas.plugins.registry import default_registry
 
 if TYPE_CHECKING:
-    from corenas.launch import RunOptions
     from corenas.plugins.hookspecs import Recipe
+    from corenas.runs.launch import RunOptions
     from corenas.values.plan import StagePlan
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
@@ -88,7 +88,7 @@ def run(
 
     A run that was begun in that folder with the same configuration goes on where it was.
     """
-    from corenas.launch import RunOptions
+    from corenas.runs.launch import RunOptions
 
     found = default_registry().recipe(recipe)
     chosen = choose_preset(found, preset)
@@ -111,7 +111,7 @@ def resume(
     max_time: MaxTime = "",
 ) -> None:
     """Continue an unfinished run."""
-    from corenas.launch import saved_config
+    from corenas.runs.launch import saved_config
 
     recipe, config, options = saved_config(folder, default_registry())
     options = attrs.evolve(
@@ -126,7 +126,7 @@ def resume(
 def _launch(recipe: Recipe, config: Any, options: RunOptions) -> None:
     from rich.console import Console
 
-    from corenas.launch import launch
+    from corenas.runs.launch import launch
     from corenas.show.reporter import reporter_for
 
     folder = launch(
@@ -144,7 +144,7 @@ def _launch(recipe: Recipe, config: Any, options: RunOptions) -> None:
 
 
 def _dry_run(recipe: Recipe, config: Any, options: RunOptions) -> None:
-    from corenas.launch import check
+    from corenas.runs.launch import check
 
     for plugin in default_registry().plugins:
         if plugin.error:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     import typer
 
-    from corenas.run import Run
+    from corenas.runs.run import Run
     from corenas.values.trial import Event
 
 PROJECT = "corenas"

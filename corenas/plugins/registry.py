@@ -23,7 +23,7 @@ from corenas.plugins.hookspecs import PROJECT, Component, Recipe
 if TYPE_CHECKING:
     import typer
 
-    from corenas.run import Run
+    from corenas.runs.run import Run
     from corenas.values.trial import Event
 
 KINDS: Mapping[str, str] = {

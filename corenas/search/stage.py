@@ -7,7 +7,7 @@ from typing import Any
 
 from corenas.options.structuring import Chosen
 from corenas.protocols import Budget, Evaluator, Objective, Problem, SearchSpace, Strategy
-from corenas.run import Run
+from corenas.runs.run import Run
 from corenas.values.result import Result
 
 

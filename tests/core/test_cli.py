@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from corenas import cli, journal
+from corenas import cli
 from corenas.commands.runs import parse_duration
 from corenas.errors import ConfigError, InputError, Interrupted
 from corenas.options.structuring import structure
 from corenas.plugins.registry import default_registry
+from corenas.runs import journal
 from corenas.testing.installed import InstallPlugin
 
 COUNTING = """

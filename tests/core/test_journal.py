@@ -7,7 +7,7 @@ import random
 import pytest
 
 from corenas import Architecture, Event, Measurement, Trial
-from corenas.journal import Journal, decode, encode, read
+from corenas.runs.journal import Journal, decode, encode, read
 
 
 def events(count):
@@ -79,8 +79,8 @@ def test_numbers_that_json_lacks_are_left_out():
 
 def test_appended_events_reach_the_disk_without_waiting_for_more(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr("corenas.journal.SYNC_SECONDS", 0.05)
-    monkeypatch.setattr("corenas.journal.os.fsync", synced.append)
+    monkeypatch.setattr("corenas.runs.journal.SYNC_SECONDS", 0.05)
+    monkeypatch.setattr("corenas.runs.journal.os.fsync", synced.append)
     journal = Journal(tmp_path / "j")
     journal.append(Event("epoch", 1, stage="s"))
     timer = journal._timer

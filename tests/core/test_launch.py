@@ -240,7 +240,7 @@ def test_two_processes_do_not_work_in_one_folder(start: Start, out: Path) -> Non
 def test_full_disk_is_said_whichever_file_is_hit(
     start: Start, out: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    from corenas import launch
+    from corenas.runs import launch
 
     written = launch.write_json
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from corenas import Architecture, Event, Measurement, MetricInfo, Trial, cli, journal
+from corenas import Architecture, Event, Measurement, MetricInfo, Trial, cli
+from corenas.runs import journal
 from corenas.search.pareto import directions, front
 
 BETTER = {"psnr": 1, "lpips": -1, "mult_adds": -1}

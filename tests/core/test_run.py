@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from corenas import CorenasError, Event, Result, ResumeError, Run, Stop
-from corenas import checkpoint as checkpoints
-from corenas import run as run_module
-from corenas.journal import read
+from corenas.runs import checkpoint as checkpoints
+from corenas.runs import run as run_module
+from corenas.runs.journal import read
 from corenas.search.sampled import SampledSearch
 from corenas.search.strategies.random import RandomSearch
 from corenas.show.reporter import Quiet
@@ -215,7 +215,7 @@ def test_a_full_disk_is_said_with_the_way_on(tmp_path, monkeypatch):
     def full(descriptor, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("corenas.journal.os.write", full)
+    monkeypatch.setattr("corenas.runs.journal.os.write", full)
     with pytest.raises(CorenasError, match=r"No space left.*resume"):
         run.stage("count", Counting())
     monkeypatch.undo()

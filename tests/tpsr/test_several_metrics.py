@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from corenas import MetricInfo, cli, journal
+from corenas import MetricInfo, cli
+from corenas.runs import journal
 from corenas.search.pareto import directions, front
 
 TINY = """

@@ -53,7 +53,7 @@ def become(request: dict[str, Any]) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_limit"],) * 2)
     if request["save_always"]:
-        from corenas import run
+        from corenas.runs import run
 
         run.CHECKPOINT_SECONDS, run.CHECKPOINT_SHARE = 0.0, float("inf")
 

@@ -8,8 +8,8 @@ import torch
 from attrs import evolve
 
 from corenas import Architecture, ConfigError, DataError, Diverged, Run, Stop, Trial, structure
-from corenas import run as run_module
 from corenas.cost import count
+from corenas.runs import run as run_module
 from corenas.show.reporter import Quiet
 from corenas.testing.contracts import StrategyContract
 from corenas.testing.surrogate import surrogate_problem

@@ -9,8 +9,9 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas import Chosen, Metric, Run, Trial, default_registry, journal
+from corenas import Chosen, Metric, Run, Trial, default_registry
 from corenas.cost import Cost, count, human
+from corenas.runs import journal
 from corenas.search.pareto import directions, front
 from corenas_sr.config import DataConfig
 from corenas_sr.costs import OUTPUT

@@ -25,7 +25,7 @@ from corenas import (
     trial_seed,
 )
 from corenas.files import atomic_write, write_json
-from corenas.run import writing
+from corenas.runs.run import writing
 from corenas.search import sampled
 from corenas.search.strategies.listed import Listed
 from corenas_sr.architectures import at_scale, draw

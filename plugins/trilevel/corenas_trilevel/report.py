@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from attrs import asdict
 
-from corenas import Architecture, Run, Trial, journal
+from corenas import Architecture, Run, Trial
 from corenas.cost import human
+from corenas.runs import journal
 from corenas_sr.costs import OUTPUT
 from corenas_sr.handover import aligned, draw_trials
 from corenas_trilevel.counting import PAPER_SIZE, count

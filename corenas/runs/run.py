@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corenas import checkpoint as checkpoints
-from corenas import journal
-from corenas.checkpoint import Checkpoint
 from corenas.errors import CorenasError, Interrupted, ResumeError
 from corenas.files import write_json
 from corenas.protocols import Task
+from corenas.runs import checkpoint as checkpoints
+from corenas.runs import journal
+from corenas.runs.checkpoint import Checkpoint
 from corenas.stopping import Stop
 from corenas.values.result import Result
 from corenas.values.trial import Event

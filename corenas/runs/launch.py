@@ -22,7 +22,7 @@ from corenas.options.structuring import differences, structure
 from corenas.options.toml import read_toml, to_toml
 from corenas.plugins.hookspecs import Recipe
 from corenas.plugins.registry import Registry, load_attribute
-from corenas.run import Run, writing
+from corenas.runs.run import Run, writing
 from corenas.show.reporter import Reporter
 from corenas.stopping import Stop
 from corenas.values.plan import StagePlan

@@ -1,0 +1,1 @@
+"""One job in one folder: the only loop, journal, checkpoints, launch."""
