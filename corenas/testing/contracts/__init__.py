@@ -18,12 +18,12 @@ for _kind in ("evaluator", "objective", "reward", "sampler", "space", "strategy"
     pytest.register_assert_rewrite(f"{__name__}.{_kind}")  # before they are imported
 
 from corenas.testing.contracts.evaluator import EvaluatorContract  # noqa: E402
+from corenas.testing.contracts.executor import ExecutorContract  # noqa: E402
 from corenas.testing.contracts.objective import ObjectiveContract  # noqa: E402
 from corenas.testing.contracts.reward import RewardContract  # noqa: E402
 from corenas.testing.contracts.sampler import SamplerContract  # noqa: E402
 from corenas.testing.contracts.space import SearchSpaceContract  # noqa: E402
 from corenas.testing.contracts.strategy import StrategyContract  # noqa: E402
-from corenas.testing.contracts_executor import ExecutorContract  # noqa: E402
 
 __all__ = [
     "EvaluatorContract",
