@@ -2,8 +2,8 @@
 
 From the smallest to the largest: a `SearchSpace` of decisions; the `Job` that measures one
 candidate, and the `Evaluator` that prepares it; an `Objective`, which makes a score of what was
-measured; a `Sampler` that asks and tells, with a `Reward` where it is a policy; an `Executor`, where
-jobs run; a `Strategy`, which turns a `Problem` into a resumable `Task`.
+measured; a `Sampler` that asks and tells, with a `Reward` where it is a policy; an `Executor`,
+where jobs run; a `Strategy`, which turns a `Problem` into a resumable `Task`.
 """
 
 from __future__ import annotations

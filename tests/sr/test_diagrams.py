@@ -14,15 +14,15 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
+from corenas.drawing import canvas
+from corenas.drawing.chain_layout import broken, chain
+from corenas.drawing.diagram_layout import Box, Curve, Edge, Group, Point, outline
+from corenas.drawing.diagrams import Group as LabelledGroup
+from corenas.drawing.diagrams import Node, draw_chain, draw_graph
+from corenas.drawing.layer_order import crossings, layered_graph
+from corenas.drawing.layer_positions import positions
+from corenas.drawing.layered_layout import layered
 from corenas.errors import CorenasError
-from corenas_sr import canvas
-from corenas_sr.chain_layout import broken, chain
-from corenas_sr.diagram_layout import Box, Curve, Edge, Group, Point, outline
-from corenas_sr.diagrams import Group as LabelledGroup
-from corenas_sr.diagrams import Node, draw_chain, draw_graph
-from corenas_sr.layer_order import crossings, layered_graph
-from corenas_sr.layer_positions import positions
-from corenas_sr.layered_layout import layered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -391,7 +391,5 @@ def test_diagram_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_matplotlib_and_torch_are_not_loaded_to_import_it() -> None:
-    code = (
-        "import sys, corenas_sr.diagrams; sys.exit(bool({'matplotlib', 'torch'} & {*sys.modules}))"
-    )
+    code = "import sys, corenas.drawing.diagrams; sys.exit(bool({'matplotlib', 'torch'} & {*sys.modules}))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from corenas import Architecture, CorenasError, Measurement, Trial
-from corenas_sr import plots
-from corenas_sr.plots import Dot, dots_plot, pareto_plot
+from corenas.drawing import plots
+from corenas.drawing.plots import Dot, dots_plot, pareto_plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from corenas.drawing import plots
+from corenas.drawing.plots import search_plot
 from corenas.errors import CorenasError
 from corenas.values.architecture import Architecture
 from corenas.values.trial import Measurement, Trial
-from corenas_sr import plots
 from corenas_sr.images import resize
 from corenas_sr.inference import bicubic
 from corenas_sr.pictures import comparison, most_detailed
-from corenas_sr.plots import search_plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -186,7 +186,5 @@ def test_search_plot_is_written(tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_loaded_only_to_draw() -> None:
-    code = (
-        "import sys, corenas_sr.pictures, corenas_sr.plots; sys.exit('matplotlib' in sys.modules)"
-    )
+    code = "import sys, corenas_sr.pictures, corenas.drawing.plots; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -14,7 +14,7 @@ import torch
 from attrs import evolve, frozen
 
 from corenas import Architecture, InputError, choose
-from corenas_sr import canvas
+from corenas.drawing import canvas
 from corenas_tpsr.diagrams import draw_discriminator, draw_generator
 from corenas_tpsr.discriminator import DiscriminatorSpace
 from corenas_tpsr.generator import PAPER_CELL, GeneratorSpace

@@ -16,8 +16,8 @@ from attrs import evolve
 from PIL import Image
 
 from corenas import Architecture, InputError
+from corenas.drawing import canvas
 from corenas.values.trial import Event
-from corenas_sr import canvas
 from corenas_trilevel import plots
 from corenas_trilevel.diagrams import draw_network
 from corenas_trilevel.plots import SHOWN_PATHS, path_plot, sparsity_plot

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from corenas import Chosen, Metric, Run, Trial, default_registry
 from corenas.cost import Cost, count, human
+from corenas.drawing.plots import pareto_plot, search_plot
 from corenas.runs import journal
 from corenas.search.pareto import directions, front
 from corenas_sr.config import DataConfig
@@ -20,7 +21,6 @@ from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, finite
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import LoadedModel, load_model
 from corenas_sr.pictures import comparison
-from corenas_sr.plots import pareto_plot, search_plot
 
 
 @frozen

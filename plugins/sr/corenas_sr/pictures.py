@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from attrs import frozen
 from torch import Tensor
 
-from corenas_sr.figures import ACCENT, GREY, save_figure
+from corenas.drawing.figures import ACCENT, GREY, save_figure
 from corenas_sr.images import luma
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from attrs import evolve, frozen
 
 from corenas import Run
 from corenas.cost import human
+from corenas.drawing.plots import Dot, dots_plot
 from corenas_sr.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, finite
 from corenas_sr.handover import aligned, draw_models, shown
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import LoadedModel, load_model
-from corenas_sr.plots import Dot, dots_plot
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.full_task import Contender, final_metrics
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from corenas.drawing.figures import ACCENT, CALM, GREY, save_figure, style
 from corenas.values.trial import Event
-from corenas_sr.figures import ACCENT, CALM, GREY, save_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

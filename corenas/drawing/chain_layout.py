@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from attrs import frozen
 
-from corenas_sr.diagram_layout import (
+from corenas.drawing.diagram_layout import (
     FRAME_LABEL,
     FRAME_PADDING,
     Box,

@@ -14,7 +14,7 @@ from itertools import combinations, pairwise
 
 from attrs import frozen
 
-from corenas_sr.diagram_layout import Edge
+from corenas.drawing.diagram_layout import Edge
 
 _SWEEPS = 8
 

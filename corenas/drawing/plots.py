@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from corenas.drawing.figures import ACCENT, CALM, legend, save_figure, style
 from corenas.metric import COSTS
 from corenas.search.pareto import front
 from corenas.show.progress import format_number
 from corenas.values.trial import Trial
-from corenas_sr.figures import ACCENT, CALM, legend, save_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from attrs import frozen
 
-from corenas_sr.diagram_layout import (
+from corenas.drawing.diagram_layout import (
     FRAME_LABEL,
     FRAME_PADDING,
     Box,
@@ -18,8 +18,8 @@ from corenas_sr.diagram_layout import (
     Pen,
     Size,
 )
-from corenas_sr.layer_order import LayeredGraph, layered_graph
-from corenas_sr.layer_positions import positions
+from corenas.drawing.layer_order import LayeredGraph, layered_graph
+from corenas.drawing.layer_positions import positions
 
 _BESIDE = 20.0  # between boxes
 _BESIDE_BEND = 14.0  # between an edge and what it passes

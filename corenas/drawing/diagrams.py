@@ -9,14 +9,14 @@ from typing import Literal
 
 from attrs import frozen
 
+from corenas.drawing import diagram_layout
+from corenas.drawing.canvas import INK, Canvas, text_width
+from corenas.drawing.chain_layout import broken, chain
+from corenas.drawing.diagram_layout import FRAME_LABEL, Box, Edge, Layout, Size
+from corenas.drawing.figures import GREY
+from corenas.drawing.layered_layout import layered
 from corenas.protocols import SearchSpace
 from corenas.values.architecture import Architecture
-from corenas_sr import diagram_layout
-from corenas_sr.canvas import INK, Canvas, text_width
-from corenas_sr.chain_layout import broken, chain
-from corenas_sr.diagram_layout import FRAME_LABEL, Box, Edge, Layout, Size
-from corenas_sr.figures import GREY
-from corenas_sr.layered_layout import layered
 
 Kind = Literal[
     "conv",
@@ -82,7 +82,7 @@ def draw_graph(
 
     Raises:
         CorenasError: A file cannot be written.
-        ValueError: See `corenas_sr.layered_layout.layered`.
+        ValueError: See `corenas.drawing.layered_layout.layered`.
     """
     arrivals = Counter(target for _, target in edges)
     sizes = _sizes(nodes, arrivals)
@@ -113,7 +113,7 @@ def draw_chain(
 
     Raises:
         CorenasError: A file cannot be written.
-        ValueError: See `corenas_sr.chain_layout.chain`.
+        ValueError: See `corenas.drawing.chain_layout.chain`.
     """
     layout = chain(_sizes(nodes, {}), groups=_measured(groups), arcs=arcs)
     _draw(path, _Diagram(nodes, groups, layout, title, footer, label_beside=False))

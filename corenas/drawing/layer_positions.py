@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import pairwise, product
 
-from corenas_sr.layer_order import LayeredGraph, Link, crossing_pairs
+from corenas.drawing.layer_order import LayeredGraph, Link, crossing_pairs
 
 Layers = Sequence[Sequence[int]]
 Positions = dict[int, float]

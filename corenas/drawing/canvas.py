@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corenas_sr.diagram_layout import Box, Point, outline
-from corenas_sr.figures import GREY, save_figure
+from corenas.drawing.diagram_layout import Box, Point, outline
+from corenas.drawing.figures import GREY, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontProperties
@@ -59,7 +59,7 @@ class Canvas:
         self._axes.add_patch(patch)
 
     def curve(self, points: Sequence[Point], *, name: str, pointed: bool) -> None:
-        """Draw Bézier segments, as `corenas_sr.diagram_layout.Curve` holds them."""
+        """Draw Bézier segments, as `corenas.drawing.diagram_layout.Curve` holds them."""
         from matplotlib.patches import FancyArrowPatch
 
         arrow = FancyArrowPatch(
