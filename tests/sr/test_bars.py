@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from corenas_sr import bars
-from corenas_sr.bars import bar
+from corenas.show import progress_bar as bars
+from corenas.show.progress_bar import bar
 
 
 def test_log_gets_a_line_now_and_then(

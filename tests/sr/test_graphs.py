@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from corenas.training.cuda_graph import WARM_UP, CapturedUpdate
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair
-from corenas_sr.graphs import WARM_UP, CapturedUpdate
 from corenas_sr.training import pixel_training, seeded
 
 
@@ -23,8 +23,8 @@ def test_where_capturing_fails_every_update_runs_plainly(monkeypatch):
     def impossible():
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr("corenas_sr.graphs.torch.cuda.CUDAGraph", object)
-    monkeypatch.setattr("corenas_sr.graphs.torch.cuda.graph", lambda graph: impossible())
+    monkeypatch.setattr("corenas.training.cuda_graph.torch.cuda.CUDAGraph", object)
+    monkeypatch.setattr("corenas.training.cuda_graph.torch.cuda.graph", lambda graph: impossible())
     values = [2.0 * number for number in range(WARM_UP + 3)]
     with pytest.warns(UserWarning, match="without a CUDA graph: operation not permitted"):
         losses = [captured(torch.full((2,), value / 2), torch.zeros(2)) for value in values]

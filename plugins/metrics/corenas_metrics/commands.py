@@ -50,7 +50,7 @@ def niqe_model(
 
 def _images(files: Sequence[Path], protocol: str) -> Iterator[Tensor]:
     """Read the images one by one; refuse those that are too small, by name."""
-    from corenas_sr.bars import bar
+    from corenas.show.progress_bar import bar
     from corenas_sr.images import read_image
 
     least = _BLOCK + 2 * NIQE_PROTOCOLS[protocol].shave

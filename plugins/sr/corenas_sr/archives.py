@@ -17,7 +17,7 @@ from typing import IO
 from attrs import frozen
 
 from corenas.errors import CorenasError
-from corenas_sr.bars import bar
+from corenas.show.progress_bar import bar
 
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
 

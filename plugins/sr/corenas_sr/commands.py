@@ -91,7 +91,7 @@ def evaluate(
 ) -> None:
     """Measure a model on images, with the protocol beside every number."""
     from corenas.devices import pick_devices
-    from corenas_sr.bars import bar
+    from corenas.show.progress_bar import bar
     from corenas_sr.datasets import load_pairs
     from corenas_sr.evaluation import build_metrics, measure_folder
     from corenas_sr.evaluation import evaluate as measure_pairs

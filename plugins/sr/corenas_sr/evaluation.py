@@ -12,7 +12,7 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from corenas import Chosen, DataError, InputError, Metric
-from corenas_sr.bars import bar
+from corenas.show.progress_bar import bar
 from corenas_sr.datasets import ImagePair
 from corenas_sr.images import quantise, read_image
 from corenas_sr.inference import upscale

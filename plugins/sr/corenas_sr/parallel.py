@@ -13,7 +13,7 @@ import torch
 
 from corenas.devices import default_workers
 from corenas.errors import CorenasError
-from corenas_sr.bars import bar
+from corenas.show.progress_bar import bar
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corenas import State
-from corenas_sr.graphs import CapturedUpdate
+from corenas.training.cuda_graph import CapturedUpdate
 from corenas_sr.patches import Batch
 
 

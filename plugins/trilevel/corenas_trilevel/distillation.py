@@ -16,7 +16,7 @@ from torch import Tensor
 
 from corenas.errors import CorenasError, DataError
 from corenas.files import cache_folder
-from corenas_sr.bars import bar
+from corenas.show.progress_bar import bar
 from corenas_sr.datasets import ImagePair, digest_of, refuse
 from corenas_sr.evaluation import Restore
 from corenas_sr.images import read_image, write_image

@@ -1,0 +1,1 @@
+"""The one training loop, what it drives, and tasks done one after the other."""
