@@ -24,6 +24,8 @@ import torch
 from attrs import frozen
 
 from corenas import Architecture
+from corenas.training.networks import seeded
+from corenas.training.step import TrainingStep
 from corenas_sr.adversarial import AdversarialStep
 from corenas_sr.architectures import find_architecture
 from corenas_sr.datasets import load_pairs
@@ -31,8 +33,7 @@ from corenas_sr.evaluation import Crops, build_metrics
 from corenas_sr.feature_config import CUTS, LossWeights
 from corenas_sr.losses import FeatureLoss, StandardAdversarial
 from corenas_sr.patches import PatchSampler
-from corenas_sr.steps import PixelStep, TrainingStep
-from corenas_sr.training import seeded
+from corenas_sr.training.pixel import PixelStep
 from corenas_sr.trunks import random_trunk
 from corenas_tpsr.config import ProxyConfig
 from corenas_tpsr.discriminator import DiscriminatorSpace

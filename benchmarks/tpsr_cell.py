@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from corenas import choose
+from corenas.training.networks import carry_over, seeded
 from corenas_sr.architectures import find_architecture
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair, load_pairs
@@ -24,7 +25,7 @@ from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import save_model
 from corenas_sr.timing import time_training
-from corenas_sr.training import carry_over, pixel_training, seeded
+from corenas_sr.training.pixel import pixel_training
 from corenas_tpsr.generator import Generator
 
 PUBLISHED = 31.10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,3 +18,8 @@ class Result:
 
     values: Mapping[str, Any]
     files: Mapping[str, str] = field(factory=dict)
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return values for JSON, which has no infinity: equal images have a PSNR of null there."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

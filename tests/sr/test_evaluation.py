@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from corenas import Metric, MetricInfo
+from corenas.values.result import finite
 from corenas_sr.datasets import ImagePair
-from corenas_sr.evaluation import Crops, Evaluation, evaluate, finite, validator
+from corenas_sr.evaluation import Crops, Evaluation, evaluate, validator
 from corenas_sr.inference import bicubic
 
 SCALE = 2

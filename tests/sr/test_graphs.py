@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from corenas.training.cuda_graph import WARM_UP, CapturedUpdate
+from corenas.training.networks import seeded
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair
-from corenas_sr.training import pixel_training, seeded
+from corenas_sr.training.pixel import pixel_training
 
 
 def test_where_capturing_fails_every_update_runs_plainly(monkeypatch):

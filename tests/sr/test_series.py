@@ -10,11 +10,13 @@ from torch import nn
 
 from corenas import CorenasError, Diverged, Event, Interrupted, Result, Run, Stop
 from corenas.show.reporter import Quiet
+from corenas.training.loop import Training
+from corenas.training.networks import seeded
+from corenas.training.schedules import constant
 from corenas.training.sequence import Member, Series
 from corenas_sr.datasets import ImagePair
 from corenas_sr.patches import PatchSampler
-from corenas_sr.steps import PixelStep
-from corenas_sr.training import Training, constant, seeded
+from corenas_sr.training.pixel import PixelStep
 
 
 class Count:

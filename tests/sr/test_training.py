@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from corenas import Diverged
+from corenas.training.loop import Training
+from corenas.training.networks import seeded
+from corenas.training.schedules import cosine, multistep
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair
 from corenas_sr.patches import PatchSampler
-from corenas_sr.steps import PixelStep
-from corenas_sr.training import Training, cosine, multistep, pixel_training, schedule_of, seeded
+from corenas_sr.training.pixel import PixelStep, pixel_training, schedule_of
 
 
 def pairs():

@@ -18,9 +18,9 @@ from corenas.options.structuring import choose, structure
 from corenas.protocols import SearchSpace
 from corenas.testing.contracts import SearchSpaceContract
 from corenas.testing.installed import InstallPlugin
+from corenas.training.networks import carry_over
 from corenas.values.architecture import Architecture
 from corenas_sr.kernels import PReLU, plain_copy
-from corenas_sr.training import carry_over
 from corenas_tpsr.generator import (
     PAPER_CELL,
     RGB_MEAN,

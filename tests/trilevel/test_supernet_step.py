@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from corenas import ConfigError, Diverged, structure
-from corenas_sr.training import seeded
+from corenas.training.networks import seeded
 from corenas_trilevel.expected_cost import ExpectedCost
 from corenas_trilevel.logits import Logits, gumbel_one_hot, uniform_one_hot
 from corenas_trilevel.penalty import cost_term, order_term

@@ -3,11 +3,12 @@
 from attrs import evolve
 
 from corenas import Architecture, choose
+from corenas.training.networks import seeded
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import load_pairs
 from corenas_sr.inference import upscale
 from corenas_sr.modelfile import load_model, save_model
-from corenas_sr.training import pixel_training, seeded
+from corenas_sr.training.pixel import pixel_training
 from corenas_trilevel.space_config import TrilevelBConfig
 
 TINY = TrilevelBConfig(cells=2, searched_cells=1, ups=1, widths=(2, 4), features=4, scale=2)

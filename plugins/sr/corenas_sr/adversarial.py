@@ -11,10 +11,11 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from corenas import State
+from corenas.training.step import restore_optimiser
 from corenas_sr.feature_config import LossWeights
 from corenas_sr.losses import AdversarialLoss, FeatureLoss
 from corenas_sr.patches import Batch
-from corenas_sr.steps import images, restore_optimiser
+from corenas_sr.training.pixel import images
 
 OUTRIGHT = 0.02
 """Below this mean loss a discriminator wins: it is 99 % sure of real images and of fake ones."""

@@ -8,9 +8,9 @@ from torch import nn
 
 from corenas import Chosen, Event, Rejected, Report, Stopped
 from corenas.cost import Cost, human
+from corenas.training.loop import Training
 from corenas_sr.datasets import load_pairs
 from corenas_sr.evaluation import Crops, build_metrics
-from corenas_sr.training import Training
 
 
 def costs_of(cost: Cost) -> dict[str, float]:

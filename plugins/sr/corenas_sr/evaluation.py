@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,11 +38,6 @@ class Evaluation:
         """Return mean, images (name and values) and protocol."""
         images = [{"name": name, **finite(values)} for name, values in self.images.items()]
         return {"mean": finite(self.mean), "images": images, "protocol": dict(self.protocol)}
-
-
-def finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """Return values for JSON, which has no infinity: equal images have a PSNR of null there."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 _KEPT_METRICS = 8

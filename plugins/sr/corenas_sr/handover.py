@@ -14,10 +14,11 @@ from corenas.cost import Cost, count, human
 from corenas.drawing.plots import pareto_plot, search_plot
 from corenas.runs import journal
 from corenas.search.pareto import directions, front
+from corenas.values.result import finite
 from corenas_sr.config import DataConfig
 from corenas_sr.costs import OUTPUT
 from corenas_sr.datasets import ImagePair, load_pairs
-from corenas_sr.evaluation import Evaluation, build_metrics, evaluate, finite
+from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import LoadedModel, load_model
 from corenas_sr.pictures import comparison

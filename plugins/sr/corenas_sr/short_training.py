@@ -21,10 +21,11 @@ from corenas import (
     Trial,
 )
 from corenas.cost import CostTable
+from corenas.training.networks import seeded
 from corenas_sr.candidates import costs_of, measure_on_crops, over_limit, reported
 from corenas_sr.config import DataConfig, ShortTrainingConfig
 from corenas_sr.datasets import load_pairs
-from corenas_sr.training import pixel_training, seeded
+from corenas_sr.training.pixel import pixel_training
 
 
 @frozen

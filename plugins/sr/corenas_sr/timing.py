@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from corenas.training.step import TrainingStep
 from corenas_sr.config import TrainingConfig
 from corenas_sr.datasets import ImagePair
 from corenas_sr.patches import PatchSampler
-from corenas_sr.steps import PixelStep, TrainingStep
+from corenas_sr.training.pixel import PixelStep
 
 WARM_UP, TIMED = 2, 5
 FORWARDS = 9

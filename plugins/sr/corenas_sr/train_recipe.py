@@ -9,6 +9,8 @@ from typing import Any
 from torch import nn
 
 from corenas import InputError, Run, StagePlan, trial_seed
+from corenas.training.loop import Training
+from corenas.training.networks import carry_over, seeded
 from corenas_sr.architectures import Named, find_architecture, scale_of
 from corenas_sr.config import TrainConfig
 from corenas_sr.datasets import load_pairs
@@ -17,7 +19,7 @@ from corenas_sr.handover import hand_over
 from corenas_sr.modelfile import load_model, save_model
 from corenas_sr.preflight import check_data
 from corenas_sr.timing import time_training
-from corenas_sr.training import Training, carry_over, pixel_training, seeded
+from corenas_sr.training.pixel import pixel_training
 
 
 def train(run: Run, config: TrainConfig) -> dict[str, Any]:

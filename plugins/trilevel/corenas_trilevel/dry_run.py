@@ -19,8 +19,8 @@ from corenas_sr.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.layouts import Split
 from corenas_sr.losses import feature_loss
-from corenas_sr.steps import PixelStep
 from corenas_sr.timing import peak_memory, seconds_of, time_step, time_training
+from corenas_sr.training.pixel import PixelStep
 from corenas_trilevel import checks
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.counting import count

@@ -9,11 +9,13 @@ from attrs import frozen
 from torch import nn
 
 from corenas import Architecture, Run, trial_seed
+from corenas.training.loop import Training
+from corenas.training.networks import seeded
 from corenas_sr.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.losses import feature_loss
 from corenas_sr.modelfile import load_model, save_model
-from corenas_sr.training import Training, pixel_training, seeded
+from corenas_sr.training.pixel import pixel_training
 from corenas_trilevel.config import TaughtTrainingConfig, TrilevelConfig
 from corenas_trilevel.distillation import taught_pairs
 from corenas_trilevel.teacher_loss import TeacherLoss

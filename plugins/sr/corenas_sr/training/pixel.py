@@ -1,9 +1,8 @@
-"""What a training does in one step; the loop in `corenas_sr.training` drives it."""
+"""Training against the ground truth with a loss of images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,45 +10,15 @@ from torch.nn import functional as F
 
 from corenas import State
 from corenas.training.cuda_graph import CapturedUpdate
-from corenas_sr.patches import Batch
-
-
-class TrainingStep(Protocol):
-    """Owns models, losses and optimisers. The loop owns order, schedule, guard and events."""
-
-    @property
-    def optimisers(self) -> Sequence[torch.optim.Optimizer]:
-        """What the schedule steers; each group's ``initial_lr`` is the rate at factor 1."""
-
-    def step(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
-        """Do one update on one batch of each stream; return detached scalars by name."""
-
-    def state(self) -> State:
-        """Return everything that the next step depends on."""
-
-    def restore(self, state: State) -> None:
-        """Continue from a state."""
-
-    def remark(self, scalars: Mapping[str, float]) -> str:
-        """Return what a person should know about these means of scalars, or an empty string."""
-
-    def deliverable(self) -> nn.Module:
-        """Return the network that the training is for."""
+from corenas_sr.config import TrainingConfig
+from corenas_sr.datasets import ImagePair
+from corenas_sr.patches import Batch, PatchSampler
 
 
 def images(values: Tensor, device: torch.device) -> Tensor:
     """Turn uint8 images into float32 of the same range on the device, in channels-last memory."""
     moved = values.to(device, non_blocking=True)
     return moved.to(torch.float32, memory_format=torch.channels_last)
-
-
-def restore_optimiser(optimiser: torch.optim.Optimizer, state: State) -> None:
-    """Load what an optimiser remembers of the gradients, and keep how it runs.
-
-    That depends on the device here, not on the one where the state was saved.
-    """
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({**state, "param_groups": groups})
 
 
 ImageLoss = Callable[[Tensor, Tensor], Tensor]
@@ -112,3 +81,43 @@ class PixelStep:
 
     def deliverable(self) -> nn.Module:
         return self.model
+
+
+def schedule_of(config: TrainingConfig) -> Schedule:
+    """Return the schedule that the options name."""
+    match config.schedule:
+        case "constant":
+            return constant()
+        case "cosine":
+            return cosine(config.steps)
+        case "multistep":
+            return multistep(config.milestones, gamma=config.gamma)
+
+
+def pixel_training(
+    model: nn.Module,
+    pairs: Sequence[ImagePair],
+    config: TrainingConfig,
+    *,
+    scale: int,
+    seed: int,
+    loss: ImageLoss = F.l1_loss,
+    device: str = "cpu",
+    validate: Validate = lambda module: {},
+    save: Save = lambda module, folder: {},
+) -> Training:
+    """Train a network against the ground truth with the pixel loss, or another one of images."""
+    stream = PatchSampler(
+        pairs, scale=scale, patch=config.patch, batch=config.batch, seed=seed, device=device
+    )
+    return Training(
+        PixelStep(model, learning_rate=config.learning_rate, loss=loss, device=device),
+        (stream,),
+        steps=config.steps,
+        schedule=schedule_of(config),
+        report_every=config.report_every,
+        validate=validate,
+        validate_every=config.validate_every,
+        save=save,
+        threads=config.threads,
+    )

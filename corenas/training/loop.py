@@ -5,108 +5,23 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from attrs import asdict, frozen
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from corenas import Diverged, Event, Result, State
-from corenas_sr.config import TrainingConfig
-from corenas_sr.datasets import ImagePair
-from corenas_sr.evaluation import finite
+from corenas.training.step import TrainingStep
+from corenas.values.result import finite
 from corenas_sr.patches import PatchSampler
-from corenas_sr.steps import ImageLoss, PixelStep, TrainingStep
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 Save = Callable[[nn.Module, Path], Mapping[str, str]]
 
 Score = Callable[[Mapping[str, float]], float]
 """Turns the values of a validation into a number that is higher for a better network."""
-
-Schedule = Callable[[int], float]
-"""The factor on the learning rate at a step, counted from 0."""
-
-
-def constant() -> Schedule:
-    """Keep the rate."""
-    return lambda step: 1.0
-
-
-def cosine(steps: int, *, final: float = 0.0) -> Schedule:
-    """Fall from 1 to ``final`` along half a cosine (Loshchilov and Hutter, arXiv:1608.03983)."""
-    return lambda step: final + (1 - final) * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def multistep(milestones: Sequence[int], *, gamma: float = 0.5) -> Schedule:
-    """Multiply by ``gamma`` at each milestone, given in steps."""
-    return lambda step: gamma ** sum(step >= milestone for milestone in milestones)
-
-
-def schedule_of(config: TrainingConfig) -> Schedule:
-    """Return the schedule that the options name."""
-    match config.schedule:
-        case "constant":
-            return constant()
-        case "cosine":
-            return cosine(config.steps)
-        case "multistep":
-            return multistep(config.milestones, gamma=config.gamma)
-
-
-def pixel_training(
-    model: nn.Module,
-    pairs: Sequence[ImagePair],
-    config: TrainingConfig,
-    *,
-    scale: int,
-    seed: int,
-    loss: ImageLoss = F.l1_loss,
-    device: str = "cpu",
-    validate: Validate = lambda module: {},
-    save: Save = lambda module, folder: {},
-) -> Training:
-    """Train a network against the ground truth with the pixel loss, or another one of images."""
-    stream = PatchSampler(
-        pairs, scale=scale, patch=config.patch, batch=config.batch, seed=seed, device=device
-    )
-    return Training(
-        PixelStep(model, learning_rate=config.learning_rate, loss=loss, device=device),
-        (stream,),
-        steps=config.steps,
-        schedule=schedule_of(config),
-        report_every=config.report_every,
-        validate=validate,
-        validate_every=config.validate_every,
-        save=save,
-        threads=config.threads,
-    )
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw initial weights from a seed, leaving torch's global random state as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
-def carry_over(source: nn.Module, target: nn.Module) -> Mapping[str, Tensor]:
-    """Copy every tensor of ``source`` that has its name and shape in ``target``.
-
-    This is how a x4 network starts from the x2 one: its second upsampler stays fresh.
-
-    Returns:
-        What was copied, by name.
-    """
-    ours = target.state_dict()
-    theirs = source.state_dict().items()
-    fitting = {name: t for name, t in theirs if name in ours and ours[name].shape == t.shape}
-    target.load_state_dict(fitting, strict=False)
-    return fitting
 
 
 @frozen

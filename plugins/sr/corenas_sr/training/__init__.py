@@ -1,0 +1,1 @@
+"""Super-resolution training: pixel and perceptual losses, adversarial steps, evaluators."""
