@@ -33,7 +33,7 @@ from corenas_metrics.lpips import build_random
 from corenas_metrics.niqe import niqe
 from corenas_metrics.psnr import psnr
 from corenas_metrics.ssim import ssim
-from corenas_sr.images import luma, resize
+from corenas_sr.data.images import luma, resize
 
 Calls = dict[str, Callable[[], Any]]
 OURS = "corenas"

@@ -27,9 +27,9 @@ from timing import interleaved_medians
 from torch import Tensor
 from training_step import BATCH, CELLS, PATCH, seeded, seeded_cells, training_step
 
-from corenas_sr.datasets import ImagePair
-from corenas_sr.images import read_image, resize, write_image
-from corenas_sr.patches import Batch, PatchSampler
+from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.images import read_image, resize, write_image
+from corenas_sr.data.patches import Batch, PatchSampler
 from corenas_tpsr.generator import GeneratorSpace
 from corenas_tpsr.space_config import GeneratorSpaceConfig
 

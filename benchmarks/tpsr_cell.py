@@ -20,7 +20,7 @@ from corenas import choose
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.architectures import find_architecture
 from corenas_sr.config import TrainingConfig
-from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import save_model

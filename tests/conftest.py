@@ -16,7 +16,7 @@ def _write(folder: Path, count: int, *, seed: int) -> None:
     import torch
     import torch.nn.functional as F
 
-    from corenas_sr.images import write_image
+    from corenas_sr.data.images import write_image
 
     generator = torch.Generator().manual_seed(seed)
     for number in range(count):

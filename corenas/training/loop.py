@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from corenas import Diverged, Event, Result, State
 from corenas.training.step import TrainingStep
 from corenas.values.result import finite
-from corenas_sr.patches import PatchSampler
+from corenas_sr.data.patches import PatchSampler
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 Save = Callable[[nn.Module, Path], Mapping[str, str]]

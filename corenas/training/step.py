@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from corenas import State
-from corenas_sr.patches import Batch
+from corenas_sr.data.patches import Batch
 
 
 class TrainingStep(Protocol):

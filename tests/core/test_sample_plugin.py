@@ -43,7 +43,7 @@ from corenas.testing.contracts import (
     StrategyContract,
 )
 from corenas.testing.installed import InstallPlugin
-from corenas_sr.datasets import load_pairs
+from corenas_sr.data.datasets import load_pairs
 from corenas_sr.inference import bicubic
 
 SAMPLE = Path(__file__).parents[1] / "sample_plugin"

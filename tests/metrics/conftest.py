@@ -13,7 +13,7 @@ import skimage.data
 import torch
 from torch import Tensor
 
-from corenas_sr.images import resize
+from corenas_sr.data.images import resize
 
 SHA256 = {
     "astronaut_bic4": "23e1235b974e4aef",

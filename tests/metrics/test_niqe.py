@@ -19,7 +19,7 @@ from corenas_metrics.config import NiqeConfig
 from corenas_metrics.niqe import build, fit_pristine, niqe
 from corenas_metrics.pristine import PristineModel, live_model, load_model
 from corenas_metrics.protocols import NIQE_PROTOCOLS
-from corenas_sr.images import luma
+from corenas_sr.data.images import luma
 
 Photograph = Callable[[str], Tensor]
 Array = NDArray[np.float64]

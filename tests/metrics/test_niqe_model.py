@@ -11,8 +11,8 @@ from torch import Tensor
 from corenas import choose, cli
 from corenas_metrics.niqe import fit_pristine, niqe
 from corenas_metrics.pristine import live_model, load_model
-from corenas_sr.images import read_image, write_image
-from corenas_sr.photographs import photographs
+from corenas_sr.data.images import read_image, write_image
+from corenas_sr.data.photographs import photographs
 
 
 @pytest.fixture(scope="module")

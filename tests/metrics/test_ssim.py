@@ -14,7 +14,7 @@ from corenas import DataError
 from corenas_metrics.config import SsimConfig
 from corenas_metrics.psnr import psnr
 from corenas_metrics.ssim import build, ssim
-from corenas_sr.images import luma, read_image, resize
+from corenas_sr.data.images import luma, read_image, resize
 
 Photograph = Callable[[str], Tensor]
 

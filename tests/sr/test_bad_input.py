@@ -15,7 +15,7 @@ from torch import Tensor
 from corenas import choose, cli, default_registry
 from corenas.errors import DataError
 from corenas_sr.architectures import find_architecture
-from corenas_sr.images import quantise, write_image
+from corenas_sr.data.images import quantise, write_image
 from corenas_sr.modelfile import save_model
 
 

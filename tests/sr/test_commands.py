@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from corenas import cli
 from corenas.cost import count
-from corenas_sr.images import read_image, write_image
+from corenas_sr.data.images import read_image, write_image
 from corenas_sr.inference import bicubic
 from corenas_sr.modelfile import load_model
 from corenas_trilevel.published import PUBLISHED

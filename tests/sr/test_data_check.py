@@ -12,9 +12,9 @@ from torch import Tensor
 from corenas import cli
 from corenas.errors import DataError, InputError
 from corenas_sr import parallel
+from corenas_sr.data.images import write_image
 from corenas_sr.data_check import check_folder, duplicates
 from corenas_sr.data_commands import parse_scales
-from corenas_sr.images import write_image
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:

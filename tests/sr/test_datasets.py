@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from corenas.errors import DataError
-from corenas_sr.datasets import check_disjoint, check_pairs, load_pairs
-from corenas_sr.images import crop_to_multiple, read_image, resize, write_image
-from corenas_sr.photographs import TRAINING, VALIDATION
+from corenas_sr.data.datasets import check_disjoint, check_pairs, load_pairs
+from corenas_sr.data.images import crop_to_multiple, read_image, resize, write_image
+from corenas_sr.data.photographs import TRAINING, VALIDATION
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from corenas import Metric, MetricInfo
 from corenas.values.result import finite
-from corenas_sr.datasets import ImagePair
+from corenas_sr.data.datasets import ImagePair
 from corenas_sr.evaluation import Crops, Evaluation, evaluate, validator
 from corenas_sr.inference import bicubic
 

@@ -13,8 +13,8 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from torch import Tensor
 
 from corenas import DataError, InputError, cli
+from corenas_sr.data.images import read_image
 from corenas_sr.foreign import load_foreign, load_network
-from corenas_sr.images import read_image
 from corenas_sr.modelfile import load_model
 from corenas_sr.upscalers import find_upscaler
 

@@ -7,7 +7,7 @@ from torch import nn
 from corenas.training.cuda_graph import WARM_UP, CapturedUpdate
 from corenas.training.networks import seeded
 from corenas_sr.config import TrainingConfig
-from corenas_sr.datasets import ImagePair
+from corenas_sr.data.datasets import ImagePair
 from corenas_sr.training.pixel import pixel_training
 
 

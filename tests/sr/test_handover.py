@@ -14,10 +14,10 @@ from corenas import Run, Stop, choose
 from corenas.cost import count
 from corenas.show.reporter import Quiet
 from corenas_sr.config import DataConfig
-from corenas_sr.datasets import load_pairs
+from corenas_sr.data.datasets import load_pairs
+from corenas_sr.data.images import write_image
 from corenas_sr.evaluation import build_metrics, evaluate
 from corenas_sr.handover import cost_at_output, hand_over, table
-from corenas_sr.images import write_image
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import load_model
 

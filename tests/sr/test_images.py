@@ -21,14 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from corenas.errors import CorenasError, DataError
-from corenas_sr.images import (
-    crop_to_multiple,
-    luma,
-    quantise,
-    read_image,
-    resize,
-    write_image,
-)
+from corenas_sr.data.images import crop_to_multiple, luma, quantise, read_image, resize, write_image
 
 FACTORS = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(2), Fraction(3), Fraction(4)]
 

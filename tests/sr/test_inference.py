@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from corenas_sr import inference
-from corenas_sr.images import quantise, resize
+from corenas_sr.data.images import quantise, resize
 from corenas_sr.inference import bicubic, receptive_radius, upscale
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corenas.errors import DataError
-from corenas_sr.layouts import Found, Split, find_pairs
+from corenas_sr.data.folders import Found, Split, find_pairs
 
 
 def touch(root: Path, *names: str) -> None:

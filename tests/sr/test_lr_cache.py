@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import corenas_sr.lr_cache
+import corenas_sr.data.lr_cache
 from corenas.files import cache_folder
-from corenas_sr.images import resize, write_image
-from corenas_sr.lr_cache import cached_lr
+from corenas_sr.data.images import resize, write_image
+from corenas_sr.data.lr_cache import cached_lr
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def resized(monkeypatch: pytest.MonkeyPatch) -> list[Fraction]:
         factors.append(factor)
         return resize(images, factor)
 
-    monkeypatch.setattr(corenas_sr.lr_cache, "resize", counting)
+    monkeypatch.setattr(corenas_sr.data.lr_cache, "resize", counting)
     return factors
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from corenas_sr.packing import pack, pixels
+from corenas_sr.data.packing import pack, pixels
 
 SIZES = [(4, 6), (3, 3), (7, 2)]
 

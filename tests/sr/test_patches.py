@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from corenas.errors import DataError, ResumeError
-from corenas_sr.datasets import ImagePair
-from corenas_sr.patches import Batch, PatchSampler
+from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.patches import Batch, PatchSampler
 
 
 def coordinates(height: int, width: int, number: int) -> Tensor:

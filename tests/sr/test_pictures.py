@@ -16,7 +16,7 @@ from corenas.drawing.plots import search_plot
 from corenas.errors import CorenasError
 from corenas.values.architecture import Architecture
 from corenas.values.trial import Measurement, Trial
-from corenas_sr.images import resize
+from corenas_sr.data.images import resize
 from corenas_sr.inference import bicubic
 from corenas_sr.pictures import comparison, most_detailed
 

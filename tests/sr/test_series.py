@@ -14,8 +14,8 @@ from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas.training.schedules import constant
 from corenas.training.sequence import Member, Series
-from corenas_sr.datasets import ImagePair
-from corenas_sr.patches import PatchSampler
+from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.patches import PatchSampler
 from corenas_sr.training.pixel import PixelStep
 
 

@@ -29,7 +29,7 @@ from corenas.testing.surrogate import InlineExecutor, SurrogateSpace
 from corenas.training.networks import seeded
 from corenas_sr.candidates import measure_on_crops
 from corenas_sr.config import DataConfig, ShortTrainingConfig
-from corenas_sr.datasets import load_pairs
+from corenas_sr.data.datasets import load_pairs
 from corenas_sr.short_training import ShortTraining, ShortTrainingJob
 from corenas_sr.training.pixel import pixel_training
 

@@ -13,8 +13,8 @@ from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas.training.schedules import cosine, multistep
 from corenas_sr.config import TrainingConfig
-from corenas_sr.datasets import ImagePair
-from corenas_sr.patches import PatchSampler
+from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.patches import PatchSampler
 from corenas_sr.training.pixel import PixelStep, pixel_training, schedule_of
 
 

@@ -12,7 +12,7 @@ from corenas import ConfigError, Evaluator, choose, structure
 from corenas.testing.contracts import EvaluatorContract
 from corenas.values.architecture import Architecture
 from corenas_sr.config import DataConfig
-from corenas_sr.datasets import load_pairs
+from corenas_sr.data.datasets import load_pairs
 from corenas_sr.evaluation import Crops, build_metrics
 from corenas_sr.modelfile import load_model
 from corenas_tpsr.discriminator import DiscriminatorSpace

@@ -17,7 +17,7 @@ from corenas.errors import ConfigError, DataError
 from corenas.options.toml import parse_assignment
 from corenas.show.reporter import Quiet
 from corenas.testing.installed import InstallPlugin
-from corenas_sr.datasets import load_pairs
+from corenas_sr.data.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, evaluate
 from corenas_sr.inference import upscale
 from corenas_sr.modelfile import load_model, save_model

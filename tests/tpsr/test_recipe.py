@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from corenas.errors import ConfigError
 from corenas.options.structuring import structure
-from corenas_sr.images import write_image
+from corenas_sr.data.images import write_image
 from corenas_sr.modelfile import load_model
 from corenas_tpsr.checks import patches
 from corenas_tpsr.config import TpsrConfig

@@ -14,11 +14,11 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from torch import Tensor
 
 from corenas import DataError, InputError, choose, structure
-from corenas_sr.datasets import ImagePair
-from corenas_sr.images import write_image
+from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.images import write_image
+from corenas_sr.data.packing import pixels
 from corenas_sr.inference import bicubic
 from corenas_sr.modelfile import save_model
-from corenas_sr.packing import pixels
 from corenas_sr.upscalers import find_upscaler
 from corenas_trilevel.distillation import check_teacher, taught_pairs
 from corenas_trilevel.teacher_config import TeacherConfig

@@ -14,7 +14,7 @@ from corenas.show.reporter import Quiet
 from corenas.testing.contracts import StrategyContract
 from corenas.testing.surrogate import surrogate_problem
 from corenas_sr.config import DataConfig
-from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.inference import upscale
 from corenas_sr.modelfile import load_model
 from corenas_trilevel import strategy as strategy_module

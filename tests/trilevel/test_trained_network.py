@@ -5,7 +5,7 @@ from attrs import evolve
 from corenas import Architecture, choose
 from corenas.training.networks import seeded
 from corenas_sr.config import TrainingConfig
-from corenas_sr.datasets import load_pairs
+from corenas_sr.data.datasets import load_pairs
 from corenas_sr.inference import upscale
 from corenas_sr.modelfile import load_model, save_model
 from corenas_sr.training.pixel import pixel_training

@@ -31,7 +31,7 @@ def niqe_model(
 ) -> None:
     """Fit NIQE's model of pristine photographs to images of your own."""
     from corenas_metrics.niqe import fit_pristine
-    from corenas_sr.layouts import image_files
+    from corenas_sr.data.folders import image_files
 
     NiqeConfig(protocol=protocol)  # refuses an unknown one
     files = image_files(folder.expanduser())
@@ -51,7 +51,7 @@ def niqe_model(
 def _images(files: Sequence[Path], protocol: str) -> Iterator[Tensor]:
     """Read the images one by one; refuse those that are too small, by name."""
     from corenas.show.progress_bar import bar
-    from corenas_sr.images import read_image
+    from corenas_sr.data.images import read_image
 
     least = _BLOCK + 2 * NIQE_PROTOCOLS[protocol].shave
     for file in bar(files, total=len(files), what="measuring"):

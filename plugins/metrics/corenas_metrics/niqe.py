@@ -25,7 +25,7 @@ from corenas_metrics.filtering import tiles
 from corenas_metrics.pairs import check_quantised
 from corenas_metrics.pristine import PristineModel, live_model, load_model
 from corenas_metrics.protocols import NIQE_PROTOCOLS
-from corenas_sr.images import luma, resize
+from corenas_sr.data.images import luma, resize
 
 _RADIUS = 3
 _OFFSETS = range(-_RADIUS, _RADIUS + 1)

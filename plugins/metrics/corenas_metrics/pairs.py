@@ -135,5 +135,5 @@ def check_quantised(image: Tensor) -> None:
     if not image.is_floating_point() or not bool(whole.all()):
         raise ValueError(
             f"expected uint8, or floating point with whole numbers in 0..255; got {image.dtype} "
-            "with other values: quantise restored images first (corenas_sr.images.quantise)"
+            "with other values: quantise restored images first (corenas_sr.data.images.quantise)"
         )

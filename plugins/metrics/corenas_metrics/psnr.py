@@ -11,7 +11,7 @@ from torch import Tensor
 from corenas_metrics.config import PSNR, PsnrConfig
 from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, groups, mean_of
 from corenas_metrics.protocols import PROTOCOLS
-from corenas_sr import images
+from corenas_sr.data import images
 
 _Y_OF_BLACK = 16
 

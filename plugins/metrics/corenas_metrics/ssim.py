@@ -12,7 +12,7 @@ from corenas_metrics.config import SSIM, SsimConfig
 from corenas_metrics.filtering import filter_valid, gaussian
 from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, mean_of
 from corenas_metrics.protocols import PROTOCOLS
-from corenas_sr import images
+from corenas_sr.data import images
 
 _WINDOW = gaussian(11, 1.5)
 _C1 = (0.01 * PEAK) ** 2

@@ -9,7 +9,7 @@ from torch import nn
 from corenas import Chosen, Event, Rejected, Report, Stopped
 from corenas.cost import Cost, human
 from corenas.training.loop import Training
-from corenas_sr.datasets import load_pairs
+from corenas_sr.data.datasets import load_pairs
 from corenas_sr.evaluation import Crops, build_metrics
 
 

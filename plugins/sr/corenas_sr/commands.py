@@ -92,7 +92,7 @@ def evaluate(
     """Measure a model on images, with the protocol beside every number."""
     from corenas.devices import pick_devices
     from corenas.show.progress_bar import bar
-    from corenas_sr.datasets import load_pairs
+    from corenas_sr.data.datasets import load_pairs
     from corenas_sr.evaluation import build_metrics, measure_folder
     from corenas_sr.evaluation import evaluate as measure_pairs
     from corenas_sr.metric_options import choose_metrics
@@ -164,7 +164,7 @@ def upscale(
     from rich.progress import track
 
     from corenas.devices import pick_devices
-    from corenas_sr.images import read_image, write_image
+    from corenas_sr.data.images import read_image, write_image
     from corenas_sr.upscalers import find_upscaler, input_files, output_files
 
     upscaler = find_upscaler(model, scale=scale, device=pick_devices(device)[0], tile=tile)

@@ -10,9 +10,9 @@ from typing import Any
 from attrs import frozen
 
 from corenas.errors import DataError
-from corenas_sr.datasets import crop_hr, digest_of, read_lr
-from corenas_sr.images import read_image
-from corenas_sr.layouts import PLAIN, find_hr_folders, find_pairs, image_files
+from corenas_sr.data.datasets import crop_hr, digest_of, read_lr
+from corenas_sr.data.folders import PLAIN, find_hr_folders, find_pairs, image_files
+from corenas_sr.data.images import read_image
 from corenas_sr.parallel import work_on_each
 
 

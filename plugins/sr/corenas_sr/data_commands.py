@@ -52,8 +52,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Decode every image; find wrong pairs, and validation images that are trained on."""
+    from corenas_sr.data.datasets import refuse
     from corenas_sr.data_check import check_folder, duplicates
-    from corenas_sr.datasets import refuse
 
     scales = parse_scales(scale)
     reports = check_folder(folder.expanduser(), scales)
@@ -91,7 +91,7 @@ def prepare(folder: Folder, scale: Scales = "2,4") -> None:
 
     The names are EDSR's. Files that are right are kept, so an interrupted call can be repeated.
     """
-    from corenas_sr.datasets import refuse
+    from corenas_sr.data.datasets import refuse
     from corenas_sr.prepare import prepare as prepare_folder
 
     prepared = prepare_folder(folder.expanduser(), parse_scales(scale))

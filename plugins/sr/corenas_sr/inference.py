@@ -12,7 +12,7 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from corenas_sr.images import quantise, resize
+from corenas_sr.data.images import quantise, resize
 
 DEFAULT_TILE = 512
 """Side of a tile in low-resolution pixels, where an image is too large to be done at once."""

@@ -11,7 +11,7 @@ from attrs import frozen
 from torch import Tensor
 
 from corenas.drawing.figures import ACCENT, GREY, save_figure
-from corenas_sr.images import luma
+from corenas_sr.data.images import luma
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

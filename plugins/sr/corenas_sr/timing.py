@@ -12,8 +12,8 @@ from torch import nn
 
 from corenas.training.step import TrainingStep
 from corenas_sr.config import TrainingConfig
-from corenas_sr.datasets import ImagePair
-from corenas_sr.patches import PatchSampler
+from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.patches import PatchSampler
 from corenas_sr.training.pixel import PixelStep
 
 WARM_UP, TIMED = 2, 5

@@ -11,12 +11,12 @@ from attrs import frozen
 from torch import Tensor
 
 from corenas import DataError, InputError
-from corenas_sr.datasets import ImagePair
+from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.folders import image_files
+from corenas_sr.data.images import read_image, write_image
 from corenas_sr.evaluation import Restore
 from corenas_sr.foreign import load_network
-from corenas_sr.images import read_image, write_image
 from corenas_sr.inference import bicubic, upscale
-from corenas_sr.layouts import image_files
 
 
 @frozen

@@ -13,7 +13,7 @@ from corenas import Run
 from corenas.cost import human
 from corenas.drawing.plots import Dot, dots_plot
 from corenas.values.result import finite
-from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.handover import aligned, draw_models, shown
 from corenas_sr.inference import bicubic, upscale

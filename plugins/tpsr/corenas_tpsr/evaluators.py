@@ -26,7 +26,7 @@ from corenas import (
 from corenas.training.networks import seeded
 from corenas_sr.candidates import costs_of, measure_on_crops, over_limit, reported
 from corenas_sr.config import DataConfig
-from corenas_sr.datasets import load_pairs
+from corenas_sr.data.datasets import load_pairs
 from corenas_sr.timing import time_forward
 from corenas_sr.training.pixel import pixel_training
 from corenas_tpsr.config import ProxyConfig

@@ -14,7 +14,7 @@ from corenas import Architecture, Chosen, Task, trial_seed
 from corenas.cost import Cost, count
 from corenas.training.networks import seeded
 from corenas.training.sequence import Member, Series
-from corenas_sr.datasets import load_pairs
+from corenas_sr.data.datasets import load_pairs
 from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.losses import AdversarialLoss, RelativisticAverage, StandardAdversarial
 from corenas_sr.modelfile import load_model, save_model

@@ -12,7 +12,7 @@ from corenas import Architecture, InputError, StagePlan
 from corenas.cost import human
 from corenas_sr.architectures import at_scale
 from corenas_sr.config import TrainingConfig
-from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import Crops, build_metrics, validator
 from corenas_sr.modelfile import load_model
 from corenas_sr.timing import seconds_of, time_step

@@ -17,10 +17,10 @@ from torch import Tensor
 from corenas.errors import CorenasError, DataError
 from corenas.files import cache_folder
 from corenas.show.progress_bar import bar
-from corenas_sr.datasets import ImagePair, digest_of, refuse
+from corenas_sr.data.datasets import ImagePair, digest_of, refuse
+from corenas_sr.data.images import read_image, write_image
+from corenas_sr.data.packing import pack
 from corenas_sr.evaluation import Restore
-from corenas_sr.images import read_image, write_image
-from corenas_sr.packing import pack
 from corenas_sr.upscalers import find_restore
 from corenas_trilevel.teacher_config import GROUND_TRUTH, TeacherConfig
 

@@ -11,7 +11,7 @@ from torch import nn
 from corenas import Architecture, Run, trial_seed
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
-from corenas_sr.datasets import ImagePair, load_pairs
+from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.losses import feature_loss
 from corenas_sr.modelfile import load_model, save_model

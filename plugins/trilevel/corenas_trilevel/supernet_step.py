@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from corenas import Diverged, Relaxation, State
 from corenas.training.step import restore_optimiser
-from corenas_sr.patches import Batch
+from corenas_sr.data.patches import Batch
 from corenas_sr.training.pixel import images
 from corenas_trilevel.logits import Logits, one_hot_at, uniform_one_hot
 from corenas_trilevel.penalty import adapted_lambda, cost_term, order_term

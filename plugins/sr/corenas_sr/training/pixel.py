@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from corenas import State
 from corenas.training.cuda_graph import CapturedUpdate
 from corenas_sr.config import TrainingConfig
-from corenas_sr.datasets import ImagePair
-from corenas_sr.patches import Batch, PatchSampler
+from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.patches import Batch, PatchSampler
 
 
 def images(values: Tensor, device: torch.device) -> Tensor:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from corenas.errors import DataError, ResumeError
 from corenas.values.result import State
-from corenas_sr.datasets import ImagePair
-from corenas_sr.packing import pixels
+from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.packing import pixels
 
 Batch = tuple[Tensor, Tensor]
 """LR (B, 3, p, p) and HR (B, 3, p * scale, p * scale) patches, uint8, channels last in memory."""

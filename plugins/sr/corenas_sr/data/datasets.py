@@ -14,11 +14,11 @@ from torch import Tensor
 
 from corenas.errors import DataError
 from corenas_sr.config import EMBEDDED
-from corenas_sr.images import crop_to_multiple, read_image, resize
-from corenas_sr.layouts import PairFiles, Split, find_pairs
-from corenas_sr.lr_cache import cached_lr
-from corenas_sr.packing import pack
-from corenas_sr.photographs import photographs
+from corenas_sr.data.folders import PairFiles, Split, find_pairs
+from corenas_sr.data.images import crop_to_multiple, read_image, resize
+from corenas_sr.data.lr_cache import cached_lr
+from corenas_sr.data.packing import pack
+from corenas_sr.data.photographs import photographs
 
 _SHOWN = 10
 
@@ -59,7 +59,7 @@ def load_pairs(source: str, *, scale: int, split: Split) -> tuple[ImagePair, ...
     made by MATLAB's bicubic and kept in the user's cache folder.
 
     Args:
-        source: A folder (see `corenas_sr.layouts`), or ``embedded`` for the bundled photographs.
+        source: A folder (see `corenas_sr.data.folders`), or ``embedded`` for the bundled photographs.
         scale: How many times larger HR is than LR.
         split: Which part, where ``source`` holds both.
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from corenas.errors import DataError
-from corenas_sr.layouts import Split
+from corenas_sr.data.folders import Split
 
 TRAINING = (
     "astronaut.png",

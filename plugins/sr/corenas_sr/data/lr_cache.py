@@ -11,7 +11,7 @@ from torch import Tensor
 
 from corenas.errors import CorenasError, DataError
 from corenas.files import cache_folder
-from corenas_sr.images import read_image, resize, write_image
+from corenas_sr.data.images import read_image, resize, write_image
 
 
 def cached_lr(hr_file: Path, hr: Tensor, scale: int) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Literal
 from attrs import frozen
 
 from corenas.errors import DataError
-from corenas_sr.images import SUFFIXES
+from corenas_sr.data.images import SUFFIXES
 
 Split = Literal["train", "validation"]
 _WORDS: dict[Split, str] = {"train": "train", "validation": "valid"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from corenas_sr.config import DataConfig
-from corenas_sr.datasets import DataReport, check_disjoint, check_pairs
+from corenas_sr.data.datasets import DataReport, check_disjoint, check_pairs
 
 
 def check_data(config: DataConfig, *, patches: Mapping[int, int]) -> list[DataReport]:

@@ -1,0 +1,1 @@
+"""Images: files, sets and their folders, low-resolution sides, patches."""
