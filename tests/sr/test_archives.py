@@ -14,7 +14,7 @@ import pytest
 from attrs import frozen
 
 from corenas.errors import CorenasError
-from corenas_sr.archives import extract
+from corenas_sr.preparation.archives import extract
 
 FILES = {"DIV2K_train_HR/0001.png": b"one" * 1000, "DIV2K_train_HR/deeper/0002.png": b""}
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from corenas import cli
 from corenas.errors import DataError, InputError
-from corenas_sr import parallel
 from corenas_sr.data.images import write_image
-from corenas_sr.data_check import check_folder, duplicates
 from corenas_sr.data_commands import parse_scales
+from corenas_sr.preparation import parallel
+from corenas_sr.preparation.check import check_folder, duplicates
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:

@@ -16,8 +16,8 @@ import pytest
 
 from corenas import cli
 from corenas.errors import CorenasError, InputError
-from corenas_sr import downloads
-from corenas_sr.downloads import ATTEMPTS, Archive, DataSet, download, fetch
+from corenas_sr.preparation import downloads
+from corenas_sr.preparation.downloads import ATTEMPTS, Archive, DataSet, download, fetch
 
 CONTENT = bytes((k * k) % 251 for k in range(700_000))
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from corenas import cli
 from corenas.errors import CorenasError
-from corenas_sr import parallel
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.folders import find_pairs
 from corenas_sr.data.images import crop_to_multiple, read_image, resize, write_image
-from corenas_sr.prepare import Prepared, prepare
+from corenas_sr.preparation import parallel
+from corenas_sr.preparation.prepare import Prepared, prepare
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:

@@ -14,7 +14,7 @@ from corenas.errors import InputError, UnknownName
 from corenas.names import nearest
 
 if TYPE_CHECKING:
-    from corenas_sr.data_check import SetReport
+    from corenas_sr.preparation.check import SetReport
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Images, or data sets in a known layout.")
@@ -53,7 +53,7 @@ def check(
 ) -> None:
     """Decode every image; find wrong pairs, and validation images that are trained on."""
     from corenas_sr.data.datasets import refuse
-    from corenas_sr.data_check import check_folder, duplicates
+    from corenas_sr.preparation.check import check_folder, duplicates
 
     scales = parse_scales(scale)
     reports = check_folder(folder.expanduser(), scales)
@@ -92,7 +92,7 @@ def prepare(folder: Folder, scale: Scales = "2,4") -> None:
     The names are EDSR's. Files that are right are kept, so an interrupted call can be repeated.
     """
     from corenas_sr.data.datasets import refuse
-    from corenas_sr.prepare import prepare as prepare_folder
+    from corenas_sr.preparation.prepare import prepare as prepare_folder
 
     prepared = prepare_folder(folder.expanduser(), parse_scales(scale))
     typer.echo(f"{prepared.made} images made, {prepared.kept} were there already")
@@ -107,8 +107,8 @@ def fetch(
     ] = "",
 ) -> None:
     """Download a published image set; the same command continues where it was interrupted."""
-    from corenas_sr.downloads import DATA_SETS
-    from corenas_sr.downloads import fetch as fetch_archive
+    from corenas_sr.preparation.downloads import DATA_SETS
+    from corenas_sr.preparation.downloads import fetch as fetch_archive
 
     if name not in DATA_SETS:
         raise UnknownName(f"unknown data set {name!r}{nearest(name, DATA_SETS)}")

@@ -13,7 +13,7 @@ from corenas.errors import DataError
 from corenas_sr.data.datasets import crop_hr, digest_of, read_lr
 from corenas_sr.data.folders import PLAIN, find_hr_folders, find_pairs, image_files
 from corenas_sr.data.images import read_image
-from corenas_sr.parallel import work_on_each
+from corenas_sr.preparation.parallel import work_on_each
 
 
 @frozen

@@ -19,7 +19,7 @@ from attrs import frozen
 from corenas.errors import CorenasError, InputError
 from corenas.files import write_json
 from corenas.show.progress_bar import download_bar
-from corenas_sr.archives import extract
+from corenas_sr.preparation.archives import extract
 
 ATTEMPTS = 5
 """Attempts in a row that bring nothing new, before it is given up."""

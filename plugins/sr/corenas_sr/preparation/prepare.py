@@ -14,7 +14,7 @@ from corenas.errors import DataError
 from corenas_sr.data.datasets import crop_hr
 from corenas_sr.data.folders import find_hr_folders, image_files, prepared_lr
 from corenas_sr.data.images import read_image, resize, write_image
-from corenas_sr.parallel import work_on_each
+from corenas_sr.preparation.parallel import work_on_each
 
 
 @frozen

@@ -1,0 +1,1 @@
+"""What a person does with images before a run: check, prepare, fetch."""
