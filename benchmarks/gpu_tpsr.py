@@ -26,15 +26,15 @@ from attrs import frozen
 from corenas import Architecture
 from corenas.training.networks import seeded
 from corenas.training.step import TrainingStep
-from corenas_sr.adversarial import AdversarialStep
 from corenas_sr.architectures import find_architecture
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.evaluation import Crops, build_metrics
-from corenas_sr.feature_config import CUTS, LossWeights
-from corenas_sr.losses import FeatureLoss, StandardAdversarial
+from corenas_sr.training.adversarial import AdversarialStep
+from corenas_sr.training.feature_config import CUTS, LossWeights
+from corenas_sr.training.losses import FeatureLoss, StandardAdversarial
 from corenas_sr.training.pixel import PixelStep
-from corenas_sr.trunks import random_trunk
+from corenas_sr.training.trunks import random_trunk
 from corenas_tpsr.config import ProxyConfig
 from corenas_tpsr.discriminator import DiscriminatorSpace
 from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig

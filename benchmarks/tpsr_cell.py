@@ -24,8 +24,8 @@ from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.inference import bicubic, upscale
 from corenas_sr.modelfile import save_model
-from corenas_sr.timing import time_training
 from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.timing import time_training
 from corenas_tpsr.generator import Generator
 
 PUBLISHED = 31.10

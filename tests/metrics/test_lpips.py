@@ -15,7 +15,7 @@ from corenas_metrics.config import LpipsConfig, RandomFeaturesConfig
 from corenas_metrics.lpips import build, build_random, network
 from corenas_metrics.protocols import LPIPS_NETS
 from corenas_sr.data.images import read_image, resize
-from corenas_sr.trunks import random_trunk
+from corenas_sr.training.trunks import random_trunk
 
 Photograph = Callable[[str], Tensor]
 

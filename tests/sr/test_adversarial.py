@@ -11,11 +11,11 @@ from corenas import Diverged
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas.training.schedules import cosine
-from corenas_sr.adversarial import OUTRIGHT, AdversarialStep
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.feature_config import Cut, LossWeights
-from corenas_sr.losses import FeatureLoss, RelativisticAverage, StandardAdversarial
+from corenas_sr.training.adversarial import OUTRIGHT, AdversarialStep
+from corenas_sr.training.feature_config import Cut, LossWeights
+from corenas_sr.training.losses import FeatureLoss, RelativisticAverage, StandardAdversarial
 
 WEIGHTS = LossWeights(pixel=0.02, features=0.5, adversarial=1.5)
 RATE = 3e-3

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from corenas_sr.timing import FORWARDS, WARM_UP, time_forward
+from corenas_sr.training.timing import FORWARDS, WARM_UP, time_forward
 
 
 class Sleeper(nn.Module):

@@ -10,9 +10,14 @@ import torchvision
 from torch import nn
 
 from corenas import ConfigError, DataError, structure
-from corenas_sr.feature_config import CUTS, Cut, FeaturesConfig, LossWeights
-from corenas_sr.losses import FeatureLoss, RelativisticAverage, StandardAdversarial, feature_loss
-from corenas_sr.trunks import random_trunk
+from corenas_sr.training.feature_config import CUTS, Cut, FeaturesConfig, LossWeights
+from corenas_sr.training.losses import (
+    FeatureLoss,
+    RelativisticAverage,
+    StandardAdversarial,
+    feature_loss,
+)
+from corenas_sr.training.trunks import random_trunk
 
 ALL_CUTS = [(net, name) for net in ("vgg19", "squeezenet1_1") for name in CUTS[net]]
 

@@ -27,11 +27,11 @@ from corenas.cost import count
 from corenas.testing.contracts import EvaluatorContract
 from corenas.testing.surrogate import InlineExecutor, SurrogateSpace
 from corenas.training.networks import seeded
-from corenas_sr.candidates import measure_on_crops
 from corenas_sr.config import DataConfig, ShortTrainingConfig
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.short_training import ShortTraining, ShortTrainingJob
+from corenas_sr.training.candidates import measure_on_crops
 from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.short_training import ShortTraining, ShortTrainingJob
 
 TRAINING = {"steps": 2, "batch": 2, "patch": 8, "report_every": 1, "learning_rate": 1e-3}
 SPACES: Mapping[str, Mapping[str, object]] = {

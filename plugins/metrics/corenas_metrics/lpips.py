@@ -19,7 +19,7 @@ from corenas.metric import MetricInfo
 from corenas_metrics.config import LPIPS, RANDOM_FEATURES, LpipsConfig, RandomFeaturesConfig
 from corenas_metrics.pairs import comparable, given
 from corenas_metrics.protocols import LPIPS_NETS, lpips_text
-from corenas_sr.trunks import load_trunk, random_trunk
+from corenas_sr.training.trunks import load_trunk, random_trunk
 
 # Four images of 512x512 at once; VGG takes 2.6 GB for them.
 _BATCH_PIXELS = 2**20

@@ -17,7 +17,7 @@ def corenas_evaluators() -> Iterable[Component]:
     return (
         Component(
             "sr-training",
-            "corenas_sr.short_training:ShortTraining",
+            "corenas_sr.training.short_training:ShortTraining",
             ShortTrainingConfig,
             "a short training from scratch, for any space of super-resolution networks",
         ),

@@ -18,8 +18,8 @@ from corenas_sr.data.preflight import check_data
 from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.handover import hand_over
 from corenas_sr.modelfile import load_model, save_model
-from corenas_sr.timing import time_training
 from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.timing import time_training
 
 
 def train(run: Run, config: TrainConfig) -> dict[str, Any]:

@@ -26,14 +26,19 @@ from corenas import (
 )
 from corenas.training.loop import Save, Score, Training, Validate
 from corenas.training.networks import seeded
-from corenas_sr.adversarial import AdversarialStep
 from corenas_sr.config import DataConfig, TrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.evaluation import Crops, build_metrics
-from corenas_sr.feature_config import FeaturesConfig
-from corenas_sr.losses import AdversarialLoss, FeatureLoss, StandardAdversarial, feature_loss
 from corenas_sr.modelfile import load_model
+from corenas_sr.training.adversarial import AdversarialStep
+from corenas_sr.training.feature_config import FeaturesConfig
+from corenas_sr.training.losses import (
+    AdversarialLoss,
+    FeatureLoss,
+    StandardAdversarial,
+    feature_loss,
+)
 from corenas_sr.training.pixel import schedule_of
 from corenas_tpsr.discriminator import DiscriminatorSpace
 from corenas_tpsr.perceptual_config import PROXY_LAYERS, AdversarialProxyConfig, PerceptualConfig

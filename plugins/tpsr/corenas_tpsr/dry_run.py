@@ -15,7 +15,7 @@ from corenas_sr.costs import OUTPUT
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.evaluation import Crops, build_metrics, validator
-from corenas_sr.timing import seconds_of, time_training
+from corenas_sr.training.timing import seconds_of, time_training
 from corenas_tpsr import checks
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.perceptual import note, resolved

@@ -24,11 +24,11 @@ from corenas import (
     Trial,
 )
 from corenas.training.networks import seeded
-from corenas_sr.candidates import costs_of, measure_on_crops, over_limit, reported
 from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.timing import time_forward
+from corenas_sr.training.candidates import costs_of, measure_on_crops, over_limit, reported
 from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.timing import time_forward
 from corenas_tpsr.config import ProxyConfig
 from corenas_tpsr.generator import GeneratorSpace
 from corenas_tpsr.weight_cache import WeightCache

@@ -21,9 +21,9 @@ from corenas import (
 )
 from corenas_sr.architectures import draw
 from corenas_sr.evaluation import build_metrics
-from corenas_sr.feature_config import FeaturesConfig, Network
 from corenas_sr.modelfile import load_model, save_model
-from corenas_sr.trunks import MissingWeights
+from corenas_sr.training.feature_config import FeaturesConfig, Network
+from corenas_sr.training.trunks import MissingWeights
 from corenas_tpsr.comparison import Finished, report
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.discriminator_search import features_of, proxy_layers

@@ -10,7 +10,7 @@ from attrs import frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, component, components, option, section
 from corenas_sr.config import TrainingConfig, absolute_file
-from corenas_sr.feature_config import FeaturesConfig, LossWeights, Network
+from corenas_sr.training.feature_config import FeaturesConfig, LossWeights, Network
 
 BASELINES = ("srgan", "esrgan", "random")
 """Discriminators that the searched ones are compared with."""

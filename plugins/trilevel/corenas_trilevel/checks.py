@@ -12,8 +12,8 @@ from corenas_sr.config import ShortTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.evaluation import build_metrics
-from corenas_sr.feature_config import FeaturesConfig
-from corenas_sr.losses import feature_loss
+from corenas_sr.training.feature_config import FeaturesConfig
+from corenas_sr.training.losses import feature_loss
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.distillation import check_teacher
 from corenas_trilevel.strategy_config import TrilevelStrategyConfig

@@ -12,15 +12,15 @@ from torch import nn
 
 from corenas import Architecture, InputError, StagePlan
 from corenas.cost import human
-from corenas_sr.candidates import measure_on_crops
 from corenas_sr.config import ShortTrainingConfig
 from corenas_sr.costs import OUTPUT
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.folders import Split
 from corenas_sr.evaluation import build_metrics, validator
-from corenas_sr.losses import feature_loss
-from corenas_sr.timing import peak_memory, seconds_of, time_step, time_training
+from corenas_sr.training.candidates import measure_on_crops
+from corenas_sr.training.losses import feature_loss
 from corenas_sr.training.pixel import PixelStep
+from corenas_sr.training.timing import peak_memory, seconds_of, time_step, time_training
 from corenas_trilevel import checks
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.counting import count

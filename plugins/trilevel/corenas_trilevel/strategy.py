@@ -37,8 +37,8 @@ from corenas_sr.config import DataConfig
 from corenas_sr.costs import OUTPUT
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.losses import FeatureLoss, feature_loss
 from corenas_sr.modelfile import save_model
+from corenas_sr.training.losses import FeatureLoss, feature_loss
 from corenas_trilevel.distillation import taught_pairs
 from corenas_trilevel.logits import Logits
 from corenas_trilevel.space import TrilevelSpace

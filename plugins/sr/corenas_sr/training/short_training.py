@@ -22,9 +22,9 @@ from corenas import (
 )
 from corenas.cost import CostTable
 from corenas.training.networks import seeded
-from corenas_sr.candidates import costs_of, measure_on_crops, over_limit, reported
 from corenas_sr.config import DataConfig, ShortTrainingConfig
 from corenas_sr.data.datasets import load_pairs
+from corenas_sr.training.candidates import costs_of, measure_on_crops, over_limit, reported
 from corenas_sr.training.pixel import pixel_training
 
 

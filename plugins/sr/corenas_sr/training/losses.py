@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corenas.errors import DataError
-from corenas_sr.feature_config import Cut, Distance, FeaturesConfig
-from corenas_sr.trunks import load_trunk, random_trunk
+from corenas_sr.training.feature_config import Cut, Distance, FeaturesConfig
+from corenas_sr.training.trunks import load_trunk, random_trunk
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -13,8 +13,8 @@ from torch.nn.utils import parametrize
 from corenas import State
 from corenas.training.step import restore_optimiser
 from corenas_sr.data.patches import Batch
-from corenas_sr.feature_config import LossWeights
-from corenas_sr.losses import AdversarialLoss, FeatureLoss
+from corenas_sr.training.feature_config import LossWeights
+from corenas_sr.training.losses import AdversarialLoss, FeatureLoss
 from corenas_sr.training.pixel import images
 
 OUTRIGHT = 0.02
