@@ -21,7 +21,7 @@ from corenas import Architecture, Event, Trial
 from corenas_sr.config import EMBEDDED, TrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.kernels import plain_copy
+from corenas_sr.models.kernels import plain_copy
 from corenas_sr.training.pixel import pixel_training
 from corenas_tpsr.generator import Generator, GeneratorSpace
 from corenas_tpsr.reinforce import Reinforce

@@ -44,7 +44,7 @@ from corenas.testing.contracts import (
 )
 from corenas.testing.installed import InstallPlugin
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.inference import bicubic
+from corenas_sr.models.inference import bicubic
 
 SAMPLE = Path(__file__).parents[1] / "sample_plugin"
 TRUTH = "1 + sin + square"

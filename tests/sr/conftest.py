@@ -11,7 +11,7 @@ from attrs import evolve
 
 from corenas import choose
 from corenas.testing.installed import install_plugin
-from corenas_sr.modelfile import save_model
+from corenas_sr.models.files import save_model
 
 __all__ = ["install_plugin"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from corenas import InputError, UnknownName, choose
 from corenas.testing.installed import InstallPlugin
-from corenas_sr.architectures import at_scale, find_architecture, scale_of
-from corenas_sr.modelfile import load_model
+from corenas_sr.models.files import load_model
+from corenas_sr.models.named import at_scale, find_architecture, scale_of
 
 WriteModel = Callable[..., Path]
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from corenas import choose, cli, default_registry
 from corenas.errors import DataError
-from corenas_sr.architectures import find_architecture
 from corenas_sr.data.images import quantise, write_image
-from corenas_sr.modelfile import save_model
+from corenas_sr.models.files import save_model
+from corenas_sr.models.named import find_architecture
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:

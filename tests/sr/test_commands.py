@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from corenas import cli
 from corenas.cost import count
 from corenas_sr.data.images import read_image, write_image
-from corenas_sr.inference import bicubic
-from corenas_sr.modelfile import load_model
+from corenas_sr.models.files import load_model
+from corenas_sr.models.inference import bicubic
 from corenas_trilevel.published import PUBLISHED
 
 WriteModel = Callable[..., Path]

@@ -9,9 +9,9 @@ import pytest
 
 from corenas import InputError
 from corenas.cost import count
-from corenas_sr.architectures import find_architecture
-from corenas_sr.costs import cost_at, parse_size
-from corenas_sr.modelfile import load_model
+from corenas_sr.models.costs import cost_at, parse_size
+from corenas_sr.models.files import load_model
+from corenas_sr.models.named import find_architecture
 
 WriteModel = Callable[..., Path]
 

@@ -12,7 +12,7 @@ from corenas import Metric, MetricInfo
 from corenas.values.result import finite
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.evaluation import Crops, Evaluation, evaluate, validator
-from corenas_sr.inference import bicubic
+from corenas_sr.models.inference import bicubic
 
 SCALE = 2
 

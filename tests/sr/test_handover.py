@@ -18,8 +18,8 @@ from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.images import write_image
 from corenas_sr.evaluation import build_metrics, evaluate
 from corenas_sr.handover import cost_at_output, hand_over, table
-from corenas_sr.inference import bicubic, upscale
-from corenas_sr.modelfile import load_model
+from corenas_sr.models.files import load_model
+from corenas_sr.models.inference import bicubic, upscale
 
 WriteModel = Callable[..., Path]
 

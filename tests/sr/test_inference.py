@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corenas_sr import inference
 from corenas_sr.data.images import quantise, resize
-from corenas_sr.inference import bicubic, receptive_radius, upscale
+from corenas_sr.models import inference
+from corenas_sr.models.inference import bicubic, receptive_radius, upscale
 
 
 class Network(nn.Module):

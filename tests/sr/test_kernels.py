@@ -14,7 +14,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.utils.parametrizations import spectral_norm
 
 from corenas.cost import count
-from corenas_sr.kernels import DepthwiseConv2d, PReLU, plain_copy
+from corenas_sr.models.kernels import DepthwiseConv2d, PReLU, plain_copy
 
 Layout = Callable[[Tensor], Tensor]
 

@@ -19,7 +19,7 @@ from corenas.options.structuring import Chosen, choose, option
 from corenas.plugins.hookspecs import Component, hookimpl
 from corenas.plugins.registry import Registry
 from corenas.values.architecture import Architecture, Decision, check_choices
-from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.models.files import load_model, save_model
 
 
 @frozen

@@ -17,7 +17,7 @@ from corenas.errors import CorenasError
 from corenas.values.architecture import Architecture
 from corenas.values.trial import Measurement, Trial
 from corenas_sr.data.images import resize
-from corenas_sr.inference import bicubic
+from corenas_sr.models.inference import bicubic
 from corenas_sr.pictures import comparison, most_detailed
 
 if TYPE_CHECKING:

@@ -12,9 +12,15 @@ from torch import Tensor
 from corenas import DataError, InputError
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.images import read_image, write_image
-from corenas_sr.inference import bicubic, upscale
-from corenas_sr.modelfile import load_model
-from corenas_sr.upscalers import find_restore, find_upscaler, input_files, output_files, saving
+from corenas_sr.models.files import load_model
+from corenas_sr.models.inference import bicubic, upscale
+from corenas_sr.models.upscalers import (
+    find_restore,
+    find_upscaler,
+    input_files,
+    output_files,
+    saving,
+)
 
 WriteModel = Callable[..., Path]
 

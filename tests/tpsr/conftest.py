@@ -143,7 +143,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from corenas import choose
-    from corenas_sr.modelfile import save_model
+    from corenas_sr.models.files import save_model
 
     space = choose("search_spaces", "tpsr-generator")
     space = evolve(space, config=evolve(space.config, scale=4, nodes=2))

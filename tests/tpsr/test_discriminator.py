@@ -26,7 +26,7 @@ from corenas.testing.surrogate import InlineExecutor, SurrogateEvaluator
 from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Outcome
 from corenas.values.trial import Measurement
-from corenas_sr.kernels import DepthwiseConv2d
+from corenas_sr.models.kernels import DepthwiseConv2d
 from corenas_tpsr.catalogue import REDUCTIONS
 from corenas_tpsr.discriminator import Discriminator, DiscriminatorSpace
 from corenas_tpsr.discriminator_config import REDUCTION_NAMES, DiscriminatorSpaceConfig

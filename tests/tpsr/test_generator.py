@@ -20,7 +20,7 @@ from corenas.testing.contracts import SearchSpaceContract
 from corenas.testing.installed import InstallPlugin
 from corenas.training.networks import carry_over
 from corenas.values.architecture import Architecture
-from corenas_sr.kernels import PReLU, plain_copy
+from corenas_sr.models.kernels import PReLU, plain_copy
 from corenas_tpsr.generator import (
     PAPER_CELL,
     RGB_MEAN,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from corenas.cost import count
 from corenas.errors import ConfigError, InputError
 from corenas.options.structuring import Chosen, choose, structure
-from corenas_sr.kernels import DepthwiseConv2d, PReLU, plain_copy
+from corenas_sr.models.kernels import DepthwiseConv2d, PReLU, plain_copy
 from corenas_tpsr.catalogue import OPERATIONS
 from corenas_tpsr.space_config import (
     OPERATION_NAMES,

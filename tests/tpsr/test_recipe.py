@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 from corenas.errors import ConfigError
 from corenas.options.structuring import structure
 from corenas_sr.data.images import write_image
-from corenas_sr.modelfile import load_model
+from corenas_sr.models.files import load_model
 from corenas_tpsr.checks import patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.recipe import rank_correlation

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from corenas.testing.installed import InstallPlugin
-from corenas_sr.modelfile import load_model
+from corenas_sr.models.files import load_model
 from corenas_tpsr.weight_cache import read_weights
 
 STAGES = ("search", "fresh", "train-x2", "train-x4")

@@ -17,9 +17,9 @@ from corenas import DataError, InputError, choose, structure
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.images import write_image
 from corenas_sr.data.packing import pixels
-from corenas_sr.inference import bicubic
-from corenas_sr.modelfile import save_model
-from corenas_sr.upscalers import find_upscaler
+from corenas_sr.models.files import save_model
+from corenas_sr.models.inference import bicubic
+from corenas_sr.models.upscalers import find_upscaler
 from corenas_trilevel.distillation import check_teacher, taught_pairs
 from corenas_trilevel.teacher_config import TeacherConfig
 

@@ -15,8 +15,8 @@ from corenas.testing.contracts import StrategyContract
 from corenas.testing.surrogate import surrogate_problem
 from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.inference import upscale
-from corenas_sr.modelfile import load_model
+from corenas_sr.models.files import load_model
+from corenas_sr.models.inference import upscale
 from corenas_trilevel import strategy as strategy_module
 from corenas_trilevel.space import TrilevelSpace
 from corenas_trilevel.space_config import TrilevelBConfig

@@ -6,8 +6,8 @@ from corenas import Architecture, choose
 from corenas.training.networks import seeded
 from corenas_sr.config import TrainingConfig
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.inference import upscale
-from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.models.files import load_model, save_model
+from corenas_sr.models.inference import upscale
 from corenas_sr.training.pixel import pixel_training
 from corenas_trilevel.space_config import TrilevelBConfig
 

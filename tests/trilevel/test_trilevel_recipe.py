@@ -23,8 +23,8 @@ from corenas import Architecture, choose, cli
 from corenas.cost import count
 from corenas.testing.installed import InstallPlugin, install_plugin
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.inference import upscale
-from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.models.files import load_model, save_model
+from corenas_sr.models.inference import upscale
 
 __all__ = ["install_plugin"]
 

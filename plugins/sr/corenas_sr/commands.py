@@ -96,7 +96,7 @@ def evaluate(
     from corenas_sr.evaluation import build_metrics, measure_folder
     from corenas_sr.evaluation import evaluate as measure_pairs
     from corenas_sr.metric_options import choose_metrics
-    from corenas_sr.upscalers import find_restore, saving
+    from corenas_sr.models.upscalers import find_restore, saving
 
     names = [name.strip() for name in metrics.split(",")]
     built = build_metrics(choose_metrics(names, assignments or []))
@@ -165,7 +165,7 @@ def upscale(
 
     from corenas.devices import pick_devices
     from corenas_sr.data.images import read_image, write_image
-    from corenas_sr.upscalers import find_upscaler, input_files, output_files
+    from corenas_sr.models.upscalers import find_upscaler, input_files, output_files
 
     upscaler = find_upscaler(model, scale=scale, device=pick_devices(device)[0], tile=tile)
     files = output_files(input_files(images), out, scale=upscaler.scale)
@@ -201,8 +201,8 @@ def cost(
     as_json: Json = False,
 ) -> None:
     """Count parameters and mult-adds for a stated size."""
-    from corenas_sr.architectures import find_architecture, scale_of
-    from corenas_sr.costs import cost_at, find_convention, patch_cost, takes_patches
+    from corenas_sr.models.costs import cost_at, find_convention, patch_cost, takes_patches
+    from corenas_sr.models.named import find_architecture, scale_of
 
     named = find_architecture(what, scale=scale, cell=architecture, assignments=assignments or [])
     way = find_convention(named.space, convention)

@@ -15,7 +15,7 @@ from corenas.show.progress_bar import bar
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.folders import image_files
 from corenas_sr.data.images import quantise, read_image
-from corenas_sr.inference import upscale
+from corenas_sr.models.inference import upscale
 
 Restore = Callable[[ImagePair], Tensor]
 """Gives the upscaled image for a pair's low-resolution one, uint8, shape (3, H, W)."""

@@ -11,13 +11,13 @@ from torch import nn
 from corenas import InputError, Run, StagePlan, trial_seed
 from corenas.training.loop import Training
 from corenas.training.networks import carry_over, seeded
-from corenas_sr.architectures import Named, find_architecture, scale_of
 from corenas_sr.config import TrainConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.handover import hand_over
-from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.models.files import load_model, save_model
+from corenas_sr.models.named import Named, find_architecture, scale_of
 from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.timing import time_training
 

@@ -13,7 +13,7 @@ import torch
 from corenas import Chosen, ConfigError, InputError, UnknownName, default_registry, nearest
 from corenas_sr.config import DataConfig
 from corenas_sr.evaluation import build_metrics
-from corenas_sr.modelfile import load_model
+from corenas_sr.models.files import load_model
 from corenas_tpsr.config import ProxyConfig, SearchConfig, TpsrConfig
 from corenas_tpsr.discriminator_search import measured
 from corenas_tpsr.full_task import at_patch

@@ -16,8 +16,8 @@ from corenas.values.result import finite
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.handover import aligned, draw_models, shown
-from corenas_sr.inference import bicubic, upscale
-from corenas_sr.modelfile import LoadedModel, load_model
+from corenas_sr.models.files import LoadedModel, load_model
+from corenas_sr.models.inference import bicubic, upscale
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.full_task import Contender, final_metrics
 

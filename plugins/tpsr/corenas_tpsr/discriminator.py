@@ -14,7 +14,7 @@ from corenas.cost import Cost, count
 from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
-from corenas_sr.kernels import PReLU
+from corenas_sr.models.kernels import PReLU
 from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
 from corenas_tpsr.generator import RGB_MEAN
 from corenas_tpsr.operations import ChannelAttention, InvertedBlock

@@ -16,7 +16,7 @@ from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.options.structuring import Chosen
 from corenas.values.architecture import Architecture, Decision, check_choices
-from corenas_sr.kernels import PReLU
+from corenas_sr.models.kernels import PReLU
 from corenas_tpsr.space_config import GeneratorSpaceConfig
 
 RGB_MEAN = (255 * 0.4488, 255 * 0.4371, 255 * 0.4040)

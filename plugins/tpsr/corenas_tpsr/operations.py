@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from corenas.errors import InputError
 from corenas.plugins.hookspecs import NoOptions
-from corenas_sr.kernels import DepthwiseConv2d, PReLU
+from corenas_sr.models.kernels import DepthwiseConv2d, PReLU
 from corenas_tpsr.space_config import (
     ChannelAttentionConfig,
     GroupedConvolutionConfig,

@@ -13,7 +13,7 @@ from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.evaluation import build_metrics, validator
-from corenas_sr.modelfile import load_model, save_model
+from corenas_sr.models.files import load_model, save_model
 from corenas_sr.training.losses import feature_loss
 from corenas_sr.training.pixel import pixel_training
 from corenas_trilevel.config import TaughtTrainingConfig, TrilevelConfig

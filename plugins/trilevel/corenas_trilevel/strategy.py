@@ -34,10 +34,10 @@ from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas.training.schedules import multistep
 from corenas_sr.config import DataConfig
-from corenas_sr.costs import OUTPUT
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.modelfile import save_model
+from corenas_sr.models.costs import OUTPUT
+from corenas_sr.models.files import save_model
 from corenas_sr.training.losses import FeatureLoss, feature_loss
 from corenas_trilevel.distillation import taught_pairs
 from corenas_trilevel.logits import Logits

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from corenas import Chosen, InputError, nearest
 from corenas.cost import Convention, count
-from corenas_sr.architectures import Named
+from corenas_sr.models.named import Named
 
 OUTPUT = (1280, 720)
 """Width and height that the literature counts mult-adds for."""

@@ -22,7 +22,7 @@ from corenas import (
 )
 from corenas.options.structuring import unstructure
 from corenas.options.toml import parse_assignment
-from corenas_sr.modelfile import load_model
+from corenas_sr.models.files import load_model
 
 
 @frozen

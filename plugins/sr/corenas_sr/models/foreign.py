@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from corenas.errors import DataError
-from corenas_sr.modelfile import METADATA_KEY, SUFFIX, load_model
+from corenas_sr.models.files import METADATA_KEY, SUFFIX, load_model
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor, ModelDescriptor

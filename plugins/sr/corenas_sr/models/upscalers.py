@@ -15,8 +15,8 @@ from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.folders import image_files
 from corenas_sr.data.images import read_image, write_image
 from corenas_sr.evaluation import Restore
-from corenas_sr.foreign import load_network
-from corenas_sr.inference import bicubic, upscale
+from corenas_sr.models.foreign import load_network
+from corenas_sr.models.inference import bicubic, upscale
 
 
 @frozen
@@ -37,7 +37,7 @@ def find_upscaler(
     """Return the model that ``what`` stands for.
 
     Args:
-        what: ``bicubic`` or a model file, also one of another project (`corenas_sr.foreign`).
+        what: ``bicubic`` or a model file, also one of another project (`corenas_sr.models.foreign`).
         scale: Needed for bicubic; a model file knows its own.
         device: Where a model runs.
         tile: Side of a tile in input pixels.
