@@ -28,8 +28,8 @@ from corenas.training.networks import seeded
 from corenas.training.step import TrainingStep
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.evaluation import Crops, build_metrics
 from corenas_sr.models.named import find_architecture
+from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.adversarial import AdversarialStep
 from corenas_sr.training.feature_config import CUTS, LossWeights
 from corenas_sr.training.losses import FeatureLoss, StandardAdversarial

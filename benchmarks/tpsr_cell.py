@@ -20,10 +20,10 @@ from corenas import choose
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import TrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.models.files import save_model
 from corenas_sr.models.inference import bicubic, upscale
 from corenas_sr.models.named import find_architecture
+from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.timing import time_training
 from corenas_tpsr.generator import Generator

@@ -29,7 +29,7 @@ from PIL import Image
 
 from corenas.cost import human
 from corenas.runs import journal
-from corenas_sr.handover import aligned
+from corenas_sr.results.report import aligned
 
 PATCH = 32
 """Low-resolution pixels; smaller ones teach a network what is true only near borders."""

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from corenas import Metric, MetricInfo
 from corenas.values.result import finite
 from corenas_sr.data.datasets import ImagePair
-from corenas_sr.evaluation import Crops, Evaluation, evaluate, validator
 from corenas_sr.models.inference import bicubic
+from corenas_sr.results.evaluation import Crops, Evaluation, evaluate, validator
 
 SCALE = 2
 

@@ -16,10 +16,10 @@ from corenas.show.reporter import Quiet
 from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.images import write_image
-from corenas_sr.evaluation import build_metrics, evaluate
-from corenas_sr.handover import cost_at_output, hand_over, table
 from corenas_sr.models.files import load_model
 from corenas_sr.models.inference import bicubic, upscale
+from corenas_sr.results.evaluation import build_metrics, evaluate
+from corenas_sr.results.report import cost_at_output, hand_over, table
 
 WriteModel = Callable[..., Path]
 

@@ -18,7 +18,7 @@ from corenas.values.architecture import Architecture
 from corenas.values.trial import Measurement, Trial
 from corenas_sr.data.images import resize
 from corenas_sr.models.inference import bicubic
-from corenas_sr.pictures import comparison, most_detailed
+from corenas_sr.results.pictures import comparison, most_detailed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -186,5 +186,5 @@ def test_search_plot_is_written(tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_loaded_only_to_draw() -> None:
-    code = "import sys, corenas_sr.pictures, corenas.drawing.plots; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, corenas_sr.results.pictures, corenas.drawing.plots; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -13,8 +13,8 @@ from corenas.testing.contracts import EvaluatorContract
 from corenas.values.architecture import Architecture
 from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.evaluation import Crops, build_metrics
 from corenas_sr.models.files import load_model
+from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_tpsr.discriminator import DiscriminatorSpace
 from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
 from corenas_tpsr.discriminator_search import AdversarialEvaluator, AdversarialJob

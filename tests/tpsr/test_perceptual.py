@@ -18,9 +18,9 @@ from corenas.options.toml import parse_assignment
 from corenas.show.reporter import Quiet
 from corenas.testing.installed import InstallPlugin
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.evaluation import build_metrics, evaluate
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.inference import upscale
+from corenas_sr.results.evaluation import build_metrics, evaluate
 from corenas_tpsr.comparison import Finished, report
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.full_task import contenders

@@ -15,7 +15,7 @@ from corenas.errors import InputError
 from corenas_sr import data_commands
 
 if TYPE_CHECKING:
-    from corenas_sr.evaluation import Evaluation
+    from corenas_sr.results.evaluation import Evaluation
 
 Scale = Annotated[int | None, typer.Option(min=1, help="Default: the model's own.")]
 MetricOptions = Annotated[
@@ -93,10 +93,10 @@ def evaluate(
     from corenas.devices import pick_devices
     from corenas.show.progress_bar import bar
     from corenas_sr.data.datasets import load_pairs
-    from corenas_sr.evaluation import build_metrics, measure_folder
-    from corenas_sr.evaluation import evaluate as measure_pairs
     from corenas_sr.metric_options import choose_metrics
     from corenas_sr.models.upscalers import find_restore, saving
+    from corenas_sr.results.evaluation import build_metrics, measure_folder
+    from corenas_sr.results.evaluation import evaluate as measure_pairs
 
     names = [name.strip() for name in metrics.split(",")]
     built = build_metrics(choose_metrics(names, assignments or []))

@@ -14,10 +14,10 @@ from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import TrainConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
-from corenas_sr.evaluation import build_metrics, validator
-from corenas_sr.handover import hand_over
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.named import Named, find_architecture, scale_of
+from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.results.report import hand_over
 from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.timing import time_training
 

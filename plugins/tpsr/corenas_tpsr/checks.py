@@ -12,8 +12,8 @@ import torch
 
 from corenas import Chosen, ConfigError, InputError, UnknownName, default_registry, nearest
 from corenas_sr.config import DataConfig
-from corenas_sr.evaluation import build_metrics
 from corenas_sr.models.files import load_model
+from corenas_sr.results.evaluation import build_metrics
 from corenas_tpsr.config import ProxyConfig, SearchConfig, TpsrConfig
 from corenas_tpsr.discriminator_search import measured
 from corenas_tpsr.full_task import at_patch

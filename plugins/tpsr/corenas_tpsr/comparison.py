@@ -14,10 +14,10 @@ from corenas.cost import human
 from corenas.drawing.plots import Dot, dots_plot
 from corenas.values.result import finite
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
-from corenas_sr.handover import aligned, draw_models, shown
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
+from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
+from corenas_sr.results.report import aligned, draw_models, shown
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.full_task import Contender, final_metrics
 

@@ -29,8 +29,8 @@ from corenas.training.networks import seeded
 from corenas_sr.config import DataConfig, TrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.evaluation import Crops, build_metrics
 from corenas_sr.models.files import load_model
+from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.adversarial import AdversarialStep
 from corenas_sr.training.feature_config import FeaturesConfig
 from corenas_sr.training.losses import (

@@ -12,9 +12,9 @@ from corenas.cost import count, human
 from corenas_sr.config import TrainingConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
-from corenas_sr.evaluation import Crops, build_metrics, validator
 from corenas_sr.models.costs import OUTPUT
 from corenas_sr.models.named import at_scale
+from corenas_sr.results.evaluation import Crops, build_metrics, validator
 from corenas_sr.training.timing import seconds_of, time_training
 from corenas_tpsr import checks
 from corenas_tpsr.config import ProxyConfig, TpsrConfig

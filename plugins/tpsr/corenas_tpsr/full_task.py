@@ -15,8 +15,8 @@ from corenas.cost import Cost, count
 from corenas.training.networks import seeded
 from corenas.training.sequence import Member, Series
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.models.files import load_model, save_model
+from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.losses import AdversarialLoss, RelativisticAverage, StandardAdversarial
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.discriminator import DiscriminatorSpace

@@ -19,9 +19,9 @@ from corenas import (
     search_stage,
     trial_seed,
 )
-from corenas_sr.evaluation import build_metrics
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.named import draw
+from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.training.feature_config import FeaturesConfig, Network
 from corenas_sr.training.trunks import MissingWeights
 from corenas_tpsr.comparison import Finished, report

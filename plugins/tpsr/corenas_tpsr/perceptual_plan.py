@@ -12,9 +12,9 @@ from corenas import Architecture, InputError, StagePlan
 from corenas.cost import human
 from corenas_sr.config import TrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.evaluation import Crops, build_metrics, validator
 from corenas_sr.models.files import load_model
 from corenas_sr.models.named import at_scale
+from corenas_sr.results.evaluation import Crops, build_metrics, validator
 from corenas_sr.training.timing import seconds_of, time_step
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.discriminator_search import adversarial_step, measured, proxy_layers

@@ -32,10 +32,10 @@ from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import TrainingConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
-from corenas_sr.evaluation import build_metrics, validator
-from corenas_sr.handover import draw_trials, hand_over
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.named import at_scale, draw
+from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.results.report import draw_trials, hand_over
 from corenas_sr.training.pixel import pixel_training
 from corenas_tpsr import checks
 from corenas_tpsr.config import TpsrConfig

@@ -11,7 +11,7 @@ from corenas import ConfigError, CorenasError, DataError, nearest
 from corenas_sr.config import ShortTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.preflight import check_data
-from corenas_sr.evaluation import build_metrics
+from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.training.feature_config import FeaturesConfig
 from corenas_sr.training.losses import feature_loss
 from corenas_trilevel.config import TrilevelConfig

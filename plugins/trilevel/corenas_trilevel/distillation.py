@@ -20,8 +20,8 @@ from corenas.show.progress_bar import bar
 from corenas_sr.data.datasets import ImagePair, digest_of, refuse
 from corenas_sr.data.images import read_image, write_image
 from corenas_sr.data.packing import pack
-from corenas_sr.evaluation import Restore
 from corenas_sr.models.upscalers import find_restore
+from corenas_sr.results.evaluation import Restore
 from corenas_trilevel.teacher_config import GROUND_TRUTH, TeacherConfig
 
 VERSION = 1

@@ -15,8 +15,8 @@ from corenas.cost import human
 from corenas_sr.config import ShortTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.folders import Split
-from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.models.costs import OUTPUT
+from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.candidates import measure_on_crops
 from corenas_sr.training.losses import feature_loss
 from corenas_sr.training.pixel import PixelStep

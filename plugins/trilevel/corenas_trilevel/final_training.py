@@ -12,8 +12,8 @@ from corenas import Architecture, Run, trial_seed
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.evaluation import build_metrics, validator
 from corenas_sr.models.files import load_model, save_model
+from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.losses import feature_loss
 from corenas_sr.training.pixel import pixel_training
 from corenas_trilevel.config import TaughtTrainingConfig, TrilevelConfig

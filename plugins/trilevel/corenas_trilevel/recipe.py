@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from corenas import Budget, Interrupted, Result, Run, Trial, search_stage
-from corenas_sr.handover import hand_over
+from corenas_sr.results.report import hand_over
 from corenas_trilevel.checks import check
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.final_training import train

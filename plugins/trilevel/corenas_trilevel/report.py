@@ -12,8 +12,8 @@ from attrs import asdict
 from corenas import Architecture, Run, Trial
 from corenas.cost import human
 from corenas.runs import journal
-from corenas_sr.handover import aligned, draw_trials
 from corenas_sr.models.costs import OUTPUT
+from corenas_sr.results.report import aligned, draw_trials
 from corenas_trilevel.counting import PAPER_SIZE, count
 from corenas_trilevel.decisions import PATH
 from corenas_trilevel.diagrams import draw_network

@@ -14,9 +14,9 @@ from corenas import DataError, InputError
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.folders import image_files
 from corenas_sr.data.images import read_image, write_image
-from corenas_sr.evaluation import Restore
 from corenas_sr.models.foreign import load_network
 from corenas_sr.models.inference import bicubic, upscale
+from corenas_sr.results.evaluation import Restore
 
 
 @frozen

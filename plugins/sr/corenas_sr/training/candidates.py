@@ -10,7 +10,7 @@ from corenas import Chosen, Event, Rejected, Report, Stopped
 from corenas.cost import Cost, human
 from corenas.training.loop import Training
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.evaluation import Crops, build_metrics
+from corenas_sr.results.evaluation import Crops, build_metrics
 
 
 def costs_of(cost: Cost) -> dict[str, float]:

@@ -17,11 +17,11 @@ from corenas.search.pareto import directions, front
 from corenas.values.result import finite
 from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.models.costs import OUTPUT
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
-from corenas_sr.pictures import comparison
+from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
+from corenas_sr.results.pictures import comparison
 
 
 @frozen

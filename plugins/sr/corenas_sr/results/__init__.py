@@ -1,0 +1,1 @@
+"""What came out: measurements, pictures, the report of a run."""
