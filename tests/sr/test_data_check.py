@@ -11,8 +11,8 @@ from torch import Tensor
 
 from corenas import cli
 from corenas.errors import DataError, InputError
+from corenas_sr.commands.data import parse_scales
 from corenas_sr.data.images import write_image
-from corenas_sr.data_commands import parse_scales
 from corenas_sr.preparation import parallel
 from corenas_sr.preparation.check import check_folder, duplicates
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from corenas import choose, cli
 from corenas.errors import ConfigError, InputError, UnknownName
 from corenas.testing.installed import InstallPlugin, install_plugin
+from corenas_sr.commands.metric_options import choose_metrics
 from corenas_sr.data.images import read_image, write_image
-from corenas_sr.metric_options import choose_metrics
 
 __all__ = ["install_plugin"]
 

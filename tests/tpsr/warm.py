@@ -27,7 +27,7 @@ def warm_up() -> None:
     from corenas.cli import main
     from corenas.plugins.registry import default_registry
 
-    for module in ("corenas_metrics.psnr", "corenas_metrics.ssim", "corenas_sr.commands"):
+    for module in ("corenas_metrics.psnr", "corenas_metrics.ssim", "corenas_sr.commands.images"):
         import_module(module)
     for module in ("corenas_tpsr.dry_run", "corenas_tpsr.reinforce"):
         import_module(module)

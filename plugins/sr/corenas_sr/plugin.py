@@ -50,6 +50,6 @@ def corenas_recipes() -> Iterable[Recipe]:
 
 @hookimpl
 def corenas_commands(app: typer.Typer) -> None:
-    from corenas_sr.commands import add_commands
+    from corenas_sr.commands.images import add_commands
 
     add_commands(app)

@@ -12,7 +12,7 @@ from corenas.commands.describe import Assignments, ConfigFile, Preset
 from corenas.commands.output import Json, print_json
 from corenas.commands.runs import DryRun, MaxTime, Out, Seed, run
 from corenas.errors import InputError
-from corenas_sr import data_commands
+from corenas_sr.commands import data as data_commands
 
 if TYPE_CHECKING:
     from corenas_sr.results.evaluation import Evaluation
@@ -92,8 +92,8 @@ def evaluate(
     """Measure a model on images, with the protocol beside every number."""
     from corenas.devices import pick_devices
     from corenas.show.progress_bar import bar
+    from corenas_sr.commands.metric_options import choose_metrics
     from corenas_sr.data.datasets import load_pairs
-    from corenas_sr.metric_options import choose_metrics
     from corenas_sr.models.upscalers import find_restore, saving
     from corenas_sr.results.evaluation import build_metrics, measure_folder
     from corenas_sr.results.evaluation import evaluate as measure_pairs
