@@ -30,8 +30,8 @@ from training_step import BATCH, CELLS, PATCH, seeded, seeded_cells, training_st
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.images import read_image, resize, write_image
 from corenas_sr.data.patches import Batch, PatchSampler
-from corenas_tpsr.generator import GeneratorSpace
-from corenas_tpsr.space_config import GeneratorSpaceConfig
+from corenas_tpsr.generator.config import GeneratorSpaceConfig
+from corenas_tpsr.generator.space import GeneratorSpace
 
 SCALE = 2
 HEIGHT, WIDTH, IMAGES = 1356, 2040, 8

@@ -23,10 +23,10 @@ from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.models.kernels import plain_copy
 from corenas_sr.training.pixel import pixel_training
-from corenas_tpsr.generator import Generator, GeneratorSpace
+from corenas_tpsr.generator.config import GeneratorSpaceConfig
+from corenas_tpsr.generator.space import Generator, GeneratorSpace
 from corenas_tpsr.reinforce import Reinforce
 from corenas_tpsr.search_config import ReinforceConfig
-from corenas_tpsr.space_config import GeneratorSpaceConfig
 
 CELLS = 8
 BATCH, PATCH = 64, 12

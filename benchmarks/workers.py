@@ -21,9 +21,9 @@ from corenas import Executor, Job, Outcome, Rejected, Stop
 from corenas.search.executors.processes import Processes
 from corenas_sr.config import DataConfig, TrainingConfig
 from corenas_tpsr.config import ProxyConfig
-from corenas_tpsr.evaluators import ProxyEvaluator
-from corenas_tpsr.generator import GeneratorSpace
-from corenas_tpsr.space_config import GeneratorSpaceConfig
+from corenas_tpsr.generator.config import GeneratorSpaceConfig
+from corenas_tpsr.generator.proxy import ProxyEvaluator
+from corenas_tpsr.generator.space import GeneratorSpace
 
 BATCH, PATCH = 64, 12
 WORKERS = 2

@@ -14,7 +14,7 @@ from corenas.errors import ConfigError, DataError
 from corenas.options.toml import parse_assignment
 from corenas_tpsr.checks import check_searches
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
-from corenas_tpsr.evaluators import ProxyEvaluator, ProxyJob
+from corenas_tpsr.generator.proxy import ProxyEvaluator, ProxyJob
 from corenas_tpsr.perceptual import resolved
 
 MEASURE_LPIPS = '--set \'search.evaluator.metrics=["psnr", "lpips"]\''

@@ -30,9 +30,9 @@ from corenas_sr.models.kernels import DepthwiseConv2d
 from corenas_tpsr.catalogue import REDUCTIONS
 from corenas_tpsr.discriminator import Discriminator, DiscriminatorSpace
 from corenas_tpsr.discriminator_config import REDUCTION_NAMES, DiscriminatorSpaceConfig
-from corenas_tpsr.generator import RGB_MEAN
-from corenas_tpsr.operations import InvertedBlock
-from corenas_tpsr.space_config import OPERATION_NAMES, GeneratorSpaceConfig
+from corenas_tpsr.generator.config import OPERATION_NAMES, GeneratorSpaceConfig
+from corenas_tpsr.generator.operations import InvertedBlock
+from corenas_tpsr.generator.space import RGB_MEAN
 from corenas_tpsr.srgan import SrganDiscriminator
 
 

@@ -18,9 +18,9 @@ from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Outcome, Rejected
 from corenas_sr.config import DataConfig
 from corenas_tpsr.config import ProxyConfig
-from corenas_tpsr.evaluators import ProxyEvaluator, ProxyJob, RememberedJob, without_cache
-from corenas_tpsr.generator import GeneratorSpace
-from corenas_tpsr.space_config import GeneratorSpaceConfig
+from corenas_tpsr.generator.config import GeneratorSpaceConfig
+from corenas_tpsr.generator.proxy import ProxyEvaluator, ProxyJob, RememberedJob, without_cache
+from corenas_tpsr.generator.space import GeneratorSpace
 
 TRAINING = {"steps": 2, "batch": 2, "patch": 8, "report_every": 1, "learning_rate": 1e-3}
 SPACE = GeneratorSpace(GeneratorSpaceConfig(nodes=2))

@@ -15,7 +15,7 @@ import torch
 
 from corenas.testing.installed import InstallPlugin
 from corenas_sr.models.files import load_model
-from corenas_tpsr.weight_cache import read_weights
+from corenas_tpsr.generator.weight_cache import read_weights
 
 STAGES = ("search", "fresh", "train-x2", "train-x4")
 

@@ -17,7 +17,7 @@ from corenas import Architecture, InputError, choose
 from corenas.drawing import canvas
 from corenas_tpsr.diagrams import draw_discriminator, draw_generator
 from corenas_tpsr.discriminator import DiscriminatorSpace
-from corenas_tpsr.generator import PAPER_CELL, GeneratorSpace
+from corenas_tpsr.generator.space import PAPER_CELL, GeneratorSpace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from torch import Tensor
 from corenas.errors import DataError
 from corenas.testing.contracts.states import reloaded
 from corenas.values.architecture import Architecture
-from corenas_tpsr.weight_cache import WeightCache, read_weights
+from corenas_tpsr.generator.weight_cache import WeightCache, read_weights
 
 Weights = dict[str, Tensor]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from corenas.plugins.hookspecs import Component, NoOptions
 from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
-from corenas_tpsr.space_config import (
+from corenas_tpsr.generator.config import (
     REDUCTION,
     ChannelAttentionConfig,
     GeneratorSpaceConfig,
@@ -15,11 +15,11 @@ from corenas_tpsr.space_config import (
 
 
 def _operation(name: str, config: type, summary: str) -> Component:
-    return Component(name, f"corenas_tpsr.operations:{name}", config, summary)
+    return Component(name, f"corenas_tpsr.generator.operations:{name}", config, summary)
 
 
 def _reduction(name: str, config: type, summary: str) -> Component:
-    build = f"corenas_tpsr.operations:{name.replace('-', '_')}"
+    build = f"corenas_tpsr.generator.operations:{name.replace('-', '_')}"
     return Component(name, build, config, summary, REDUCTION)
 
 
@@ -63,7 +63,7 @@ REDUCTIONS = (
 SPACES = (
     Component(
         "tpsr-generator",
-        "corenas_tpsr.generator:GeneratorSpace",
+        "corenas_tpsr.generator.space:GeneratorSpace",
         GeneratorSpaceConfig,
         "cells of ten nodes between a fixed head and up-sampler",
     ),

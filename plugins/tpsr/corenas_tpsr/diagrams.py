@@ -11,11 +11,11 @@ from corenas.cost import human
 from corenas.drawing.diagrams import Group, Kind, Node, draw_chain, draw_graph, name_of
 from corenas.values.architecture import Architecture
 from corenas_sr.models.costs import OUTPUT
-from corenas_tpsr.generator import leaves
+from corenas_tpsr.generator.space import leaves
 
 if TYPE_CHECKING:
     from corenas_tpsr.discriminator import DiscriminatorSpace
-    from corenas_tpsr.generator import GeneratorSpace
+    from corenas_tpsr.generator.space import GeneratorSpace
 
 _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("conv1", "conv3", "conv5", "conv7"), "conv"),

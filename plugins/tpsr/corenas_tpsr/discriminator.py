@@ -16,8 +16,8 @@ from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.models.kernels import PReLU
 from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
-from corenas_tpsr.generator import RGB_MEAN
-from corenas_tpsr.operations import ChannelAttention, InvertedBlock
+from corenas_tpsr.generator.operations import ChannelAttention, InvertedBlock
+from corenas_tpsr.generator.space import RGB_MEAN
 
 
 class Discriminator(nn.Module):

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option
-from corenas_tpsr.space_config import OPERATION_NAMES, check_operations
+from corenas_tpsr.generator.config import OPERATION_NAMES, check_operations
 
 REDUCTION_NAMES = (
     *("reduce-conv1", "reduce-conv3", "reduce-conv5", "reduce-conv7"),

@@ -70,7 +70,7 @@ def corenas_evaluators() -> Iterable[Component]:
     return (
         Component(
             "tpsr-proxy",
-            "corenas_tpsr.evaluators:proxy",
+            "corenas_tpsr.generator.proxy:proxy",
             ProxyConfig,
             "a short training from the best weights so far (Eq. 5)",
         ),

@@ -17,7 +17,7 @@ from corenas.names import nearest
 from corenas.options.structuring import Chosen
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.models.kernels import PReLU
-from corenas_tpsr.space_config import GeneratorSpaceConfig
+from corenas_tpsr.generator.config import GeneratorSpaceConfig
 
 RGB_MEAN = (255 * 0.4488, 255 * 0.4371, 255 * 0.4040)
 """Mean colour of DIV2K, in 0..255."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from corenas.errors import InputError
 from corenas.plugins.hookspecs import NoOptions
 from corenas_sr.models.kernels import DepthwiseConv2d, PReLU
-from corenas_tpsr.space_config import (
+from corenas_tpsr.generator.config import (
     ChannelAttentionConfig,
     GroupedConvolutionConfig,
     InvertedBlockConfig,

@@ -30,8 +30,8 @@ from corenas_sr.training.candidates import costs_of, measure_on_crops, over_limi
 from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.timing import time_forward
 from corenas_tpsr.config import ProxyConfig
-from corenas_tpsr.generator import GeneratorSpace
-from corenas_tpsr.weight_cache import WeightCache
+from corenas_tpsr.generator.space import GeneratorSpace
+from corenas_tpsr.generator.weight_cache import WeightCache
 
 
 @frozen

@@ -1,0 +1,1 @@
+"""The search space of generators, its operations, and the proxy task."""
