@@ -15,8 +15,8 @@ from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.files import load_model
 from corenas_sr.results.evaluation import Crops, build_metrics
-from corenas_tpsr.discriminator import DiscriminatorSpace
-from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
+from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
+from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.discriminator_search import AdversarialEvaluator, AdversarialJob
 from corenas_tpsr.perceptual_config import AdversarialProxyConfig
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corenas.plugins.hookspecs import Component, NoOptions
-from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
+from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
 from corenas_tpsr.generator.config import (
     REDUCTION,
     ChannelAttentionConfig,
@@ -69,7 +69,7 @@ SPACES = (
     ),
     Component(
         "tpsr-discriminator",
-        "corenas_tpsr.discriminator:DiscriminatorSpace",
+        "corenas_tpsr.discriminator.space:DiscriminatorSpace",
         DiscriminatorSpaceConfig,
         "chains of five blocks that judge patches, each an operation and a reduction",
     ),

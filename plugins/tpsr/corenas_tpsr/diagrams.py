@@ -14,7 +14,7 @@ from corenas_sr.models.costs import OUTPUT
 from corenas_tpsr.generator.space import leaves
 
 if TYPE_CHECKING:
-    from corenas_tpsr.discriminator import DiscriminatorSpace
+    from corenas_tpsr.discriminator.space import DiscriminatorSpace
     from corenas_tpsr.generator.space import GeneratorSpace
 
 _KINDS: Mapping[str, Kind] = {

@@ -19,10 +19,10 @@ from corenas_sr.models.files import load_model, save_model
 from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.losses import AdversarialLoss, RelativisticAverage, StandardAdversarial
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.discriminator import DiscriminatorSpace
+from corenas_tpsr.discriminator.space import DiscriminatorSpace
+from corenas_tpsr.discriminator.srgan import SrganDiscriminator
 from corenas_tpsr.discriminator_search import adversarial_training
 from corenas_tpsr.perceptual_config import FULL_LAYERS, PerceptualConfig
-from corenas_tpsr.srgan import SrganDiscriminator
 
 FILE = "perceptual.safetensors"
 """The name of a training's model file, in the training's own folder."""

@@ -15,7 +15,7 @@ from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.models.kernels import PReLU
-from corenas_tpsr.discriminator_config import DiscriminatorSpaceConfig
+from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
 from corenas_tpsr.generator.operations import ChannelAttention, InvertedBlock
 from corenas_tpsr.generator.space import RGB_MEAN
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from corenas.errors import InputError
-from corenas_tpsr.discriminator import Discriminator, batch_norm
+from corenas_tpsr.discriminator.space import Discriminator, batch_norm
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 512, 512)
 """Channels of the eight convolutions, of which every second one halves height and width."""
