@@ -25,8 +25,8 @@ from corenas_sr.models.kernels import plain_copy
 from corenas_sr.training.pixel import pixel_training
 from corenas_tpsr.generator.config import GeneratorSpaceConfig
 from corenas_tpsr.generator.space import Generator, GeneratorSpace
-from corenas_tpsr.reinforce import Reinforce
-from corenas_tpsr.search_config import ReinforceConfig
+from corenas_tpsr.policy.config import ReinforceConfig
+from corenas_tpsr.policy.reinforce import Reinforce
 
 CELLS = 8
 BATCH, PATCH = 64, 12

@@ -15,9 +15,9 @@ from corenas.testing.contracts import SamplerContract, StrategyContract
 from corenas.testing.surrogate import expected_score, surrogate_problem
 from corenas.values.architecture import Architecture, Decision
 from corenas.values.trial import Trial
-from corenas_tpsr.controller import Controller
-from corenas_tpsr.reinforce import Reinforce
-from corenas_tpsr.search_config import ReinforceConfig
+from corenas_tpsr.policy.config import ReinforceConfig
+from corenas_tpsr.policy.controller import Controller
+from corenas_tpsr.policy.reinforce import Reinforce
 
 DECISIONS = (Decision("kernel", ("1", "3", "5")), Decision("width", ("8", "16")))
 

@@ -6,8 +6,8 @@ from corenas.errors import ConfigError
 from corenas.options.structuring import structure
 from corenas.protocols import Reward
 from corenas.testing.contracts import RewardContract
-from corenas_tpsr.reward import Advantage, LiteralEma, MinMax, NoBaseline
-from corenas_tpsr.search_config import AdvantageConfig, AverageConfig, RewardConfig
+from corenas_tpsr.policy.config import AdvantageConfig, AverageConfig, RewardConfig
+from corenas_tpsr.policy.reward import Advantage, LiteralEma, MinMax, NoBaseline
 
 SCORES = (36.0, 36.5, 36.2, 36.6, 36.4)
 NORMALISED = (0, 1, 0.4, 1, 0.666667)

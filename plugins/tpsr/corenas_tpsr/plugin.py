@@ -8,13 +8,8 @@ from corenas.plugins.hookspecs import Component, Recipe, hookimpl
 from corenas_tpsr.catalogue import OPERATIONS, OTHER_OPERATIONS, REDUCTIONS, SPACES
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.perceptual_config import AdversarialProxyConfig
+from corenas_tpsr.policy.config import AdvantageConfig, AverageConfig, ReinforceConfig, RewardConfig
 from corenas_tpsr.presets import PRESETS
-from corenas_tpsr.search_config import (
-    AdvantageConfig,
-    AverageConfig,
-    ReinforceConfig,
-    RewardConfig,
-)
 
 PAPER = "Lee et al., Journey Towards Tiny Perceptual Super-Resolution, ECCV 2020, arXiv:2007.04356"
 
@@ -34,7 +29,7 @@ def corenas_strategies() -> Iterable[Component]:
     return (
         Component(
             "reinforce",
-            "corenas_tpsr.reinforce:reinforce",
+            "corenas_tpsr.policy.reinforce:reinforce",
             ReinforceConfig,
             "an LSTM policy trained by REINFORCE (Eq. 3)",
         ),
@@ -46,19 +41,19 @@ def corenas_rewards() -> Iterable[Component]:
     return (
         Component(
             "advantage",
-            "corenas_tpsr.reward:Advantage",
+            "corenas_tpsr.policy.reward:Advantage",
             AdvantageConfig,
             "normalised score less its moving average, plus entropy (Eq. 9)",
         ),
         Component(
             "literal-ema",
-            "corenas_tpsr.reward:LiteralEma",
+            "corenas_tpsr.policy.reward:LiteralEma",
             AverageConfig,
             "the moving average itself, as Eq. 9 is printed; does not learn",
         ),
         Component(
             "no-baseline",
-            "corenas_tpsr.reward:NoBaseline",
+            "corenas_tpsr.policy.reward:NoBaseline",
             RewardConfig,
             "normalised score plus entropy",
         ),

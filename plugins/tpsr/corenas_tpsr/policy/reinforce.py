@@ -12,9 +12,9 @@ from corenas.search.sampled import sampled
 from corenas.values.architecture import Architecture, Decision
 from corenas.values.result import State
 from corenas.values.trial import Trial
-from corenas_tpsr.controller import Controller
-from corenas_tpsr.reward import MovingAverage
-from corenas_tpsr.search_config import ReinforceConfig
+from corenas_tpsr.policy.config import ReinforceConfig
+from corenas_tpsr.policy.controller import Controller
+from corenas_tpsr.policy.reward import MovingAverage
 
 SMOOTHING = 0.95
 """Decay of the average reward that `Reinforce.scalars` shows."""

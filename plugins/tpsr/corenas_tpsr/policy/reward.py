@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from corenas.values.result import State
-from corenas_tpsr.search_config import AdvantageConfig, AverageConfig, RewardConfig
+from corenas_tpsr.policy.config import AdvantageConfig, AverageConfig, RewardConfig
 
 
 class MinMax:

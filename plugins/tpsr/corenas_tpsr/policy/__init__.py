@@ -1,0 +1,1 @@
+"""The LSTM policy, REINFORCE, and its rewards."""
