@@ -15,7 +15,7 @@ from corenas.options.toml import parse_assignment
 from corenas_tpsr.checks import check_searches
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
 from corenas_tpsr.generator.proxy import ProxyEvaluator, ProxyJob
-from corenas_tpsr.perceptual import resolved
+from corenas_tpsr.perceptual.stage import resolved
 
 MEASURE_LPIPS = '--set \'search.evaluator.metrics=["psnr", "lpips"]\''
 MEASURE_LATENCY = "--set search.evaluator.latency=[320,180]"

@@ -17,8 +17,8 @@ from corenas_sr.models.files import load_model
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
-from corenas_tpsr.discriminator_search import AdversarialEvaluator, AdversarialJob
-from corenas_tpsr.perceptual_config import AdversarialProxyConfig
+from corenas_tpsr.perceptual.config import AdversarialProxyConfig
+from corenas_tpsr.perceptual.proxy import AdversarialEvaluator, AdversarialJob
 
 PERCEPTUAL = {"network": "random-features", "metric": "random-features"}
 TRAINING = {"steps": 6, "batch": 2, "patch": 8, "report_every": 2}

@@ -21,11 +21,11 @@ from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.inference import upscale
 from corenas_sr.results.evaluation import build_metrics, evaluate
-from corenas_tpsr.comparison import Finished, report
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.full_task import contenders
-from corenas_tpsr.perceptual import as_begun, note, resolved, starting_from
-from corenas_tpsr.perceptual_config import FULL_LAYERS
+from corenas_tpsr.perceptual.comparison import Finished, report
+from corenas_tpsr.perceptual.config import FULL_LAYERS
+from corenas_tpsr.perceptual.full_task import contenders
+from corenas_tpsr.perceptual.stage import as_begun, note, resolved, starting_from
 
 Command = Callable[..., Any]
 
@@ -264,7 +264,7 @@ def test_patch_that_the_reductions_do_not_divide_is_refused(
 
 
 def test_options_of_the_losses_reach_both_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corenas_tpsr.perceptual.features_of", lambda config: None)
+    monkeypatch.setattr("corenas_tpsr.perceptual.stage.features_of", lambda config: None)
     config, missing = resolved(
         structure(TpsrConfig, {"perceptual": {"metric": "random-features", "losses": {"pixel": 3}}})
     )
@@ -339,7 +339,7 @@ def test_run_goes_on_with_the_features_that_it_began_with(
     assert began.perceptual.network == "random-features"
     with pytest.raises(DataError, match="the weights of squeezenet1_1 are not on this machine"):
         resolved(as_begun(config, {}))
-    monkeypatch.setattr("corenas_tpsr.perceptual.features_of", lambda config: None)
+    monkeypatch.setattr("corenas_tpsr.perceptual.stage.features_of", lambda config: None)
     assert resolved(config)[0].perceptual.network == "squeezenet1_1"
     again, none_now = resolved(as_begun(config, missing))
     assert none_now == {}
@@ -364,7 +364,7 @@ def test_report_takes_all_images_of_all_benchmarks_and_values_without_a_number(
     tmp_path: Path, photographs: Path, generator: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for drawing in ("draw_models", "dots_plot"):
-        monkeypatch.setattr(f"corenas_tpsr.comparison.{drawing}", lambda *_, **__: None)
+        monkeypatch.setattr(f"corenas_tpsr.perceptual.comparison.{drawing}", lambda *_, **__: None)
     sources = [tmp_path / "one" / "HR", tmp_path / "two" / "HR"]
     for source, image in zip(sources, sorted((photographs / "valid").iterdir()), strict=True):
         source.mkdir(parents=True)

@@ -16,9 +16,9 @@ from corenas_sr.models.files import load_model
 from corenas_sr.results.evaluation import build_metrics
 from corenas_tpsr.config import ProxyConfig, SearchConfig, TpsrConfig
 from corenas_tpsr.discriminator.srgan import SrganDiscriminator
-from corenas_tpsr.discriminator_search import measured
-from corenas_tpsr.full_task import at_patch
-from corenas_tpsr.perceptual_config import AdversarialProxyConfig, DiscriminatorConfig
+from corenas_tpsr.perceptual.config import AdversarialProxyConfig, DiscriminatorConfig
+from corenas_tpsr.perceptual.full_task import at_patch
+from corenas_tpsr.perceptual.proxy import measured
 
 
 def check_metrics(config: TpsrConfig) -> None:

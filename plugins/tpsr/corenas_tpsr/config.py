@@ -10,7 +10,7 @@ from attrs import frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, component, components, option, section
 from corenas_sr.config import DataConfig, TrainingConfig, absolute_file
-from corenas_tpsr.perceptual_config import CompareConfig, DiscriminatorConfig, PerceptualConfig
+from corenas_tpsr.perceptual.config import CompareConfig, DiscriminatorConfig, PerceptualConfig
 
 
 @frozen

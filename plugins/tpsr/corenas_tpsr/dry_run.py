@@ -18,8 +18,8 @@ from corenas_sr.results.evaluation import Crops, build_metrics, validator
 from corenas_sr.training.timing import seconds_of, time_training
 from corenas_tpsr import checks
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
-from corenas_tpsr.perceptual import note, resolved
-from corenas_tpsr.perceptual_plan import perceptual_plans
+from corenas_tpsr.perceptual.dry_run import perceptual_plans
+from corenas_tpsr.perceptual.stage import note, resolved
 
 
 def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from corenas.plugins.hookspecs import Component, Recipe, hookimpl
 from corenas_tpsr.catalogue import OPERATIONS, OTHER_OPERATIONS, REDUCTIONS, SPACES
 from corenas_tpsr.config import ProxyConfig, TpsrConfig
-from corenas_tpsr.perceptual_config import AdversarialProxyConfig
+from corenas_tpsr.perceptual.config import AdversarialProxyConfig
 from corenas_tpsr.policy.config import AdvantageConfig, AverageConfig, ReinforceConfig, RewardConfig
 from corenas_tpsr.presets import PRESETS
 
@@ -71,7 +71,7 @@ def corenas_evaluators() -> Iterable[Component]:
         ),
         Component(
             "tpsr-adversarial",
-            "corenas_tpsr.discriminator_search:adversarial",
+            "corenas_tpsr.perceptual.proxy:adversarial",
             AdversarialProxyConfig,
             "what a short training against a discriminator makes of a generator",
         ),

@@ -39,10 +39,10 @@ from corenas_sr.results.report import draw_trials, hand_over
 from corenas_sr.training.pixel import pixel_training
 from corenas_tpsr import checks
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.full_task import final_metrics
 from corenas_tpsr.generator.proxy import without_cache
 from corenas_tpsr.generator.weight_cache import read_weights
-from corenas_tpsr.perceptual import as_begun, improve, note, resolved
+from corenas_tpsr.perceptual.full_task import final_metrics
+from corenas_tpsr.perceptual.stage import as_begun, improve, note, resolved
 
 GENERATOR = "generator.safetensors"
 """The name that the generator has in the run which the user gave it to."""

@@ -17,8 +17,8 @@ from corenas_sr.models.named import at_scale
 from corenas_sr.results.evaluation import Crops, build_metrics, validator
 from corenas_sr.training.timing import seconds_of, time_step
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.discriminator_search import adversarial_step, measured, proxy_layers
-from corenas_tpsr.full_task import (
+from corenas_tpsr.perceptual.config import AdversarialProxyConfig, PerceptualConfig
+from corenas_tpsr.perceptual.full_task import (
     Contender,
     at_patch,
     contenders,
@@ -26,7 +26,7 @@ from corenas_tpsr.full_task import (
     full_layers,
     member,
 )
-from corenas_tpsr.perceptual_config import AdversarialProxyConfig, PerceptualConfig
+from corenas_tpsr.perceptual.proxy import adversarial_step, measured, proxy_layers
 
 TYPICAL = ("conv3", "reduce-conv3")
 """The operations of the discriminator that is timed, where the space has them."""

@@ -24,10 +24,10 @@ from corenas_sr.models.named import draw
 from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.training.feature_config import FeaturesConfig, Network
 from corenas_sr.training.trunks import MissingWeights
-from corenas_tpsr.comparison import Finished, report
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.discriminator_search import features_of, proxy_layers
-from corenas_tpsr.full_task import (
+from corenas_tpsr.perceptual.comparison import Finished, report
+from corenas_tpsr.perceptual.config import FULL_LAYERS, AdversarialProxyConfig, PerceptualConfig
+from corenas_tpsr.perceptual.full_task import (
     at_patch,
     comparison,
     contenders,
@@ -35,7 +35,7 @@ from corenas_tpsr.full_task import (
     full_layers,
     preference,
 )
-from corenas_tpsr.perceptual_config import FULL_LAYERS, AdversarialProxyConfig, PerceptualConfig
+from corenas_tpsr.perceptual.proxy import features_of, proxy_layers
 
 RANDOM: Network = "random-features"
 

@@ -19,7 +19,7 @@ from corenas_sr.models.inference import bicubic, upscale
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.results.report import aligned, draw_models, shown
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.full_task import Contender, final_metrics
+from corenas_tpsr.perceptual.full_task import Contender, final_metrics
 
 START = "before"
 """What the generator is called that all contenders start from."""

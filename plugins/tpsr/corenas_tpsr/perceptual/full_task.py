@@ -21,8 +21,8 @@ from corenas_sr.training.losses import AdversarialLoss, RelativisticAverage, Sta
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.discriminator.srgan import SrganDiscriminator
-from corenas_tpsr.discriminator_search import adversarial_training
-from corenas_tpsr.perceptual_config import FULL_LAYERS, PerceptualConfig
+from corenas_tpsr.perceptual.config import FULL_LAYERS, PerceptualConfig
+from corenas_tpsr.perceptual.proxy import adversarial_training
 
 FILE = "perceptual.safetensors"
 """The name of a training's model file, in the training's own folder."""

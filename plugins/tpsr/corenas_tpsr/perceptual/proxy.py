@@ -41,7 +41,7 @@ from corenas_sr.training.losses import (
 )
 from corenas_sr.training.pixel import schedule_of
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
-from corenas_tpsr.perceptual_config import PROXY_LAYERS, AdversarialProxyConfig, PerceptualConfig
+from corenas_tpsr.perceptual.config import PROXY_LAYERS, AdversarialProxyConfig, PerceptualConfig
 
 _UNSET = "tpsr-adversarial: {} is unset, and only the recipe tpsr fills it in"
 

@@ -1,0 +1,1 @@
+"""Stage two: the search for a discriminator, and the comparison."""
