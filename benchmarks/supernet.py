@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from timing import Row, interleaved_medians, print_rows
 from torch import Tensor, nn
 
-from corenas_trilevel.derived import RESIDUAL_SCALE
-from corenas_trilevel.operations import SlimDwsBlock, SlimResBlock
 from corenas_trilevel.relaxation import Mixture, relaxation
-from corenas_trilevel.space import TrilevelSpace
-from corenas_trilevel.space_config import TrilevelBConfig
+from corenas_trilevel.space.config import TrilevelBConfig
+from corenas_trilevel.space.derived import RESIDUAL_SCALE
+from corenas_trilevel.space.operations import SlimDwsBlock, SlimResBlock
+from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.sparsestmax import sparsemax
 from corenas_trilevel.supernet import MixedCell, TrilevelSupernet
 

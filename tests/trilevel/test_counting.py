@@ -4,10 +4,10 @@ from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 from torch import nn
 
 from corenas.errors import InputError
-from corenas_trilevel import operations
-from corenas_trilevel.counting import count
-from corenas_trilevel.space import TrilevelSpace
-from corenas_trilevel.space_config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space import operations
+from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.counting import count
+from corenas_trilevel.space.space import TrilevelSpace
 
 
 def table_1(**options: bool) -> nn.Module:

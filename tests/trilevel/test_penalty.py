@@ -5,8 +5,8 @@ from torch import Tensor
 from corenas.testing.contracts.space import random_architectures
 from corenas_trilevel.penalty import adapted_lambda, cost_term, order_term
 from corenas_trilevel.relaxation import one_hot, relaxation
-from corenas_trilevel.space import TrilevelSpace
-from corenas_trilevel.space_config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.sparsestmax import softmax
 from corenas_trilevel.supernet import TrilevelSupernet
 

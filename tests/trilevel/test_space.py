@@ -10,9 +10,9 @@ from corenas.errors import ConfigError, InputError
 from corenas.protocols import Relaxable
 from corenas.testing.contracts import SearchSpaceContract
 from corenas.values.architecture import Architecture
-from corenas_trilevel.paths import PathTree, cell_steps
-from corenas_trilevel.space import TrilevelSpace
-from corenas_trilevel.space_config import SpaceConfig, TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.config import SpaceConfig, TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.paths import PathTree, cell_steps
+from corenas_trilevel.space.space import TrilevelSpace
 
 A = TrilevelSpace(TrilevelAConfig())
 B = TrilevelSpace(TrilevelBConfig())
@@ -237,5 +237,5 @@ def test_options_that_make_no_space_are_refused(config, options, message):
 
 
 def test_configuration_needs_no_torch():
-    code = "import sys, corenas_trilevel.space_config; sys.exit('torch' in sys.modules)"
+    code = "import sys, corenas_trilevel.space.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

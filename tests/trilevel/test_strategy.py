@@ -18,8 +18,8 @@ from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import load_model
 from corenas_sr.models.inference import upscale
 from corenas_trilevel import strategy as strategy_module
-from corenas_trilevel.space import TrilevelSpace
-from corenas_trilevel.space_config import TrilevelBConfig
+from corenas_trilevel.space.config import TrilevelBConfig
+from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.strategy import TrilevelStrategy, halves
 from corenas_trilevel.strategy_config import TrilevelStrategyConfig
 

@@ -10,11 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from corenas.errors import InputError
 from corenas.testing.contracts.space import random_architectures
 from corenas.values.architecture import Architecture
-from corenas_trilevel.counting import count
-from corenas_trilevel.operations import SlimDwsBlock, SlimOperation, SlimResBlock
 from corenas_trilevel.relaxation import one_hot, relaxation
-from corenas_trilevel.space import TrilevelSpace
-from corenas_trilevel.space_config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.counting import count
+from corenas_trilevel.space.operations import SlimDwsBlock, SlimOperation, SlimResBlock
+from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.sparsestmax import softmax, sparsestmax
 from corenas_trilevel.supernet import TrilevelSupernet
 

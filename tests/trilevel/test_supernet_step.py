@@ -14,8 +14,8 @@ from corenas_trilevel.expected_cost import ExpectedCost
 from corenas_trilevel.logits import Logits, gumbel_one_hot, uniform_one_hot
 from corenas_trilevel.penalty import cost_term, order_term
 from corenas_trilevel.relaxation import one_hot, relaxation
-from corenas_trilevel.space import TrilevelSpace
-from corenas_trilevel.space_config import TrilevelBConfig
+from corenas_trilevel.space.config import TrilevelBConfig
+from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.sparsestmax import sparsemax, sparsestmax
 from corenas_trilevel.strategy_config import PhaseConfig, TrilevelStrategyConfig
 from corenas_trilevel.supernet_step import PretrainStep, SearchStep

@@ -9,7 +9,7 @@ from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.inference import upscale
 from corenas_sr.training.pixel import pixel_training
-from corenas_trilevel.space_config import TrilevelBConfig
+from corenas_trilevel.space.config import TrilevelBConfig
 
 TINY = TrilevelBConfig(cells=2, searched_cells=1, ups=1, widths=(2, 4), features=4, scale=2)
 

@@ -19,10 +19,10 @@ from corenas import Architecture, InputError
 from corenas.drawing import canvas
 from corenas.values.trial import Event
 from corenas_trilevel import plots
-from corenas_trilevel.diagrams import draw_network
 from corenas_trilevel.plots import SHOWN_PATHS, path_plot, sparsity_plot
-from corenas_trilevel.space import TrilevelSpace
-from corenas_trilevel.space_config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.diagrams import draw_network
+from corenas_trilevel.space.space import TrilevelSpace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from corenas.values.architecture import Relaxation
-from corenas_trilevel.decisions import PATH, operation_names, width_names
-from corenas_trilevel.derived import head, path_convolution, tail
-from corenas_trilevel.operations import operation_cost
-from corenas_trilevel.paths import steps
-from corenas_trilevel.space_config import OPERATION_NAMES, SpaceConfig
+from corenas_trilevel.space.config import OPERATION_NAMES, SpaceConfig
+from corenas_trilevel.space.decisions import PATH, operation_names, width_names
+from corenas_trilevel.space.derived import head, path_convolution, tail
+from corenas_trilevel.space.operations import operation_cost
+from corenas_trilevel.space.paths import steps
 
 if TYPE_CHECKING:
-    from corenas_trilevel.space import TrilevelSpace
+    from corenas_trilevel.space.space import TrilevelSpace
 
 
 class ExpectedCost(nn.Module):

@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from corenas.values.architecture import Architecture
-from corenas_trilevel.decisions import OPERATIONS_PER_CELL
-from corenas_trilevel.paths import steps
 from corenas_trilevel.relaxation import argmax, relaxation
-from corenas_trilevel.space_config import OPERATION_NAMES
+from corenas_trilevel.space.config import OPERATION_NAMES
+from corenas_trilevel.space.decisions import OPERATIONS_PER_CELL
+from corenas_trilevel.space.paths import steps
 from corenas_trilevel.sparsestmax import NORMALIZERS, softmax
 from corenas_trilevel.strategy_config import ArchitectureConfig
 
 if TYPE_CHECKING:
-    from corenas_trilevel.space import TrilevelSpace
+    from corenas_trilevel.space.space import TrilevelSpace
 
 PATH_LOGIT = 0.3
 SMALL_LOGIT = 1e-3

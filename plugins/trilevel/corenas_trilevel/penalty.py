@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from corenas.values.architecture import Relaxation
-from corenas_trilevel.decisions import operation_names, width_names
+from corenas_trilevel.space.decisions import operation_names, width_names
 from corenas_trilevel.supernet import TrilevelSupernet
 
 Order = Literal["difference", "hinge", "off"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from corenas.plugins.hookspecs import Component, Recipe, hookimpl
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.presets import PRESETS
-from corenas_trilevel.space_config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
 from corenas_trilevel.strategy_config import TrilevelStrategyConfig
 
 PAPER = (
@@ -21,13 +21,13 @@ def corenas_search_spaces() -> Iterable[Component]:
     return (
         Component(
             "trilevel-a",
-            "corenas_trilevel.space:TrilevelSpace",
+            "corenas_trilevel.space.space:TrilevelSpace",
             TrilevelAConfig,
             "cells and upsampling convolutions along a path, each at its own resolution",
         ),
         Component(
             "trilevel-b",
-            "corenas_trilevel.space:TrilevelSpace",
+            "corenas_trilevel.space.space:TrilevelSpace",
             TrilevelBConfig,
             "cells and convolutions along a path, all at low resolution",
         ),

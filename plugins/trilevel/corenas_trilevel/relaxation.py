@@ -11,10 +11,10 @@ from attrs import frozen
 from torch import Tensor
 
 from corenas.values.architecture import Architecture, Decision, Relaxation
-from corenas_trilevel.decisions import PATH, operation_names, width_names
+from corenas_trilevel.space.decisions import PATH, operation_names, width_names
 
 if TYPE_CHECKING:
-    from corenas_trilevel.space import TrilevelSpace
+    from corenas_trilevel.space.space import TrilevelSpace
 
 
 def relaxation(

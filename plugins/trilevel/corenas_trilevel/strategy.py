@@ -41,7 +41,7 @@ from corenas_sr.models.files import save_model
 from corenas_sr.training.losses import FeatureLoss, feature_loss
 from corenas_trilevel.distillation import taught_pairs
 from corenas_trilevel.logits import Logits
-from corenas_trilevel.space import TrilevelSpace
+from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.strategy_config import (
     PerceptualConfig,
     PhaseConfig,

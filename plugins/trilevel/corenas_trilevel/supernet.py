@@ -15,9 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from corenas.values.architecture import Architecture, Relaxation
-from corenas_trilevel.counting import PAPER_SIZE
-from corenas_trilevel.decisions import PATH, cell_decisions, operation_names, width_names
-from corenas_trilevel.derived import (
+from corenas_trilevel.expected_cost import ExpectedCost
+from corenas_trilevel.relaxation import Mixture, mixtures
+from corenas_trilevel.space.config import SpaceConfig
+from corenas_trilevel.space.counting import PAPER_SIZE
+from corenas_trilevel.space.decisions import PATH, cell_decisions, operation_names, width_names
+from corenas_trilevel.space.derived import (
     PEAK,
     RESIDUAL_SCALE,
     TrilevelNetwork,
@@ -25,14 +28,11 @@ from corenas_trilevel.derived import (
     path_convolution,
     tail,
 )
-from corenas_trilevel.expected_cost import ExpectedCost
-from corenas_trilevel.operations import OPERATIONS, copy_slices
-from corenas_trilevel.paths import steps
-from corenas_trilevel.relaxation import Mixture, mixtures
-from corenas_trilevel.space_config import SpaceConfig
+from corenas_trilevel.space.operations import OPERATIONS, copy_slices
+from corenas_trilevel.space.paths import steps
 
 if TYPE_CHECKING:
-    from corenas_trilevel.space import TrilevelSpace
+    from corenas_trilevel.space.space import TrilevelSpace
 
 
 class MixedOperation(nn.Module):

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corenas_trilevel.derived import PEAK
+from corenas_trilevel.space.derived import PEAK
 
 
 class Weights(Protocol):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from corenas_trilevel.operations import OPERATIONS
-from corenas_trilevel.space_config import Backbone, SpaceConfig
+from corenas_trilevel.space.config import Backbone, SpaceConfig
+from corenas_trilevel.space.operations import OPERATIONS
 
 RESIDUAL_SCALE = 0.2
 SLOPE = 0.2

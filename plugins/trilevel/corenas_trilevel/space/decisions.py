@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from corenas.values.architecture import Decision
-from corenas_trilevel.space_config import OPERATION_NAMES
+from corenas_trilevel.space.config import OPERATION_NAMES
 
 PATH = "path"
 OPERATIONS_PER_CELL = 5

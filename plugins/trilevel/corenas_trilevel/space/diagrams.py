@@ -13,12 +13,12 @@ from corenas.cost import count, human
 from corenas.drawing.diagrams import Group, Kind, Node, draw_chain, name_of
 from corenas.values.architecture import Architecture
 from corenas_sr.models.costs import OUTPUT
-from corenas_trilevel.decisions import PATH
-from corenas_trilevel.derived import IMAGE_CHANNELS, RESIDUAL_SCALE, ChosenCell
-from corenas_trilevel.space_config import SpaceConfig
+from corenas_trilevel.space.config import SpaceConfig
+from corenas_trilevel.space.decisions import PATH
+from corenas_trilevel.space.derived import IMAGE_CHANNELS, RESIDUAL_SCALE, ChosenCell
 
 if TYPE_CHECKING:
-    from corenas_trilevel.space import TrilevelSpace
+    from corenas_trilevel.space.space import TrilevelSpace
 
 _KINDS: Mapping[str, Kind] = {
     "conv1": "conv",

@@ -13,18 +13,18 @@ from corenas.cost import Convention
 from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
-from corenas_trilevel.counting import PAPER
-from corenas_trilevel.decisions import (
+from corenas_trilevel.published import PUBLISHED
+from corenas_trilevel.space.config import OPERATION_NAMES, SpaceConfig, TrilevelAConfig
+from corenas_trilevel.space.counting import PAPER
+from corenas_trilevel.space.decisions import (
     OPERATIONS_PER_CELL,
     PATH,
     cell_decisions,
     operation_names,
     width_names,
 )
-from corenas_trilevel.derived import ChosenCell, TrilevelNetwork
-from corenas_trilevel.paths import PathTree, cell_steps
-from corenas_trilevel.published import PUBLISHED
-from corenas_trilevel.space_config import OPERATION_NAMES, SpaceConfig, TrilevelAConfig
+from corenas_trilevel.space.derived import ChosenCell, TrilevelNetwork
+from corenas_trilevel.space.paths import PathTree, cell_steps
 from corenas_trilevel.supernet import TrilevelSupernet
 
 
@@ -154,7 +154,7 @@ class TrilevelSpace:
             CorenasError: A file cannot be written.
             InputError: The architecture is not of this space.
         """
-        from corenas_trilevel.diagrams import draw_network
+        from corenas_trilevel.space.diagrams import draw_network
 
         draw_network(path, self, architecture)
 

@@ -1,0 +1,1 @@
+"""The search space: paths, cells and widths, and the networks derived from them."""
