@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from corenas_trilevel.sparsestmax import NORMALIZERS, radius_at, softmax, sparsemax, sparsestmax
+from corenas_trilevel.supernet.sparsestmax import (
+    NORMALIZERS,
+    radius_at,
+    softmax,
+    sparsemax,
+    sparsestmax,
+)
 
 VECTORS = json.loads((Path(__file__).parent / "data/sparsestmax.json").read_text())
 CENTERS = ("simplex", "support")

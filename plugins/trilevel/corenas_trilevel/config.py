@@ -12,7 +12,7 @@ from corenas.options.structuring import Chosen, component, components, option, s
 from corenas_sr.config import DataConfig, TrainingConfig
 from corenas_trilevel.published import RESULTS
 from corenas_trilevel.space.config import CellsConfig
-from corenas_trilevel.strategy_config import PerceptualConfig, TrilevelStrategyConfig
+from corenas_trilevel.supernet.config import PerceptualConfig, TrilevelStrategyConfig
 from corenas_trilevel.teacher_config import TeacherConfig
 
 IMAGES = 3450

@@ -28,8 +28,8 @@ from corenas_trilevel.final_training import STAGES
 from corenas_trilevel.space.counting import count
 from corenas_trilevel.space.decisions import PATH
 from corenas_trilevel.space.space import TrilevelSpace
-from corenas_trilevel.strategy import TrilevelSearch
-from corenas_trilevel.strategy_config import TrilevelStrategyConfig
+from corenas_trilevel.supernet.config import TrilevelStrategyConfig
+from corenas_trilevel.supernet.strategy import TrilevelSearch
 from corenas_trilevel.teacher_config import TeacherConfig
 from corenas_trilevel.teacher_loss import TeacherLoss
 

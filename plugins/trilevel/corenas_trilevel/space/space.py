@@ -25,7 +25,7 @@ from corenas_trilevel.space.decisions import (
 )
 from corenas_trilevel.space.derived import ChosenCell, TrilevelNetwork
 from corenas_trilevel.space.paths import PathTree, cell_steps
-from corenas_trilevel.supernet import TrilevelSupernet
+from corenas_trilevel.supernet.supernet import TrilevelSupernet
 
 
 @frozen

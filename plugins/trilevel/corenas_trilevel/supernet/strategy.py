@@ -40,15 +40,11 @@ from corenas_sr.models.costs import OUTPUT
 from corenas_sr.models.files import save_model
 from corenas_sr.training.losses import FeatureLoss, feature_loss
 from corenas_trilevel.distillation import taught_pairs
-from corenas_trilevel.logits import Logits
 from corenas_trilevel.space.space import TrilevelSpace
-from corenas_trilevel.strategy_config import (
-    PerceptualConfig,
-    PhaseConfig,
-    TrilevelStrategyConfig,
-)
-from corenas_trilevel.supernet import TrilevelSupernet
-from corenas_trilevel.supernet_step import PretrainStep, SearchStep, SupernetStep
+from corenas_trilevel.supernet.config import PerceptualConfig, PhaseConfig, TrilevelStrategyConfig
+from corenas_trilevel.supernet.logits import Logits
+from corenas_trilevel.supernet.step import PretrainStep, SearchStep, SupernetStep
+from corenas_trilevel.supernet.supernet import TrilevelSupernet
 from corenas_trilevel.teacher_config import TeacherConfig
 from corenas_trilevel.teacher_loss import TeacherLoss
 

@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from corenas.values.architecture import Architecture, Relaxation
-from corenas_trilevel.expected_cost import ExpectedCost
-from corenas_trilevel.relaxation import Mixture, mixtures
 from corenas_trilevel.space.config import SpaceConfig
 from corenas_trilevel.space.counting import PAPER_SIZE
 from corenas_trilevel.space.decisions import PATH, cell_decisions, operation_names, width_names
@@ -30,6 +28,8 @@ from corenas_trilevel.space.derived import (
 )
 from corenas_trilevel.space.operations import OPERATIONS, copy_slices
 from corenas_trilevel.space.paths import steps
+from corenas_trilevel.supernet.expected_cost import ExpectedCost
+from corenas_trilevel.supernet.relaxation import Mixture, mixtures
 
 if TYPE_CHECKING:
     from corenas_trilevel.space.space import TrilevelSpace

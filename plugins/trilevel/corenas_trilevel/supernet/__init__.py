@@ -1,0 +1,1 @@
+"""One network of all architectures, relaxed by sparsestmax, and its search."""
