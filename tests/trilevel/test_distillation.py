@@ -20,8 +20,8 @@ from corenas_sr.data.packing import pixels
 from corenas_sr.models.files import save_model
 from corenas_sr.models.inference import bicubic
 from corenas_sr.models.upscalers import find_upscaler
-from corenas_trilevel.distillation import check_teacher, taught_pairs
-from corenas_trilevel.teacher_config import TeacherConfig
+from corenas_trilevel.teacher.config import TeacherConfig
+from corenas_trilevel.teacher.images import check_teacher, taught_pairs
 
 SCALE = 4
 

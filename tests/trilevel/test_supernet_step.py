@@ -19,7 +19,7 @@ from corenas_trilevel.supernet.penalty import cost_term, order_term
 from corenas_trilevel.supernet.relaxation import one_hot, relaxation
 from corenas_trilevel.supernet.sparsestmax import sparsemax, sparsestmax
 from corenas_trilevel.supernet.step import PretrainStep, SearchStep
-from corenas_trilevel.teacher_loss import TeacherLoss
+from corenas_trilevel.teacher.loss import TeacherLoss
 
 TINY = {"cells": 2, "searched_cells": 1, "widths": (2, 4), "features": 4, "scale": 2}
 SPACE = TrilevelSpace(TrilevelBConfig(**TINY, ups=1))

@@ -15,9 +15,9 @@ from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.training.feature_config import FeaturesConfig
 from corenas_sr.training.losses import feature_loss
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.distillation import check_teacher
 from corenas_trilevel.supernet.config import TrilevelStrategyConfig
-from corenas_trilevel.teacher_config import GROUND_TRUTH, TeacherConfig
+from corenas_trilevel.teacher.config import GROUND_TRUTH, TeacherConfig
+from corenas_trilevel.teacher.images import check_teacher
 
 
 def check(config: TrilevelConfig) -> None:

@@ -13,7 +13,7 @@ from corenas_sr.config import DataConfig, TrainingConfig
 from corenas_trilevel.published import RESULTS
 from corenas_trilevel.space.config import CellsConfig
 from corenas_trilevel.supernet.config import PerceptualConfig, TrilevelStrategyConfig
-from corenas_trilevel.teacher_config import TeacherConfig
+from corenas_trilevel.teacher.config import TeacherConfig
 
 IMAGES = 3450
 """What the paper trains on: DIV2K's 800 photographs and Flickr2K's 2650."""

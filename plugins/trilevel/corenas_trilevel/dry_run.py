@@ -23,15 +23,15 @@ from corenas_sr.training.pixel import PixelStep
 from corenas_sr.training.timing import peak_memory, seconds_of, time_step, time_training
 from corenas_trilevel import checks
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.distillation import taught_pairs
 from corenas_trilevel.final_training import STAGES
 from corenas_trilevel.space.counting import count
 from corenas_trilevel.space.decisions import PATH
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.supernet.config import TrilevelStrategyConfig
 from corenas_trilevel.supernet.strategy import TrilevelSearch
-from corenas_trilevel.teacher_config import TeacherConfig
-from corenas_trilevel.teacher_loss import TeacherLoss
+from corenas_trilevel.teacher.config import TeacherConfig
+from corenas_trilevel.teacher.images import taught_pairs
+from corenas_trilevel.teacher.loss import TeacherLoss
 
 STEPS = 4
 """Steps that the supernet does in each phase; the first one is not timed."""

@@ -17,8 +17,8 @@ from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.losses import feature_loss
 from corenas_sr.training.pixel import pixel_training
 from corenas_trilevel.config import TaughtTrainingConfig, TrilevelConfig
-from corenas_trilevel.distillation import taught_pairs
-from corenas_trilevel.teacher_loss import TeacherLoss
+from corenas_trilevel.teacher.images import taught_pairs
+from corenas_trilevel.teacher.loss import TeacherLoss
 
 STAGES = {"training": "train", "finetune": "finetune"}
 """The stages of a run by the options that they follow."""

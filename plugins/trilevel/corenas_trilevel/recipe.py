@@ -11,7 +11,7 @@ from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.final_training import train
 from corenas_trilevel.report import draw_search, report_costs, report_published
 from corenas_trilevel.supernet.config import TrilevelStrategyConfig
-from corenas_trilevel.teacher_config import GROUND_TRUTH
+from corenas_trilevel.teacher.config import GROUND_TRUTH
 
 INHERITED = "inherited"
 """What a search calls the file of the network found, with the weights that it has there."""

@@ -39,14 +39,14 @@ from corenas_sr.data.patches import PatchSampler
 from corenas_sr.models.costs import OUTPUT
 from corenas_sr.models.files import save_model
 from corenas_sr.training.losses import FeatureLoss, feature_loss
-from corenas_trilevel.distillation import taught_pairs
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.supernet.config import PerceptualConfig, PhaseConfig, TrilevelStrategyConfig
 from corenas_trilevel.supernet.logits import Logits
 from corenas_trilevel.supernet.step import PretrainStep, SearchStep, SupernetStep
 from corenas_trilevel.supernet.supernet import TrilevelSupernet
-from corenas_trilevel.teacher_config import TeacherConfig
-from corenas_trilevel.teacher_loss import TeacherLoss
+from corenas_trilevel.teacher.config import TeacherConfig
+from corenas_trilevel.teacher.images import taught_pairs
+from corenas_trilevel.teacher.loss import TeacherLoss
 
 PhaseName = Literal["pretrain", "search"]
 PHASES: tuple[PhaseName, ...] = ("pretrain", "search")

@@ -22,7 +22,7 @@ from corenas_sr.data.images import read_image, write_image
 from corenas_sr.data.packing import pack
 from corenas_sr.models.upscalers import find_restore
 from corenas_sr.results.evaluation import Restore
-from corenas_trilevel.teacher_config import GROUND_TRUTH, TeacherConfig
+from corenas_trilevel.teacher.config import GROUND_TRUTH, TeacherConfig
 
 VERSION = 1
 """Raised whenever a teacher's images come out differently than before."""

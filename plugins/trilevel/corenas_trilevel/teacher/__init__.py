@@ -1,0 +1,1 @@
+"""Whose images a network learns to make."""
