@@ -38,7 +38,7 @@ from corenas import (
 )
 from corenas.runs import journal
 from corenas.search.executors.serial import Serial
-from corenas.search.sampled import SampledSearch
+from corenas.search.lift import SampledSearch
 from corenas.search.strategies.random import RandomSearch
 from corenas.show.reporter import Quiet
 from corenas.testing.surrogate import SurrogateEvaluator, SurrogateSpace, psnr_score

@@ -42,8 +42,8 @@ from corenas.protocols import (
     Task,
 )
 from corenas.runs.run import Run
-from corenas.search.sampled import sampled, trial_seed
-from corenas.search.stage import search_stage
+from corenas.runs.search import search_stage
+from corenas.search.lift import sampled, trial_seed
 from corenas.stopping import Stop
 from corenas.values.architecture import Architecture, Decision, Relaxation, check_choices
 from corenas.values.evaluation import Failure, Outcome, Rejected, Report

@@ -228,7 +228,7 @@ class Strategy(Protocol):
 
 
 class Sampler(Protocol):
-    """Ask-and-tell: no input or output, no training. `corenas.search.sampled.Sampled` lifts it."""
+    """Ask-and-tell: no input or output, no training. `corenas.search.lift.Sampled` lifts it."""
 
     def ask(self) -> Architecture:
         """Draw a candidate."""

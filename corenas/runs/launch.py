@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas.devices import default_workers
+from corenas.devices import default_workers, pick_devices
 from corenas.errors import InputError, Interrupted, ResumeError
 from corenas.files import atomic_write, write_json
 from corenas.options.structuring import differences, structure

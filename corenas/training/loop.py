@@ -12,10 +12,11 @@ import torch
 from attrs import asdict, frozen
 from torch import Tensor, nn
 
-from corenas import Diverged, Event, Result, State
-from corenas.training.step import TrainingStep
-from corenas.values.result import finite
-from corenas_sr.data.patches import PatchSampler
+from corenas.errors import Diverged
+from corenas.training.schedules import Schedule
+from corenas.training.step import Stream, TrainingStep
+from corenas.values.result import Result, State, finite
+from corenas.values.trial import Event
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 Save = Callable[[nn.Module, Path], Mapping[str, str]]
@@ -54,7 +55,7 @@ class Training:
     def __init__(
         self,
         step: TrainingStep,
-        streams: Sequence[PatchSampler],
+        streams: Sequence[Stream],
         *,
         steps: int,
         schedule: Schedule,

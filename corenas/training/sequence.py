@@ -12,8 +12,11 @@ import torch
 from attrs import asdict, evolve, field, frozen
 from torch import Tensor
 
-from corenas import CorenasError, Event, Interrupted, Result, State, Task
+from corenas.errors import CorenasError, Interrupted
 from corenas.files import atomic_write
+from corenas.protocols import Task
+from corenas.values.result import Result, State
+from corenas.values.trial import Event
 
 
 @frozen

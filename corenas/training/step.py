@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from corenas import State
-from corenas_sr.data.patches import Batch
+from corenas.values.result import State
+
+
+class Stream(Protocol):
+    """Endless batches, drawn from a seed of its own."""
+
+    def next_batch(self) -> Any:
+        """Return the next batch, in whatever form the training step takes."""
+
+    def state(self) -> State:
+        """Return everything that the next batch depends on, random state included."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
 
 
 class TrainingStep(Protocol):
@@ -19,7 +31,7 @@ class TrainingStep(Protocol):
     def optimisers(self) -> Sequence[torch.optim.Optimizer]:
         """What the schedule steers; each group's ``initial_lr`` is the rate at factor 1."""
 
-    def step(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
+    def step(self, batches: Sequence[Any]) -> Mapping[str, Tensor]:
         """Do one update on one batch of each stream; return detached scalars by name."""
 
     def state(self) -> State:

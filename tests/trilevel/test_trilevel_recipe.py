@@ -223,7 +223,8 @@ MOMENTS = """
 import os
 import signal
 
-from corenas import hookimpl, run
+from corenas import hookimpl
+from corenas.runs import run
 
 if "KILL_AT" in os.environ:
     run.CHECKPOINT_SECONDS, run.CHECKPOINT_SHARE = 0.0, float("inf")

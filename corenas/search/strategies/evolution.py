@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from corenas.protocols import SearchSpace, Strategy
-from corenas.search.sampled import sampled
+from corenas.search.lift import sampled
 from corenas.search.strategies.config import EvolutionConfig
 from corenas.search.strategies.random import random_architecture
 from corenas.values.architecture import Architecture

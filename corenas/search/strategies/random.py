@@ -6,7 +6,7 @@ import numpy as np
 
 from corenas.plugins.hookspecs import NoOptions
 from corenas.protocols import SearchSpace, Strategy
-from corenas.search.sampled import sampled
+from corenas.search.lift import sampled
 from corenas.values.architecture import Architecture
 from corenas.values.result import State
 from corenas.values.trial import Trial

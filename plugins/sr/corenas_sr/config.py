@@ -31,7 +31,7 @@ def absolute_file(path: Path | None) -> Path | None:
 
 @frozen
 class DataConfig:
-    """Where images come from: folders (see `corenas_sr.data.folders`) or the bundled photographs."""
+    """Where images come from: folders (`corenas_sr.data.folders`) or the bundled photographs."""
 
     train: str = option(
         EMBEDDED,

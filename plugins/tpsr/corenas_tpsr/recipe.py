@@ -21,12 +21,12 @@ from corenas import (
     SearchError,
     Task,
     Trial,
+    sampled,
     search_stage,
     trial_seed,
 )
 from corenas.files import atomic_write, write_json
 from corenas.runs.run import writing
-from corenas.search import sampled
 from corenas.search.strategies.listed import Listed
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import TrainingConfig

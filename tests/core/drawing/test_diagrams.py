@@ -391,5 +391,6 @@ def test_diagram_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_matplotlib_and_torch_are_not_loaded_to_import_it() -> None:
-    code = "import sys, corenas.drawing.diagrams; sys.exit(bool({'matplotlib', 'torch'} & {*sys.modules}))"
+    heavy = "{'matplotlib', 'torch'}"
+    code = f"import sys, corenas.drawing.diagrams; sys.exit(bool({heavy} & {{*sys.modules}}))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -23,7 +23,7 @@ from corenas.plugins.registry import KINDS, default_registry, load_attribute
 from corenas.testing import contracts
 from corenas.testing.installed import InstallPlugin
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENTS = [

@@ -46,7 +46,7 @@ from corenas.testing.installed import InstallPlugin
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.inference import bicubic
 
-SAMPLE = Path(__file__).parents[1] / "sample_plugin"
+SAMPLE = Path(__file__).parents[2] / "sample_plugin"
 TRUTH = "1 + sin + square"
 
 

@@ -11,7 +11,7 @@ from corenas import CorenasError, Event, Result, ResumeError, Run, Stop
 from corenas.runs import checkpoint as checkpoints
 from corenas.runs import run as run_module
 from corenas.runs.journal import read
-from corenas.search.sampled import SampledSearch
+from corenas.search.lift import SampledSearch
 from corenas.search.strategies.random import RandomSearch
 from corenas.show.reporter import Quiet
 from corenas.testing.surrogate import SurrogateSpace, surrogate_problem

@@ -15,6 +15,7 @@ from corenas import Measurement, Objective, choose, structure
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, component
 from corenas.protocols import Budget, Problem
+from corenas.search.lift import SampledSearch
 from corenas.search.objectives import (
     ConstraintObjective,
     CostTarget,
@@ -22,7 +23,6 @@ from corenas.search.objectives import (
     ProductObjective,
     SumObjective,
 )
-from corenas.search.sampled import SampledSearch
 from corenas.search.strategies.listed import Listed
 from corenas.testing.contracts import ObjectiveContract
 from corenas.testing.surrogate import NODES, InlineExecutor, SurrogateEvaluator, SurrogateSpace
@@ -302,5 +302,6 @@ def test_wrong_options_are_refused_with_their_path(
 
 
 def test_objectives_need_no_torch() -> None:
-    code = "import sys, corenas.search.objectives, corenas.search.pareto; sys.exit('torch' in sys.modules)"
+    modules = "corenas.search.objectives, corenas.search.pareto"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -104,7 +104,7 @@ def test_torch_uses_one_thread_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> N
 
 SCRIPT_WITH_TORCH = """
 import torch
-from corenas.executors.processes import Processes
+from corenas.search.executors.processes import Processes
 from corenas.stopping import Stop
 from corenas.testing.jobs import Describe
 
@@ -264,7 +264,7 @@ def test_closed_executor_takes_no_job() -> None:
 SCRIPT_THAT_HANGS = """
 import sys
 from pathlib import Path
-from corenas.executors.processes import Processes
+from corenas.search.executors.processes import Processes
 from corenas.stopping import Stop
 from corenas.testing.jobs import Hang
 
@@ -323,7 +323,7 @@ def test_interrupt_from_the_terminal_is_the_parents_alone(tmp_path: Path) -> Non
 
 
 SCRIPT_WITHOUT_GUARD = """
-from corenas.executors.processes import Processes
+from corenas.search.executors.processes import Processes
 from corenas.stopping import Stop
 from corenas.testing.jobs import Give
 

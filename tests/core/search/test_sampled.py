@@ -18,8 +18,8 @@ from corenas import (
     SearchError,
     trial_seed,
 )
+from corenas.search.lift import RANKED, SampledSearch
 from corenas.search.objectives import MetricObjective
-from corenas.search.sampled import RANKED, SampledSearch
 from corenas.search.strategies.listed import Listed
 from corenas.testing.surrogate import InlineExecutor, SurrogateEvaluator, SurrogateSpace
 

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from corenas.options.structuring import choose
 from corenas.protocols import Sampler, SearchSpace, Strategy
-from corenas.search.sampled import SampledSearch
+from corenas.search.lift import SampledSearch
 from corenas.search.strategies.config import EvolutionConfig
 from corenas.search.strategies.evolution import Evolution, mutate
 from corenas.search.strategies.listed import Listed

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from corenas import Architecture, SearchSpace, State, Strategy, Trial
-from corenas.search import sampled
+from corenas import Architecture, SearchSpace, State, Strategy, Trial, sampled
 
 from corenas_sample.config import ClimbConfig
 

@@ -186,5 +186,6 @@ def test_search_plot_is_written(tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_loaded_only_to_draw() -> None:
-    code = "import sys, corenas_sr.results.pictures, corenas.drawing.plots; sys.exit('matplotlib' in sys.modules)"
+    modules = "corenas_sr.results.pictures, corenas.drawing.plots"
+    code = f"import sys, {modules}; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -9,7 +9,7 @@ import torch
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, choose, structure
 from corenas.protocols import Sampler, SearchSpace, Strategy
-from corenas.search.sampled import SampledSearch
+from corenas.search.lift import SampledSearch
 from corenas.search.strategies.random import RandomSearch
 from corenas.testing.contracts import SamplerContract, StrategyContract
 from corenas.testing.surrogate import expected_score, surrogate_problem

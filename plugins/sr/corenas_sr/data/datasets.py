@@ -59,7 +59,7 @@ def load_pairs(source: str, *, scale: int, split: Split) -> tuple[ImagePair, ...
     made by MATLAB's bicubic and kept in the user's cache folder.
 
     Args:
-        source: A folder (see `corenas_sr.data.folders`), or ``embedded`` for the bundled photographs.
+        source: A folder (`corenas_sr.data.folders`), or ``embedded`` for the bundled photographs.
         scale: How many times larger HR is than LR.
         split: Which part, where ``source`` holds both.
 

@@ -37,7 +37,7 @@ def find_upscaler(
     """Return the model that ``what`` stands for.
 
     Args:
-        what: ``bicubic`` or a model file, also one of another project (`corenas_sr.models.foreign`).
+        what: ``bicubic`` or a model file, also of another project (`corenas_sr.models.foreign`).
         scale: Needed for bicubic; a model file knows its own.
         device: Where a model runs.
         tile: Side of a tile in input pixels.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from corenas import Chosen, DataError, InputError, Metric
 from corenas.show.progress_bar import bar
+from corenas.values.result import finite
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.folders import image_files
 from corenas_sr.data.images import quantise, read_image

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from corenas import State
 from corenas.training.cuda_graph import CapturedUpdate
+from corenas.training.loop import Save, Training, Validate
+from corenas.training.schedules import Schedule, constant, cosine, multistep
+from corenas.training.step import restore_optimiser
 from corenas_sr.config import TrainingConfig
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import Batch, PatchSampler

@@ -8,7 +8,7 @@ from copy import deepcopy
 import torch
 
 from corenas.protocols import Strategy
-from corenas.search.sampled import sampled
+from corenas.search.lift import sampled
 from corenas.values.architecture import Architecture, Decision
 from corenas.values.result import State
 from corenas.values.trial import Trial

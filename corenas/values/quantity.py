@@ -1,0 +1,45 @@
+"""What is known of a measured number: its good direction, its unit, how exactly it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import frozen
+
+Better = Literal["higher", "lower"]
+
+
+@frozen
+class Quantity:
+    """The description of a number that evaluators measure, be it a metric or a cost.
+
+    ``unit`` is empty for a pure number; ``protocol`` says how exactly it is measured, such as on
+    which images; ``summary`` is its meaning as a phrase.
+    """
+
+    name: str
+    better: Better
+    unit: str = ""
+    protocol: str = ""
+    summary: str = ""
+
+    @property
+    def sign(self) -> int:
+        """1 when higher is better, -1 when lower is."""
+        return 1 if self.better == "higher" else -1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object without the fields that are empty."""
+        fields = {name: getattr(self, name) for name in ("unit", "protocol", "summary")}
+        return {"name": self.name, "better": self.better, **{k: v for k, v in fields.items() if v}}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Quantity:
+        """Read what `to_json` wrote."""
+        return cls(**value)
+
+
+MULT_ADDS = Quantity("mult_adds", "lower", summary="multiply-adds of one forward pass")
+PARAMS = Quantity("params", "lower", summary="trainable parameters")
+LATENCY = Quantity("latency", "lower", "s", summary="time of one forward pass")
