@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from corenas.commands import describe, doctor, results, runs
-from corenas.errors import CorenasError, Interrupted
+from corenas.errors import CorenasError, Stopped
 from corenas.plugins.registry import Registry, default_registry
 
 _TRACEBACK = "--traceback"
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except KeyboardInterrupt:
-        return Interrupted.exit_status
+        return Stopped.exit_status
     except Exception as error:
         if _TRACEBACK in given:
             traceback.print_exc()
@@ -53,7 +53,7 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
 def _report(error: Exception) -> int:
     """Print what happened on stderr and return the exit status."""
     if isinstance(error, CorenasError):
-        prefix = "" if isinstance(error, Interrupted) else "error: "
+        prefix = "" if isinstance(error, Stopped) else "error: "
         typer.echo(f"{prefix}{error}", err=True)
         return error.exit_status
     text = f"error: {type(error).__name__}: {error}"

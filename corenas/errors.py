@@ -37,15 +37,21 @@ class SearchError(CorenasError):
     """A search that cannot go on: too many failures or rejections in a row."""
 
 
-class Interrupted(CorenasError):  # noqa: N818 - a request to stop, not a fault
-    """Waiting was cut short because a stop was requested; the state is that of the last event."""
+class Stopped(CorenasError):  # noqa: N818 - a request was followed, nothing is at fault
+    """Work ended early because a stop was requested, or because a job's ``report`` asked for it.
+
+    In a stage of a run, the state is that of the last event.
+    """
 
     exit_status = 130
 
 
+class NothingYet(Stopped):
+    """A recipe was stopped before there was anything to hand over.
+
+    A recipe raises it instead of returning a summary. Its message is shown, and the run stays open.
+    """
+
+
 class Diverged(CorenasError):  # noqa: N818 - it names what happened
     """Training gave a loss or weights that are not finite."""
-
-
-class Stopped(CorenasError):  # noqa: N818 - it names what happened
-    """The job ended early because ``report`` asked for it."""

@@ -81,7 +81,7 @@ class Executor(Protocol):
         """Wait for the next outcome.
 
         Raises:
-            Interrupted: A stop was requested meanwhile; the jobs in flight are lost.
+            Stopped: A stop was requested meanwhile; the jobs in flight are lost.
         """
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Literal
 
-from corenas.errors import Interrupted
+from corenas.errors import Stopped
 
 Reason = Literal["interrupted", "time budget"]
 
@@ -68,9 +68,9 @@ class Stop:
             callback()
 
     def check(self) -> None:
-        """Raise `Interrupted` when a stop was requested."""
+        """Raise `Stopped` when a stop was requested."""
         if self.requested:
-            raise Interrupted(f"stopped: {self._reason}")
+            raise Stopped(f"stopped: {self._reason}")
 
     @contextmanager
     def installed(self) -> Iterator[Stop]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -129,18 +128,18 @@ def _launch(recipe: Recipe, config: Any, options: RunOptions) -> None:
     from corenas.runs.launch import launch
     from corenas.show.reporter import reporter_for
 
-    folder = launch(
+    launched = launch(
         recipe,
         config,
         registry=default_registry(),
         options=options,
         reporter=reporter_for(Console()),
     )
-    summary = json.loads((folder / "summary.json").read_text())
-    if summary["finished"]:
-        typer.echo(f"finished: {folder}")
+    folder = launched.folder
+    if launched.stopped:
+        typer.echo(f"stopped ({launched.stopped}); continue with 'corenas resume {folder}'")
     else:
-        typer.echo(f"stopped ({summary['stopped']}); continue with 'corenas resume {folder}'")
+        typer.echo(f"finished: {folder}")
 
 
 def _dry_run(recipe: Recipe, config: Any, options: RunOptions) -> None:

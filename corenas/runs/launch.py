@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from corenas.devices import default_workers, pick_devices
-from corenas.errors import InputError, Interrupted, ResumeError
+from corenas.errors import InputError, ResumeError, Stopped
 from corenas.files import atomic_write, write_json
 from corenas.options.structuring import differences, structure
 from corenas.options.toml import read_toml, to_toml
@@ -46,16 +46,25 @@ class RunOptions:
     command: Sequence[str] = ()
 
 
+@frozen
+class Launched:
+    """What became of a run: its folder, what ``summary.json`` holds, and why it was stopped.
+
+    ``stopped`` is empty where the run is finished.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+    stopped: str = ""
+
+
 def launch(
     recipe: Recipe, config: Any, *, registry: Registry, options: RunOptions, reporter: Reporter
-) -> Path:
+) -> Launched:
     """Begin or continue a run and carry it to its end.
 
-    Returns:
-        The run's folder, with ``summary.json`` in it.
-
     Raises:
-        Interrupted: It was stopped by a signal; it is saved and the best so far handed over.
+        Stopped: It was stopped by a signal; it is saved and the best so far handed over.
         ResumeError: The folder holds another run, or one that is being worked on.
     """
     folder = options.out or _new_folder(recipe.name)
@@ -63,17 +72,18 @@ def launch(
     with _locked(folder):
         with writing(folder):
             _identify(folder, recipe, config, registry, options)
-        if read_summary(folder).get("finished"):
+        before = read_summary(folder)
+        if before.get("finished"):
             reporter.say(f"{folder}: this run is finished; there is nothing left to do")
-            return folder
+            return Launched(folder, before)
         try:
             with Stop(options.max_time).installed() as stop:
-                stopped = _carry_out(folder, recipe, config, registry, options, reporter, stop)
+                launched = _carry_out(folder, recipe, config, registry, options, reporter, stop)
         except KeyboardInterrupt:
-            raise Interrupted(f"left at once; {_way_on(folder)}") from None
-    if stopped == "interrupted":
-        raise Interrupted(f"stopped; {_way_on(folder)}")
-    return folder
+            raise Stopped(f"left at once; {_way_on(folder)}") from None
+    if launched.stopped == "interrupted":
+        raise Stopped(f"stopped; {_way_on(folder)}")
+    return launched
 
 
 def _way_on(folder: Path) -> str:
@@ -88,8 +98,8 @@ def _carry_out(
     options: RunOptions,
     reporter: Reporter,
     stop: Stop,
-) -> str:
-    """Do the recipe and write the summary; return why it was stopped, or an empty string."""
+) -> Launched:
+    """Do the recipe and write the summary."""
     devices = pick_devices(options.device)
     work = load_attribute(recipe.run, f"the recipe {recipe.name!r}")
     reporter.start(f"{recipe.name} {options.preset}".strip(), folder)
@@ -105,7 +115,7 @@ def _carry_out(
         )
         try:
             summary = work(run, config)
-        except Interrupted as nothing_yet:
+        except Stopped as nothing_yet:
             if not run.stopped:
                 raise
             run.say(str(nothing_yet))
@@ -116,8 +126,9 @@ def _carry_out(
         reporter.close()
     stopped = (stop.reason or "") if run.stopped else ""
     with writing(folder):
-        _summarise(folder, recipe, options, run.seconds, summary, stopped)
-    return stopped
+        summary = _summary(recipe, options, run.seconds, summary, stopped)
+        write_json(folder / "summary.json", summary)
+    return Launched(folder, summary, stopped)
 
 
 def check(recipe: Recipe, config: Any, options: RunOptions) -> Sequence[StagePlan]:
@@ -251,22 +262,18 @@ def _info(recipe: Recipe, registry: Registry, options: RunOptions) -> dict[str, 
     }
 
 
-def _summarise(
-    folder: Path,
+def _summary(
     recipe: Recipe,
     options: RunOptions,
     seconds: Mapping[str, float],
-    summary: Mapping[str, Any],
+    values: Mapping[str, Any],
     stopped: str,
-) -> None:
-    write_json(
-        folder / "summary.json",
-        {
-            "recipe": recipe.name,
-            "preset": options.preset,
-            "finished": not stopped,
-            "stopped": stopped,
-            "seconds": {name: round(value, 3) for name, value in seconds.items()},
-            **summary,
-        },
-    )
+) -> dict[str, Any]:
+    return {
+        "recipe": recipe.name,
+        "preset": options.preset,
+        "finished": not stopped,
+        "stopped": stopped,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        **values,
+    }

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corenas.errors import CorenasError, Interrupted, ResumeError
+from corenas.errors import CorenasError, ResumeError, Stopped
 from corenas.files import write_json
 from corenas.protocols import Task
 from corenas.runs import checkpoint as checkpoints
 from corenas.runs import journal
 from corenas.runs.checkpoint import Checkpoint
+from corenas.runs.facts import Facts
+from corenas.runs.stage_files import StageFiles
 from corenas.stopping import Stop
+from corenas.values.quantity import Quantity
 from corenas.values.result import Result
-from corenas.values.trial import Event
+from corenas.values.trial import Event, Trial
 
 if TYPE_CHECKING:
     from corenas.show.reporter import Reporter  # draws with rich, which would slow every start down
@@ -73,10 +78,14 @@ class Run:
         self._reporter = reporter
         self._observe = observe
         self._checkpoint_file = folder / "checkpoints" / "current.pt"
+        self._journal_file = folder / "journal.jsonl"
         self._finished: dict[str, Result] = {}
+        self._files = StageFiles(folder / "models")
         self._checkpoint: Checkpoint | None = None
         self._last = Event("stage")
-        self._open()
+        self.begun = self._open()
+        """Whether the folder held events when it was opened."""
+        self._facts = Facts(folder / "checkpoints", known=self.begun)
 
     @property
     def device(self) -> str:
@@ -98,6 +107,52 @@ class Run:
         folder.mkdir(exist_ok=True)
         return folder
 
+    def seed_for(self, *names: str) -> int:
+        """Return the seed of what the names stand for, such as ``"train-x2", "weights"``.
+
+        It is a hash of the run's seed and the names, of 63 bits: other names give a stream of
+        random numbers of its own, and the same ones the same on every machine.
+        """
+        text = json.dumps([self.seed, *names])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+    def events(self, stage: str) -> list[Event]:
+        """Return all events of a stage so far, those of earlier sessions too."""
+        return [e for e in journal.read(self._journal_file).events if e.stage == stage]
+
+    def trials(self, stage: str) -> list[Trial]:
+        """Return the trials of a stage that were measured so far, in the order of their events."""
+        return journal.finished_trials(self.events(stage)).get(stage, [])
+
+    def remember(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return a small fact: made at first, and found again whenever the run goes on.
+
+        Args:
+            name: The fact's own among those of the run, fit for a file's name.
+            make: Returns a JSON value. A run that never came to its first event makes it anew.
+
+        Raises:
+            ResumeError: The file that holds it is damaged.
+        """
+        if not self._facts.has(name):
+            fact = make()
+            with writing(self.folder):
+                self._facts.keep(name, fact)
+        return self._facts.get(name)
+
+    def file(self, result: Result, purpose: str) -> Path:
+        """Return where a file lies that a stage handed over.
+
+        Args:
+            result: What `stage` returned.
+            purpose: What the result calls the file.
+
+        Raises:
+            KeyError: The result has no such file.
+            ResumeError: The file is missing, or is not the one that the stage wrote.
+        """
+        return self._files.path(result.files[purpose])
+
     def stopping(self) -> bool:
         """Return whether nothing more shall be begun.
 
@@ -110,27 +165,41 @@ class Run:
         """Tell the user something that stays on the screen."""
         self._reporter.say(message)
 
-    def stage(self, name: str, task: Task) -> Result:
+    def stage(
+        self, name: str, task: Task, *, quantities: Iterable[Quantity] = (), folder: str = ""
+    ) -> Result:
         """Do a task, or return what it gave when it is done already.
 
         A task that was begun continues. After a stop was requested nothing more is done: the result
         is the task's best so far, and the stage stays open for the next resume.
+
+        Args:
+            name: The stage's own among those of the run.
+            task: The work.
+            quantities: What its trials measure; kept in the journal for whoever reads it.
+            folder: The one below `models` that its files go to; `models` itself by default. The
+                names in the result's files are relative to `models`.
+
+        Raises:
+            CorenasError: The task hands over a file that another, finished stage handed over.
+            ResumeError: A file that the finished stage handed over is missing or was changed.
         """
         if name in self._finished:
+            self._files.check_stage(name)
             self._reporter.stage(name, "already done")
             return self._finished[name]
         before = self._restore(name, task)
         if self.stop.requested:
             self.stopped = True
-            return self._result(task)
-        self._begin(name, resumed=before is not None)
+            return self._result(name, task, folder)
+        self._begin(name, tuple(quantities), resumed=before is not None)
         started = time.monotonic() - (before or 0.0)
         self.stopped = not self._loop(name, task, lambda: time.monotonic() - started)
         self.seconds[name] = time.monotonic() - started
         if self.stopped:
             self._save(name, task, self.seconds[name])
-            return self._result(task)
-        result = self._result(task)
+            return self._result(name, task, folder)
+        result = self._result(name, task, folder)
         last = self._last
         self._take(Event("stage", last.step, last.total, message="finished", stage=name))
         self._finish(name, result)
@@ -149,18 +218,18 @@ class Run:
             ) from error
         return checkpoint.seconds
 
-    def _begin(self, name: str, *, resumed: bool) -> None:
+    def _begin(self, name: str, quantities: tuple[Quantity, ...], *, resumed: bool) -> None:
         if resumed:
             self._reporter.stage(name, "resumed")
         else:
             self._reporter.stage(name)
-            self._take(Event("stage", message="started", stage=name))
+            self._take(Event("stage", message="started", stage=name, quantities=quantities))
 
     def _loop(self, name: str, task: Task, seconds: Callable[[], float]) -> bool:
         """Do the task, saving it now and then; return whether it came to its end."""
         try:
             self._go_on(name, task, seconds)
-        except Interrupted:
+        except Stopped:
             return False
         return not self.stop.requested
 
@@ -176,9 +245,9 @@ class Run:
                 saved = time.monotonic()
                 cost = saved - now
 
-    def _result(self, task: Task) -> Result:
+    def _result(self, name: str, task: Task, folder: str) -> Result:
         with writing(self.folder):
-            return task.result(self.models)
+            return self._files.hand_over(name, task, folder)
 
     def _take(self, event: Event) -> None:
         with writing(self.folder):
@@ -205,6 +274,7 @@ class Run:
                     "seconds": self.seconds[name],
                     "values": result.values,
                     "files": dict(result.files),
+                    "digests": self._files.finish(name),
                 },
             )
             checkpoints.remove(self._checkpoint_file)
@@ -213,14 +283,16 @@ class Run:
     def _record(self, name: str) -> Path:
         return self.folder / "checkpoints" / f"{name}.finished.json"
 
-    def _open(self) -> None:
-        """Find the last point that journal and checkpoints agree upon; cut the journal there."""
+    def _open(self) -> bool:
+        """Find the last point that journal and checkpoints agree upon; cut the journal there.
+
+        Returns:
+            Whether there were events.
+        """
         with writing(self.folder):
             self._checkpoint_file.parent.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "journal.jsonl"
-        contents = journal.read(path)
-        for torn in self.folder.glob("**/.*~"):
-            torn.unlink()  # an atomic write was cut short by a kill
+        contents = journal.read(self._journal_file)
+        self._remove_torn()
         if contents.damage:
             self.say(f"journal: {contents.damage}")
         offset = self._read_finished(contents.size)
@@ -232,11 +304,20 @@ class Run:
             self._reporter.event(event)
             self._last = event
         with writing(self.folder):
-            self._journal = journal.Journal(path, offset)
+            self._journal = journal.Journal(self._journal_file, offset)
         if contents.events:
             again = len(contents.events) - len(kept)
             message = f"resumed after {len(kept)} events; {again} later ones are done again"
             self._observe(self, Event("stage", message=message))
+        return bool(contents.events)
+
+    def _remove_torn(self) -> None:
+        """Remove what a kill left of files, and of folders of files, that were being written."""
+        for torn in list(self.folder.glob("**/.*~")):
+            if torn.is_dir():
+                shutil.rmtree(torn)
+            else:
+                torn.unlink(missing_ok=True)
 
     def _read_finished(self, size: int) -> int:
         files = self.folder.glob("checkpoints/*.finished.json")
@@ -247,6 +328,7 @@ class Run:
                 file.unlink()  # the journal that it rests on is gone
                 continue
             self._finished[record["stage"]] = Result(record["values"], record["files"])
+            self._files.add(record["stage"], record["digests"])
             self.seconds[record["stage"]] = record["seconds"]
             offset = record["offset"]
         return offset

@@ -23,6 +23,7 @@ def search_stage(
     budget: Budget,
     seed: int,
     data: Any = None,
+    folder: str = "",
 ) -> Result:
     """Search as the stage ``name``; return what `Run.stage` does.
 
@@ -37,7 +38,8 @@ def search_stage(
         budget: How much a sampling search may spend.
         seed: What the search's random numbers derive from.
         data: Where images come from, for strategies that train something themselves.
+        folder: The one below `Run.models` that its files go to; `Run.models` by default.
     """
     with closing(executor.build(run.stop, workers=run.workers, devices=run.devices)) as pool:
         problem = Problem(space, evaluator, objective, pool, budget, seed, data, run.device)
-        return run.stage(name, strategy.search(problem))
+        return run.stage(name, strategy.search(problem), folder=folder)

@@ -12,7 +12,7 @@ import torch
 from attrs import asdict, evolve, field, frozen
 from torch import Tensor
 
-from corenas.errors import CorenasError, Interrupted
+from corenas.errors import CorenasError, Stopped
 from corenas.files import atomic_write
 from corenas.protocols import Task
 from corenas.values.result import Result, State
@@ -102,7 +102,7 @@ class Series:
             try:
                 for event in self._begun(member).events():
                     yield self._counted_through(member, event)
-            except Interrupted:
+            except Stopped:
                 raise
             except CorenasError as error:
                 if self._is_last_hope():

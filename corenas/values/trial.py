@@ -9,6 +9,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen
 
 from corenas.values.architecture import Architecture
+from corenas.values.quantity import Quantity
 
 Status = Literal["finished", "rejected", "failed"]
 Kind = Literal["started", "trial", "rejected", "failed", "epoch", "stage"]
@@ -83,7 +84,8 @@ class Event:
     """One line of the journal: what happened at ``step`` of ``total`` in a stage.
 
     ``scalars`` are numbers to plot; a non-finite one is left out when it is written, because JSON
-    has no such number. The run fills in ``stage``.
+    has no such number. The run fills in ``stage``, and into a stage's first event the
+    ``quantities`` that it measures.
     """
 
     kind: Kind
@@ -94,6 +96,7 @@ class Event:
     trial: Trial | None = None
     message: str = ""
     stage: str = ""
+    quantities: tuple[Quantity, ...] = ()
 
     def at(self, stage: str) -> Event:
         """Return the same event as one of ``stage``."""
@@ -113,6 +116,8 @@ class Event:
             value["architecture"] = self.architecture.to_json()
         if self.message:
             value["message"] = self.message
+        if self.quantities:
+            value["quantities"] = [quantity.to_json() for quantity in self.quantities]
         return value
 
     @classmethod
@@ -131,4 +136,5 @@ class Event:
             trial,
             value.get("message", ""),
             value["stage"],
+            tuple(Quantity.from_json(each) for each in value.get("quantities", ())),
         )

@@ -98,7 +98,7 @@ class Processes:
         """Wait for the next result in the executor's order.
 
         Raises:
-            Interrupted: A stop was requested meanwhile; results not handed out yet are lost.
+            Stopped: A stop was requested meanwhile; results not handed out yet are lost.
         """
         while True:
             self._stop.check()

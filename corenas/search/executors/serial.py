@@ -50,7 +50,7 @@ class Serial:
         """Run the oldest job.
 
         Raises:
-            Interrupted: A stop was requested before the job began, or the job was told of it.
+            Stopped: A stop was requested before the job began, or the job was told of it.
         """
         self._stop.check()
         if not self._jobs:

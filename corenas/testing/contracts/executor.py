@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from corenas.errors import Diverged, Interrupted
+from corenas.errors import Diverged, Stopped
 from corenas.protocols import Executor
 from corenas.stopping import Stop
 from corenas.testing.jobs import Give, Raise, WaitForFile
@@ -119,7 +119,7 @@ class ExecutorContract:
         executor.submit(0, WaitForFile(tmp_path / "begun", tmp_path / "never"))
         timer = threading.Timer(0.2, stop.request, ["interrupted"])
         timer.start()
-        with pytest.raises(Interrupted, match="interrupted"):
+        with pytest.raises(Stopped, match="interrupted"):
             executor.next()
         timer.join()
 
@@ -128,7 +128,7 @@ class ExecutorContract:
     ) -> None:
         executor.submit(0, Give(0.0))
         stop.request("time budget")
-        with pytest.raises(Interrupted, match="time budget"):
+        with pytest.raises(Stopped, match="time budget"):
             executor.next()
 
     def test_close_ends_it_with_jobs_in_flight_and_may_be_repeated(

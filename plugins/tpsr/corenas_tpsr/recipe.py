@@ -15,7 +15,7 @@ from corenas import (
     Architecture,
     Budget,
     Chosen,
-    Interrupted,
+    NothingYet,
     Result,
     Run,
     SearchError,
@@ -103,7 +103,7 @@ def _generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str,
     searched = _search(run, config)
     ranking = [Trial.from_json(value) for value in searched.values["best"]]
     if not ranking:
-        raise Interrupted("stopped before the first candidate was measured: nothing to hand over")
+        raise NothingYet("stopped before the first candidate was measured: nothing to hand over")
     best = draw_trials(run, stage="search")
     scores = _again(run, config, ranking)
     winner = _winner(config, ranking, scores)
@@ -169,6 +169,7 @@ def _again(run: Run, config: TpsrConfig, ranking: Sequence[Trial]) -> Mapping[Ar
             budget=Budget(len(best), search.rejections, search.failures),
             seed=run.seed + 1,
             data=config.data,
+            folder="fresh",
         )
     except SearchError as error:  # what the search found is not lost for it
         run.say(f"the best candidates could not be trained from scratch: {error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corenas import Budget, Interrupted, Result, Run, Trial, search_stage
+from corenas import Budget, NothingYet, Result, Run, Trial, search_stage
 from corenas_sr.results.report import hand_over
 from corenas_trilevel.checks import check
 from corenas_trilevel.config import TrilevelConfig
@@ -24,7 +24,7 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     searched = _search(run, config)
     ranking = [Trial.from_json(value) for value in searched.values["best"]]
     if not ranking:
-        raise Interrupted("stopped before the search had anything to hand over")
+        raise NothingYet("stopped before the search had anything to hand over")
     architecture = ranking[0].architecture
     space = config.search.space.build()
     costs = report_costs(run, space, architecture)

@@ -14,7 +14,7 @@ import pytest
 
 from corenas import cli
 from corenas.commands.runs import parse_duration
-from corenas.errors import ConfigError, InputError, Interrupted
+from corenas.errors import ConfigError, InputError, Stopped
 from corenas.options.structuring import structure
 from corenas.plugins.registry import default_registry
 from corenas.runs import journal
@@ -403,7 +403,7 @@ def test_every_kind_of_failure_has_its_exit_status(
 
     for error, status, text in [
         (ConfigError("a.b: wrong\nc: wrong"), 2, "error: a.b: wrong\nc: wrong\n"),
-        (Interrupted("stopped"), 130, "stopped\n"),
+        (Stopped("stopped"), 130, "stopped\n"),
         (KeyboardInterrupt(), 130, ""),
         (OSError("odd"), 1, "error: OSError: odd (unexpected; --traceback shows where)\n"),
     ]:

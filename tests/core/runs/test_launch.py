@@ -21,7 +21,7 @@ import signal
 
 from attrs import frozen
 
-from corenas import Event, InputError, Interrupted, Recipe, Result, hookimpl, option
+from corenas import Event, InputError, NothingYet, Recipe, Result, hookimpl, option
 
 
 @frozen
@@ -60,7 +60,7 @@ def run(run, options):
         raise InputError("photograph.png: damaged")
     done = run.stage("count", Count(options)).values["done"]
     if options.finish == "nothing to give" and run.stop.requested:
-        raise Interrupted("nothing to hand over")
+        raise NothingYet("nothing to hand over")
     if options.finish == "interrupted":
         interrupt(1)
     return {"counted": done, "workers": run.workers, "devices": list(run.devices)}

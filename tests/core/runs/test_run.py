@@ -316,7 +316,7 @@ def test_only_a_stage_that_was_left_open_makes_a_run_a_stopped_one(tmp_path):
     assert not run.stopped
     run.stage("count", Counting())
     assert not run.stopped
-    run.stage("more", Counting())
+    run.stage("more", Counting(), folder="more")
     assert run.stopped
     run.close()
 
@@ -355,7 +355,7 @@ def test_what_a_kill_left_of_an_atomic_write_is_removed(tmp_path):
 def test_finished_stages_come_back_in_their_order(tmp_path):
     run = open_run(tmp_path)
     for name in ("search", "fresh", "a-last-one"):
-        run.stage(name, Counting())
+        run.stage(name, Counting(), folder=name)
     run.close()
     again = open_run(tmp_path)
     assert list(again.seconds) == ["search", "fresh", "a-last-one"]

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from corenas.errors import Interrupted
+from corenas.errors import Stopped
 from corenas.stopping import Stop
 
 
@@ -108,5 +108,5 @@ def test_check_raises_only_when_a_stop_is_requested() -> None:
     stop = Stop()
     stop.check()
     stop.request("interrupted")
-    with pytest.raises(Interrupted, match="interrupted"):
+    with pytest.raises(Stopped, match="interrupted"):
         stop.check()

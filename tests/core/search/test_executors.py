@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from corenas.devices import default_workers
-from corenas.errors import ConfigError, Interrupted
+from corenas.errors import ConfigError, Stopped
 from corenas.protocols import Executor
 from corenas.search.executors.attempt import attempt
 from corenas.search.executors.config import ProcessesConfig, SerialConfig
@@ -36,7 +36,7 @@ class TestSerial(ExecutorContract):
     def test_outcome_of_a_job_that_was_told_to_stop_is_lost(self, stop: Stop) -> None:
         executor = Serial(stop=stop)
         executor.submit(0, _RequestStop(stop, ask=True))
-        with pytest.raises(Interrupted):
+        with pytest.raises(Stopped):
             executor.next()
 
     def test_second_interrupt_leaves_the_job_at_once(self, stop: Stop) -> None:

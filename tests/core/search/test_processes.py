@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from corenas.errors import CorenasError, Interrupted
+from corenas.errors import CorenasError, Stopped
 from corenas.protocols import Job
 from corenas.search.executors.processes import Processes
 from corenas.stopping import Stop
@@ -239,7 +239,7 @@ def test_signal_interrupts_waiting_at_once_and_close_kills_the_workers(tmp_path:
 
         timer = threading.Timer(0.3, interrupt)
         timer.start()
-        with pytest.raises(Interrupted, match="interrupted"):
+        with pytest.raises(Stopped, match="interrupted"):
             executor.next()
         assert time.monotonic() - sent[0] < 1.0
         executor.close()
@@ -249,7 +249,7 @@ def test_signal_interrupts_waiting_at_once_and_close_kills_the_workers(tmp_path:
 def test_waiting_ends_when_the_time_budget_is_spent(tmp_path: Path) -> None:
     with pool(stop=Stop(0.5)) as executor:
         executor.submit(0, Hang(tmp_path / "pid"))
-        with pytest.raises(Interrupted, match="time budget"):
+        with pytest.raises(Stopped, match="time budget"):
             executor.next()
 
 
@@ -318,7 +318,7 @@ def test_interrupt_from_the_terminal_is_the_parents_alone(tmp_path: Path) -> Non
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "Interrupted: stopped: interrupted" in errors
+    assert "Stopped: stopped: interrupted" in errors
     assert "KeyboardInterrupt" not in errors
 
 

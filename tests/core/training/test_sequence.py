@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from corenas import CorenasError, Diverged, Event, Interrupted, Result, Run, Stop
+from corenas import CorenasError, Diverged, Event, Result, Run, Stop, Stopped
 from corenas.show.reporter import Quiet
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
@@ -128,8 +128,8 @@ def test_when_all_members_fail_the_last_error_is_raised(count):
 
 
 def test_an_interruption_is_no_failure():
-    series = Series([member("a", error=Interrupted("stop"), fails_at=3), member("b")])
-    with pytest.raises(Interrupted):
+    series = Series([member("a", error=Stopped("stop"), fails_at=3), member("b")])
+    with pytest.raises(Stopped):
         list(series.events())
     assert series.state() == {"ended": [], "current": {"done": 3}}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
-from corenas import Budget, Interrupted, Problem, Run, Trial
+from corenas import Budget, NothingYet, Problem, Run, Trial
 
 from corenas_sample.config import FitCurveConfig
 
@@ -20,6 +20,6 @@ def fit_curve(run: Run, config: FitCurveConfig) -> dict[str, Any]:
         problem = Problem(space, evaluator, objective, executor, Budget(config.steps), run.seed)
         result = run.stage("search", config.strategy.build().search(problem))
     if not result.values["best"]:
-        raise Interrupted("stopped before the first curve was fitted")
+        raise NothingYet("stopped before the first curve was fitted")
     best = Trial.from_json(result.values["best"][0])
     return {"curve": space.format(best.architecture), "score": best.score}

@@ -1,0 +1,69 @@
+"""Small facts that a run makes once and finds again when it goes on, such as what was missing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from corenas.errors import ResumeError
+from corenas.files import write_json
+
+
+class Facts:
+    """JSON values by name, each in a file with its digest.
+
+    Args:
+        folder: Holds the files.
+        known: Whether facts that are there already hold; they are made anew otherwise.
+    """
+
+    def __init__(self, folder: Path, *, known: bool) -> None:
+        self._folder = folder
+        self._known = known
+        self._values: dict[str, Any] = {}
+
+    def has(self, name: str) -> bool:
+        """Return whether the fact is known; `get` then returns it."""
+        return name in self._values or (self._known and self._path(name).exists())
+
+    def get(self, name: str) -> Any:
+        """Return a fact that is known.
+
+        Raises:
+            ResumeError: The file that holds it is damaged.
+        """
+        if name not in self._values:
+            self._values[name] = _read(self._path(name))
+        return self._values[name]
+
+    def keep(self, name: str, value: Any) -> None:
+        """Write a fact down."""
+        write_json(self._path(name), {"value": value, "digest": _digest(value)})
+        self._values[name] = json.loads(json.dumps(value))  # as it is found again: tuples are lists
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.fact.json"
+
+
+def _read(path: Path) -> Any:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        value, digest = held["value"], held["digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResumeError(_damaged(path)) from error
+    if digest != _digest(value):
+        raise ResumeError(_damaged(path))
+    return value
+
+
+def _damaged(path: Path) -> str:
+    return (
+        f"{path}: damaged, and the run rests on what it held: bring the file back from a copy, or "
+        "begin the run anew in another folder"
+    )
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
