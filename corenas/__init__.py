@@ -30,28 +30,37 @@ from corenas.protocols import (
     Budget,
     Evaluator,
     Executor,
+    IndependentJobs,
     Job,
     Objective,
     Problem,
     Relaxable,
     Reward,
     Sampler,
+    Search,
     SearchSpace,
     Strategy,
     Supernet,
     Task,
 )
 from corenas.runs.run import Run
-from corenas.runs.search import search_stage
+from corenas.runs.search import Parts, check_search, parts_of, plan_search
+from corenas.search.config import SearchConfig
 from corenas.search.lift import sampled, trial_seed
+from corenas.search.strategies.listed import listed
 from corenas.stopping import Stop
 from corenas.values.architecture import Architecture, Decision, Relaxation, check_choices
 from corenas.values.evaluation import Failure, Outcome, Rejected, Report
 from corenas.values.plan import StagePlan
+from corenas.values.quantity import LATENCY, MULT_ADDS, PARAMS, Quantity
 from corenas.values.result import Result, State
+from corenas.values.search_result import SearchResult
 from corenas.values.trial import Event, Measurement, Trial
 
 __all__ = [
+    "LATENCY",
+    "MULT_ADDS",
+    "PARAMS",
     "Architecture",
     "Budget",
     "Chosen",
@@ -65,6 +74,7 @@ __all__ = [
     "Event",
     "Executor",
     "Failure",
+    "IndependentJobs",
     "InputError",
     "Job",
     "Measurement",
@@ -74,8 +84,10 @@ __all__ = [
     "NothingYet",
     "Objective",
     "Outcome",
+    "Parts",
     "PluginError",
     "Problem",
+    "Quantity",
     "Recipe",
     "Registry",
     "Rejected",
@@ -87,7 +99,10 @@ __all__ = [
     "Reward",
     "Run",
     "Sampler",
+    "Search",
+    "SearchConfig",
     "SearchError",
+    "SearchResult",
     "SearchSpace",
     "StagePlan",
     "State",
@@ -99,15 +114,18 @@ __all__ = [
     "Trial",
     "UnknownName",
     "check_choices",
+    "check_search",
     "choose",
     "component",
     "components",
     "default_registry",
     "hookimpl",
+    "listed",
     "nearest",
     "option",
+    "parts_of",
+    "plan_search",
     "sampled",
-    "search_stage",
     "section",
     "structure",
     "trial_seed",

@@ -1,9 +1,13 @@
-"""What a plugin implements: the page for whoever writes a space, a strategy or an evaluator.
+"""What a plugin implements: one page for whoever writes a space, a strategy or an evaluator.
 
 From the smallest to the largest: a `SearchSpace` of decisions; the `Job` that measures one
 candidate, and the `Evaluator` that prepares it; an `Objective`, which makes a score of what was
 measured; a `Sampler` that asks and tells, with a `Reward` where it is a policy; an `Executor`,
-where jobs run; a `Strategy`, which turns a `Problem` into a resumable `Task`.
+where jobs run; a `Task`, which is any resumable work; a `Strategy`, which turns a `Problem` into a
+`Search`.
+
+Components are asked, never looked at: whoever holds one knows these methods and nothing of its
+class. `IndependentJobs` answers for an evaluator what most of them would answer.
 """
 
 from __future__ import annotations
@@ -16,76 +20,13 @@ from attrs import frozen
 
 from corenas.values.architecture import Architecture, Decision, Relaxation
 from corenas.values.evaluation import Failure, Outcome, Rejected, Report
+from corenas.values.plan import StagePlan
+from corenas.values.quantity import Quantity
 from corenas.values.result import Result, State
 from corenas.values.trial import Event, Measurement, Trial
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-class Job(Protocol):
-    """All that a worker sees: picklable and small; it names its data by configuration."""
-
-    def run(self, device: str, report: Report) -> Outcome:
-        """Train and measure on ``device``.
-
-        Raises:
-            Diverged: The training left the finite numbers.
-            Stopped: ``report`` answered True.
-        """
-
-
-class Evaluator(Protocol):
-    """Prepares jobs and collects their outcomes, both in the main process."""
-
-    @property
-    def measures(self) -> Sequence[str]:
-        """Names of the metrics and costs that every measurement has."""
-
-    def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
-        """Check the cost, take warm-start weights and return the job.
-
-        After a restore it is called again for each job in flight, and must return the same job.
-        """
-
-    def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
-        """Return what the outcome says of the candidate, its costs included."""
-
-    def collect(self, trial: Trial, outcome: Outcome) -> None:
-        """Take back what the job of a finished trial produced, in the executor's order."""
-
-    def drop(self, number: int) -> None:
-        """Forget the job, which failed."""
-
-    def state(self) -> State:
-        """Return everything that later jobs depend on."""
-
-    def restore(self, state: State) -> None:
-        """Continue from a state."""
-
-    def save(self, folder: Path) -> Mapping[str, str]:
-        """Write what later stages start from into ``folder``; return file names by purpose."""
-
-
-class Executor(Protocol):
-    """Runs jobs; gives them back in the order of completion or of submission."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether `submit` would start another job now."""
-
-    def submit(self, key: int, job: Job) -> None:
-        """Start a job; ``key`` comes back with its outcome."""
-
-    def next(self) -> tuple[int, Outcome | Failure]:
-        """Wait for the next outcome.
-
-        Raises:
-            Stopped: A stop was requested meanwhile; the jobs in flight are lost.
-        """
-
-    def close(self) -> None:
-        """Stop every worker at once."""
 
 
 class SearchSpace(Protocol):
@@ -143,6 +84,179 @@ class Relaxable(Protocol):
         """Return a freshly initialised supernet."""
 
 
+class Job(Protocol):
+    """All that a worker sees: picklable and small; it names its data by configuration."""
+
+    def run(self, device: str, report: Report) -> Outcome:
+        """Train and measure on ``device``.
+
+        Raises:
+            Diverged: The training left the finite numbers.
+            Stopped: ``report`` answered True.
+        """
+
+
+class Evaluator(Protocol):
+    """E(s): prepares jobs and collects their outcomes, both in the main process."""
+
+    @property
+    def measures(self) -> Mapping[str, Quantity]:
+        """Describe the numbers that every measurement has, by name; the first one matters most."""
+
+    def check(self) -> None:
+        """Refuse now what would fail only in the first job: missing weights, unusable data.
+
+        Raises:
+            CorenasError: The message says what, and what to change.
+        """
+
+    def plan(self, device: str) -> StagePlan | None:
+        """Estimate one candidate from a few steps of a typical one; None where nothing is known.
+
+        The plan's steps, seconds and memory are those of one job.
+        """
+
+    def advice(self, name: str) -> str:
+        """Return which option has the number ``name`` measured as well, or an empty string.
+
+        Such as ``evaluator.latency=[320,180]``, below the section of the search.
+        """
+
+    def from_scratch(self) -> Evaluator:
+        """Return the same evaluator where no job profits from another one's training."""
+
+    def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
+        """Check the cost, take warm-start weights and return the job.
+
+        After a restore it is called again for each job in flight, and must return the same job.
+        """
+
+    def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
+        """Return what the outcome says of the candidate, its costs included."""
+
+    def collect(self, trial: Trial, outcome: Outcome) -> None:
+        """Take back what the job of a finished trial produced, in the executor's order."""
+
+    def drop(self, number: int) -> None:
+        """Forget the job, which failed."""
+
+    def state(self) -> State:
+        """Return everything that later jobs depend on."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+
+    def save(self, folder: Path) -> Mapping[str, str]:
+        """Write what later stages start from into ``folder``; return file names by purpose."""
+
+
+class IndependentJobs:
+    """The empty half of an evaluator whose jobs learn nothing from each other.
+
+    What is left to write is `measures`, `prepare` and `measure`.
+    """
+
+    def check(self) -> None:
+        """Find nothing wrong."""
+
+    def plan(self, device: str) -> StagePlan | None:
+        """Know nothing of what a candidate takes."""
+        return None
+
+    def advice(self, name: str) -> str:
+        """Have no advice."""
+        return ""
+
+    def from_scratch(self) -> Any:
+        """Return itself: every job begins from scratch."""
+        return self
+
+    def collect(self, trial: Trial, outcome: Outcome) -> None:
+        """Take nothing back."""
+
+    def drop(self, number: int) -> None:
+        """Forget nothing: nothing is kept for a job."""
+
+    def state(self) -> State:
+        """Return nothing: jobs do not depend on each other."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Take nothing over."""
+
+    def save(self, folder: Path) -> Mapping[str, str]:
+        """Write nothing."""
+        return {}
+
+
+class Objective(Protocol):
+    """Turns a measurement into a score; stateless, higher is better."""
+
+    @property
+    def needs(self) -> Sequence[str]:
+        """Names of all quantities that it reads, known before anything is measured."""
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Return the score. A missing or non-finite one makes the trial a failed one.
+
+        Raises:
+            KeyError: The measurement lacks a quantity that the objective needs.
+        """
+
+
+class Reward(Protocol):
+    """Turns each finished score into the number that scales a policy's update; has a state."""
+
+    def __call__(self, score: float, entropy: float) -> float:
+        """Take in one score and the policy's entropy in nats; return the reward."""
+
+    def state(self) -> State:
+        """Return everything that later rewards depend on."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+
+
+class Sampler(Protocol):
+    """Ask-and-tell: no input or output, no training. `corenas.sampled` lifts it to a strategy."""
+
+    def ask(self) -> Architecture:
+        """Draw a candidate."""
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from a finished trial, in the executor's order."""
+
+    def scalars(self) -> dict[str, float]:
+        """Return what is worth watching, such as a policy's entropy in nats."""
+
+    def state(self) -> State:
+        """Return everything that the next `ask` depends on, random state included."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+
+
+class Executor(Protocol):
+    """Runs jobs; gives them back in the order of completion or of submission."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether `submit` would start another job now."""
+
+    def submit(self, key: int, job: Job) -> None:
+        """Start a job; ``key`` comes back with its outcome."""
+
+    def next(self) -> tuple[int, Outcome | Failure]:
+        """Wait for the next outcome.
+
+        Raises:
+            Stopped: A stop was requested meanwhile; the jobs in flight are lost.
+        """
+
+    def close(self) -> None:
+        """Stop every worker at once."""
+
+
 class Task(Protocol):
     """Work whose events are journaled, and whose state at each event is enough to continue.
 
@@ -162,32 +276,12 @@ class Task(Protocol):
         """Return the best so far, writing its files into ``folder``; callable at any event."""
 
 
-class Objective(Protocol):
-    """Turns a measurement into a score; stateless, higher is better."""
+class Search(Task, Protocol):
+    """A search as a task. Its result is what `corenas.SearchResult.to_result` gives."""
 
     @property
-    def needs(self) -> Sequence[str]:
-        """Names of all metrics and costs that it reads, known before anything is measured."""
-
-    def __call__(self, measurement: Measurement) -> float:
-        """Return the score. A missing or non-finite one makes the trial a failed one.
-
-        Raises:
-            KeyError: The measurement lacks a metric that the objective needs.
-        """
-
-
-class Reward(Protocol):
-    """Turns each finished score into the number that scales a policy's update."""
-
-    def __call__(self, score: float, entropy: float) -> float:
-        """Take in one score and the policy's entropy in nats; return the reward."""
-
-    def state(self) -> State:
-        """Return everything that later rewards depend on."""
-
-    def restore(self, state: State) -> None:
-        """Continue from a state."""
+    def quantities(self) -> Sequence[Quantity]:
+        """Describe the numbers by which it measures candidates, or what it chooses."""
 
 
 @frozen
@@ -206,8 +300,17 @@ class Budget:
 class Problem:
     """What a search needs; a one-shot strategy may use space, seed, data and device alone.
 
-    ``data`` says where images come from, for strategies that train something themselves, and
-    ``device`` where they train it. The core knows nothing of what ``data`` is.
+    Args:
+        space: What is searched.
+        evaluator: How candidates are measured.
+        objective: What makes one better than another.
+        executor: Where candidates are trained, so many at once as there are ``workers``.
+        budget: How much a sampling search may spend.
+        seed: What the search's random numbers derive from.
+        data: Where examples come from, for strategies that train something themselves. The core
+            knows nothing of what it is.
+        device: Where such strategies train it.
+        workers: How many candidates are trained at once.
     """
 
     space: SearchSpace
@@ -218,29 +321,21 @@ class Problem:
     seed: int = 0
     data: Any = None
     device: str = "cpu"
+    workers: int = 1
 
 
 class Strategy(Protocol):
     """A way to search. What a component of the kind ``strategies`` builds."""
 
-    def search(self, problem: Problem) -> Task:
+    def check(self, problem: Problem) -> None:
+        """Refuse now what would fail only after hours, such as data that cannot be used.
+
+        Raises:
+            CorenasError: The message says what, and what to change.
+        """
+
+    def plan(self, problem: Problem) -> StagePlan | None:
+        """Estimate the whole search from a few steps; None where nothing is known."""
+
+    def search(self, problem: Problem) -> Search:
         """Return the search as resumable work; nothing is drawn or trained yet."""
-
-
-class Sampler(Protocol):
-    """Ask-and-tell: no input or output, no training. `corenas.search.lift.Sampled` lifts it."""
-
-    def ask(self) -> Architecture:
-        """Draw a candidate."""
-
-    def tell(self, trial: Trial) -> None:
-        """Learn from a finished trial, in the executor's order."""
-
-    def scalars(self) -> dict[str, float]:
-        """Return what is worth watching, such as a policy's entropy in nats."""
-
-    def state(self) -> State:
-        """Return everything that the next `ask` depends on, random state included."""
-
-    def restore(self, state: State) -> None:
-        """Continue from a state."""

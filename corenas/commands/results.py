@@ -15,10 +15,10 @@ from corenas.commands.output import Json, print_columns, print_json
 from corenas.commands.runs import Folder
 from corenas.errors import CorenasError, InputError, UnknownName
 from corenas.names import nearest
-from corenas.plugins.registry import default_registry
 
 if TYPE_CHECKING:
     from corenas.show.progress import StageProgress
+    from corenas.values.quantity import Quantity
     from corenas.values.trial import Event, Trial
 
 
@@ -148,7 +148,9 @@ def best(
     if metrics and not pareto:
         raise InputError("--metrics: needs --pareto")
     if pareto:
-        _print_fronts(folder, journal.finished_trials(events), metrics, as_json=as_json)
+        quantities = {q.name: q for event in events for q in event.quantities}
+        stages = journal.finished_trials(events)
+        _print_fronts(folder, stages, quantities.values(), metrics, as_json=as_json)
         return
     found = _best_trials(events) or _latest_architecture(events)
     # A model file has a description beside it; a search's weights have none.
@@ -192,11 +194,16 @@ def _print_found(found: dict[str, Any]) -> None:
 
 
 def _print_fronts(
-    folder: Path, stages: Mapping[str, Sequence[Trial]], metrics: str, *, as_json: bool
+    folder: Path,
+    stages: Mapping[str, Sequence[Trial]],
+    quantities: Iterable[Quantity],
+    metrics: str,
+    *,
+    as_json: bool,
 ) -> None:
     from corenas.search.pareto import front
 
-    directions = _directions(stages, metrics)
+    directions = _directions(quantities, metrics)
     fronts = {stage: front(trials, directions) for stage, trials in stages.items()}
     if not any(fronts.values()):
         raise CorenasError(f"{folder}: no trial is measured yet")
@@ -211,12 +218,11 @@ def _print_fronts(
         print_columns(_front_rows(trials, list(directions)), indent="  ")
 
 
-def _directions(stages: Mapping[str, Sequence[Trial]], metrics: str) -> dict[str, int]:
+def _directions(quantities: Iterable[Quantity], metrics: str) -> dict[str, int]:
     """Return the directions of all that was measured, or of the metrics that are named."""
     from corenas.search.pareto import directions
 
-    infos = {n: c.metadata for n, c in default_registry().components("metrics").items()}
-    measured = directions((trial for trials in stages.values() for trial in trials), infos)
+    measured = directions(quantities)
     names = [name.strip() for name in metrics.split(",")] if metrics else list(measured)
     for name in names:
         if name not in measured:

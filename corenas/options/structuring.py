@@ -42,15 +42,23 @@ UNSET = "none"
 
 
 def section(config: type[Any], help: str, **changes: Any) -> Any:
-    """Describe a field that is itself a config class; ``changes`` are to its own defaults."""
-    known = Option(help, default=unstructure(changes))
-    return field(factory=lambda: config(**changes), metadata={METADATA: known})
+    """Describe a field that is itself a config class.
+
+    Args:
+        config: The class.
+        help: The meaning, as a phrase.
+        changes: Other values for its defaults, as a layer has them: a component by its name.
+    """
+    layer = unstructure(changes)
+    known = Option(help, default=layer)
+    return field(factory=lambda: structure(config, layer), metadata={METADATA: known})
 
 
 def component(kind: str, default: str | None, help: str) -> Any:
     """Describe a field of type `Chosen`: a table whose ``use`` names a component of ``kind``.
 
-    With ``None`` as the default the type is ``Chosen | None``, and nothing is chosen.
+    With ``None`` as the default the type is ``Chosen | None``, and nothing is chosen. With an empty
+    name something has to be chosen: by whoever has the class as a section, or by the user.
     """
 
     def chosen() -> Chosen | None:
@@ -83,6 +91,25 @@ class Chosen:
     config: Any
     component: Component = field(eq=False, repr=False)
     plugin: str = field(default="", eq=False, repr=False)
+
+    def filled(self, **known: Any) -> Chosen:
+        """Return it with options that it leaves unset as the recipe has them.
+
+        Args:
+            known: What the recipe knows, by the name that such an option has. A component without
+                an option of that name, or with a value of its own, stays as it is.
+        """
+        options = {f.name for f in attrs.fields(type(self.config))}
+        changes = {
+            name: value
+            for name, value in known.items()
+            if name in options and getattr(self.config, name) is None
+        }
+        return attrs.evolve(self, config=attrs.evolve(self.config, **changes)) if changes else self
+
+    def option(self, name: str) -> Any:
+        """Return the value of an option; None where the component has none of that name."""
+        return getattr(self.config, name, None)
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Import what builds the component and call it with the options and the arguments.
@@ -264,8 +291,8 @@ class _Structurer:
         return self.merged(known.config, current, _options(layer), path, "use")
 
     def _component(self, kind: str, name: Any, path: str) -> Component:
-        if not isinstance(name, str):
-            got = "nothing" if name is None else repr(name)
+        if not isinstance(name, str) or not name:
+            got = repr(name) if name else "nothing"
             allowed = nearest("", self.registry.components(kind))
             raise _at(path, f"expected a name, got {got}{allowed}")
         try:
@@ -366,7 +393,9 @@ def _scalar(kind: Any, value: Any, path: str) -> Any:
         raise TypeError(f"{path}: a configuration cannot hold {kind}")
     expected, types = _SCALARS[kind]
     if not isinstance(value, types) or (isinstance(value, bool) and kind is not bool):
-        raise _at(path, f"expected {expected}, got {value!r}")
+        # Before 0.2, objectives named components here, as tables.
+        hint = f"; name it: {value['use']!r}" if isinstance(value, dict) and "use" in value else ""
+        raise _at(path, f"expected {expected}, got {value!r}{hint}")
     return kind(value)
 
 

@@ -18,10 +18,13 @@ from corenas.runs import checkpoint as checkpoints
 from corenas.runs import journal
 from corenas.runs.checkpoint import Checkpoint
 from corenas.runs.facts import Facts
+from corenas.runs.search import Parts, search
 from corenas.runs.stage_files import StageFiles
+from corenas.search.config import SearchConfig
 from corenas.stopping import Stop
 from corenas.values.quantity import Quantity
 from corenas.values.result import Result
+from corenas.values.search_result import SearchResult
 from corenas.values.trial import Event, Trial
 
 if TYPE_CHECKING:
@@ -140,7 +143,7 @@ class Run:
                 self._facts.keep(name, fact)
         return self._facts.get(name)
 
-    def file(self, result: Result, purpose: str) -> Path:
+    def file(self, result: Result | SearchResult, purpose: str) -> Path:
         """Return where a file lies that a stage handed over.
 
         Args:
@@ -164,6 +167,33 @@ class Run:
     def say(self, message: str) -> None:
         """Tell the user something that stays on the screen."""
         self._reporter.say(message)
+
+    def search(
+        self,
+        name: str,
+        config: SearchConfig,
+        *,
+        data: Any = None,
+        seed: int | None = None,
+        change: Callable[[Parts], Parts] = lambda parts: parts,
+    ) -> SearchResult:
+        """Search as the stage ``name``, or return what it gave when it is done already.
+
+        Its files are in a folder of that name below `models`.
+
+        Args:
+            name: The stage's.
+            config: What is searched, how, and how long.
+            data: Where examples come from: for the evaluator, and for strategies that train
+                something themselves.
+            seed: What the search's random numbers derive from; by default ``seed_for(name)``.
+            change: Replaces a component by another one than the options name.
+
+        Raises:
+            ConfigError: The objective needs what the evaluator does not measure.
+            SearchError: Too many candidates in a row were rejected, or failed.
+        """
+        return search(self, name, config, data=data, seed=seed, change=change)
 
     def stage(
         self, name: str, task: Task, *, quantities: Iterable[Quantity] = (), folder: str = ""

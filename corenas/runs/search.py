@@ -1,45 +1,168 @@
-"""A search as a stage of a run, with an executor's workers for as long as it takes."""
+"""The one way to search: from the options to a stage of a run, checked and estimated before."""
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
-from corenas.options.structuring import Chosen
+from attrs import evolve, frozen
+
+from corenas.errors import ConfigError
+from corenas.names import nearest
 from corenas.protocols import Budget, Evaluator, Objective, Problem, SearchSpace, Strategy
-from corenas.runs.run import Run
-from corenas.values.result import Result
+from corenas.search.config import SearchConfig
+from corenas.search.objectives import NotMeasured
+from corenas.stopping import Stop
+from corenas.values.plan import StagePlan
+from corenas.values.search_result import SearchResult
+
+if TYPE_CHECKING:
+    from corenas.runs.run import Run
 
 
-def search_stage(
-    run: Run,
-    name: str,
-    strategy: Strategy,
-    *,
-    space: SearchSpace,
-    evaluator: Evaluator,
-    objective: Objective,
-    executor: Chosen,
-    budget: Budget,
-    seed: int,
-    data: Any = None,
-    folder: str = "",
-) -> Result:
-    """Search as the stage ``name``; return what `Run.stage` does.
+@frozen
+class Parts:
+    """The components of a search, built; a recipe may have others than the options name."""
+
+    space: SearchSpace
+    strategy: Strategy
+    evaluator: Evaluator
+    objective: Objective
+
+
+def parts_of(config: SearchConfig, data: Any, *, where: str = "search") -> Parts:
+    """Build what a search is made of.
 
     Args:
-        run: Gives the workers and devices, and stops the search.
-        name: The stage's.
-        strategy: How it is searched.
-        space: What is searched.
-        evaluator: How candidates are measured.
-        objective: What makes one better than another.
-        executor: Where candidates are trained; built here, and closed at the end.
-        budget: How much a sampling search may spend.
-        seed: What the search's random numbers derive from.
-        data: Where images come from, for strategies that train something themselves.
-        folder: The one below `Run.models` that its files go to; `Run.models` by default.
+        config: Names the components.
+        data: Where examples come from, which the evaluator is given.
+        where: The section of the options, for messages.
+
+    Raises:
+        ConfigError: The objective needs what the evaluator does not measure.
     """
-    with closing(executor.build(run.stop, workers=run.workers, devices=run.devices)) as pool:
-        problem = Problem(space, evaluator, objective, pool, budget, seed, data, run.device)
-        return run.stage(name, strategy.search(problem), folder=folder)
+    space = config.space.build()
+    evaluator = _evaluator(config, space, data, where)
+    objective = _objective(config, evaluator, where)
+    return Parts(space, config.strategy.build(), evaluator, objective)
+
+
+def _evaluator(config: SearchConfig, space: SearchSpace, data: Any, where: str) -> Evaluator:
+    try:
+        evaluator: Evaluator = config.evaluator.build(space, data)
+    except ConfigError as error:
+        option = str(error).partition(":")[0].partition(".")[0]
+        join = ": " if config.evaluator.option(option) is None else "."
+        raise ConfigError(f"{where}.evaluator{join}{error}") from error
+    return evaluator
+
+
+def _objective(config: SearchConfig, evaluator: Evaluator, where: str) -> Objective:
+    measures, chosen = evaluator.measures, config.objective
+    try:
+        objective: Objective = chosen.build(measures)
+        missing = [name for name in objective.needs if name not in measures]
+    except NotMeasured as error:
+        missing = [error.name]
+    if not missing:
+        return objective
+    name = missing[0]
+    advice = evaluator.advice(name)
+    quote = "'" if '"' in advice else ""
+    how = f"; with --set {quote}{where}.{advice}{quote} it does" if advice else ""
+    raise ConfigError(
+        f"{where}.objective: {chosen.name!r} needs {name!r}, which {where}.evaluator does not "
+        f"measure{nearest(name, measures)}{how}"
+    )
+
+
+@contextmanager
+def _problem(
+    config: SearchConfig,
+    parts: Parts,
+    *,
+    stop: Stop,
+    workers: int,
+    devices: Sequence[str],
+    seed: int,
+    data: Any,
+) -> Iterator[Problem]:
+    with closing(config.executor.build(stop, workers=workers, devices=devices)) as executor:
+        yield Problem(
+            parts.space,
+            parts.evaluator,
+            parts.objective,
+            executor,
+            Budget(config.steps, config.rejections, config.failures),
+            seed,
+            data,
+            devices[0],
+            workers,
+        )
+
+
+def search(
+    run: Run,
+    name: str,
+    config: SearchConfig,
+    *,
+    data: Any = None,
+    seed: int | None = None,
+    change: Callable[[Parts], Parts] = lambda parts: parts,
+) -> SearchResult:
+    """Search as the stage ``name``; see `corenas.Run.search`."""
+    parts = change(parts_of(config, data, where=name))
+    with _problem(
+        config,
+        parts,
+        stop=run.stop,
+        workers=run.workers,
+        devices=run.devices,
+        seed=run.seed_for(name) if seed is None else seed,
+        data=data,
+    ) as problem:
+        task = parts.strategy.search(problem)
+        # Each search has a folder of its own: what one writes, the next one must not replace.
+        result = run.stage(name, task, quantities=task.quantities, folder=name)
+    return SearchResult.from_result(result)
+
+
+def check_search(where: str, config: SearchConfig, *, data: Any = None) -> None:
+    """Refuse now what would fail only after hours.
+
+    Args:
+        where: The section of the options, with which messages begin.
+        config: The options.
+        data: Where examples come from.
+
+    Raises:
+        CorenasError: Objective, evaluator, strategy or data cannot be used.
+    """
+    parts = parts_of(config, data, where=where)
+    with _problem(
+        config, parts, stop=Stop(), workers=1, devices=("cpu",), seed=0, data=data
+    ) as problem:
+        parts.strategy.check(problem)
+
+
+def plan_search(
+    stage: str, config: SearchConfig, *, data: Any, devices: Sequence[str], workers: int
+) -> StagePlan:
+    """Estimate a search from a few steps, for a dry run.
+
+    Args:
+        stage: The name that the stage will have.
+        config: The options.
+        data: Where examples come from.
+        devices: torch devices.
+        workers: How many candidates will be trained at once.
+    """
+    parts = parts_of(config, data, where=stage)
+    with _problem(
+        config, parts, stop=Stop(), workers=workers, devices=devices, seed=0, data=data
+    ) as problem:
+        plan = parts.strategy.plan(problem)
+    if plan is None:
+        return StagePlan(stage, 0, 0.0, note="its evaluator knows no estimate")
+    return evolve(plan, stage=stage)

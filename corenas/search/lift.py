@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from bisect import insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attrs import asdict, define, evolve, frozen
 
 from corenas.errors import SearchError
 from corenas.names import nearest
-from corenas.protocols import Problem, Sampler, SearchSpace, Strategy, Task
+from corenas.protocols import Problem, Sampler, Search, SearchSpace, Strategy
+from corenas.search.pareto import Front, directions
 from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Failure, Outcome, Rejected
+from corenas.values.plan import StagePlan
+from corenas.values.quantity import Quantity
+from corenas.values.ranking import ranked
 from corenas.values.result import Result, State
+from corenas.values.search_result import SearchResult
 from corenas.values.trial import Event, Kind, Measurement, Trial
 
 RANKED = 64
@@ -37,7 +41,21 @@ def sampled(make: Callable[[SearchSpace, int], Sampler]) -> Strategy:
 class _SampledStrategy:
     make: Callable[[SearchSpace, int], Sampler]
 
-    def search(self, problem: Problem) -> Task:
+    def check(self, problem: Problem) -> None:
+        problem.evaluator.check()
+
+    def plan(self, problem: Problem) -> StagePlan | None:
+        one, trials = problem.evaluator.plan(problem.device), problem.budget.trials
+        if one is None:
+            return None
+        return evolve(
+            one,
+            steps=one.steps * trials,
+            workers=problem.workers,
+            extra_seconds=one.extra_seconds * trials / problem.workers,
+        )
+
+    def search(self, problem: Problem) -> Search:
         return SampledSearch(problem, self.make(problem.space, problem.seed))
 
 
@@ -49,10 +67,6 @@ class _Counters:
     failed: int = 0
     rejected_in_row: int = 0
     failed_in_row: int = 0
-
-
-def _rank_key(trial: Trial) -> tuple[float, int]:
-    return -(trial.score or 0.0), trial.number
 
 
 class SampledSearch:
@@ -68,6 +82,12 @@ class SampledSearch:
         self._count = _Counters()
         self._in_flight: dict[int, Architecture] = {}
         self._ranking: list[Trial] = []
+        self._front = Front(directions(self.quantities))
+
+    @property
+    def quantities(self) -> Sequence[Quantity]:
+        """Return what the evaluator measures."""
+        return tuple(self._problem.evaluator.measures.values())
 
     def events(self) -> Iterator[Event]:
         """Ask, evaluate and tell until the budget's number of trials is finished.
@@ -136,7 +156,8 @@ class SampledSearch:
         self._sampler.tell(evolve(trial, architecture=asked))
         self._count.finished += 1
         self._count.failed_in_row = 0
-        self._rank(trial)
+        self._ranking = ranked(self._ranking, trial, most=RANKED)
+        self._front.add(trial)
         return self._event("trial", trial, scalars=self._sampler.scalars())
 
     def _score(self, measurement: Measurement) -> float:
@@ -156,14 +177,6 @@ class SampledSearch:
         trial = Trial(number, architecture, status="failed", reason=reason)
         return self._event("failed", trial)
 
-    def _rank(self, trial: Trial) -> None:
-        """Keep the best trial of each architecture, best first; of equals the earlier one."""
-        insort(self._ranking, trial, key=_rank_key)
-        same = [known for known in self._ranking if known.architecture == trial.architecture]
-        for worse in same[1:]:
-            self._ranking.remove(worse)
-        del self._ranking[RANKED:]
-
     def _event(
         self,
         kind: Kind,
@@ -182,13 +195,14 @@ class SampledSearch:
         )
 
     def state(self) -> State:
-        """Return counters, trials in flight, ranking, and the states of sampler and evaluator."""
+        """Return counters, trials in flight, the best, and the states of sampler and evaluator."""
         return {
             "sampler": self._sampler.state(),
             "evaluator": self._problem.evaluator.state(),
             "counters": asdict(self._count),
             "in_flight": {n: a.to_json() for n, a in self._in_flight.items()},
             "ranking": [t.to_json() for t in self._ranking],
+            "front": [t.to_json() for t in self._front.trials],
         }
 
     def restore(self, state: State) -> None:
@@ -198,10 +212,22 @@ class SampledSearch:
         self._count = _Counters(**state["counters"])
         self._in_flight = {n: Architecture.from_json(a) for n, a in state["in_flight"].items()}
         self._ranking = [Trial.from_json(t) for t in state["ranking"]]
+        for value in state["front"]:
+            self._front.add(Trial.from_json(value))
 
     def result(self, folder: Path) -> Result:
-        """Return the best trials, best first, and the files that the evaluator hands over."""
-        return Result(
-            {"best": [t.to_json() for t in self._ranking], **asdict(self._count)},
-            self._problem.evaluator.save(folder) if self._ranking else {},
-        )
+        """Return the best trials, and the files that the evaluator hands over."""
+        best, count = self._ranking, self._count
+        return SearchResult(
+            chosen=best[0].architecture if best else None,
+            measurement=best[0].measurement if best else None,
+            trials=tuple(best),
+            front=tuple(self._front.trials),
+            counts={
+                "finished": count.finished,
+                "rejected": count.rejected,
+                "failed": count.failed,
+            },
+            quantities=tuple(self.quantities),
+            files=self._problem.evaluator.save(folder) if best else {},
+        ).to_result()

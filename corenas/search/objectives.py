@@ -1,32 +1,34 @@
-"""Objectives over any metrics: one, a product or a sum of several, or one under a limit of cost."""
+"""Objectives over any quantities: one, a product or a sum of several, or one within a limit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
 from corenas.errors import ConfigError
-from corenas.metric import COSTS, MetricInfo
 from corenas.names import nearest
-from corenas.options.structuring import Chosen, component, components, option, section
+from corenas.options.structuring import option, section
 from corenas.protocols import Objective
+from corenas.values.quantity import Quantity
 from corenas.values.trial import Measurement
+
+FIRST = "unset: the evaluator's first"
 
 
 @frozen
 class MetricObjectiveConfig:
     """Options of the objective ``metric``."""
 
-    metric: Chosen = component("metrics", "psnr", "what is measured; its good direction is known")
+    metric: str | None = option(None, f"which quantity counts, by its name; {FIRST}")
 
 
 @frozen
 class CostTargetConfig:
     """A soft target: what costs more has a lower score, and what costs less may have a higher."""
 
-    name: str = option("mult_adds", "the cost that counts", choices=COSTS)
+    name: str = option("mult_adds", "the cost that counts, by its name")
     target: float | None = option(None, "what it should be; unset: no cost counts", gt=0)
     below: float = option(-0.07, "weight of a cost below the target", paper="-0.07", le=0)
     above: float = option(-0.07, "weight of a cost above the target", paper="-0.07", le=0)
@@ -34,19 +36,18 @@ class CostTargetConfig:
 
 @frozen
 class _SeveralMetrics:
-    metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr",), "what is measured; good directions are known"
+    metrics: tuple[str, ...] = option(
+        (), "which quantities count, by their names; none named: the evaluator's first"
     )
     weights: Mapping[str, float] = option(
-        {}, "how much a metric counts, by its name; 1 where none is given", gt=0
+        {}, "how much a quantity counts, by its name; 1 where none is given", gt=0
     )
 
     def __attrs_post_init__(self) -> None:
-        names = [metric.name for metric in self.metrics]
-        if not names or len(set(names)) < len(names):
-            raise ConfigError(f"metrics: name each of one or more once, got {names}")
-        for name in sorted(self.weights.keys() - names):
-            raise ConfigError(f"weights: unknown metric {name!r}{nearest(name, names)}")
+        if len(set(self.metrics)) < len(self.metrics):
+            raise ConfigError(f"metrics: name each once, got {list(self.metrics)}")
+        for name in sorted(self.weights.keys() - self.metrics if self.metrics else ()):
+            raise ConfigError(f"weights: unknown metric {name!r}{nearest(name, self.metrics)}")
 
 
 @frozen
@@ -69,9 +70,17 @@ class SumConfig(_SeveralMetrics):
 class ConstraintConfig:
     """Options of the objective ``constraint``."""
 
-    metric: Chosen = component("metrics", "psnr", "what is measured; its good direction is known")
-    cost: str = option("mult_adds", "what has a limit", choices=COSTS)
+    metric: str | None = option(None, f"which quantity counts, by its name; {FIRST}")
+    cost: str = option("mult_adds", "what has a limit, by its name")
     limit: float | None = option(None, "the largest cost allowed; must be set", gt=0)
+
+
+class NotMeasured(ConfigError):  # noqa: N818 - it names what is the case
+    """An objective names a quantity that the evaluator does not measure: ``name``."""
+
+    def __init__(self, name: str, measured: Iterable[str]) -> None:
+        super().__init__(f"{name!r} is not measured{nearest(name, measured)}")
+        self.name = name
 
 
 @frozen
@@ -195,40 +204,59 @@ def _needs(metrics: Mapping[str, float], cost: CostTarget | None) -> Sequence[st
     return (*metrics, *([] if cost is None else [cost.name]))
 
 
-def _sign(metric: Chosen) -> int:
-    info: MetricInfo = metric.component.metadata
-    return info.sign
+Quantities = Mapping[str, Quantity]
+"""What an evaluator measures, by name."""
 
 
-def _signed_weights(config: _SeveralMetrics) -> dict[str, float]:
-    return {
-        metric.name: _sign(metric) * config.weights.get(metric.name, 1.0)
-        for metric in config.metrics
-    }
+def _named(name: str | None, quantities: Quantities) -> Quantity:
+    """Return the quantity of a name, or the first one where none is given."""
+    name = next(iter(quantities), "score") if name is None else name
+    if name not in quantities:
+        raise NotMeasured(name, quantities)
+    if not quantities[name].sign:
+        raise ConfigError(f"{name!r} has no good direction, so it cannot be an objective")
+    return quantities[name]
 
 
-def _cost_target(config: CostTargetConfig) -> CostTarget | None:
+def _signed_weights(config: _SeveralMetrics, quantities: Quantities) -> dict[str, float]:
+    chosen = [_named(name, quantities) for name in config.metrics or (None,)]
+    return {each.name: each.sign * config.weights.get(each.name, 1.0) for each in chosen}
+
+
+def _cost_target(config: CostTargetConfig, quantities: Quantities) -> CostTarget | None:
     if config.target is None:
         return None
-    return CostTarget(config.name, config.target, config.below, config.above)
+    name = _named(config.name, quantities).name
+    return CostTarget(name, config.target, config.below, config.above)
 
 
-def metric(config: MetricObjectiveConfig) -> Objective:
-    """Build the objective ``metric``."""
-    return MetricObjective(config.metric.name, _sign(config.metric))
+def _one_metric(name: str | None, quantities: Quantities) -> MetricObjective:
+    quantity = _named(name, quantities)
+    return MetricObjective(quantity.name, quantity.sign)
 
 
-def product(config: ProductConfig) -> Objective:
+def metric(config: MetricObjectiveConfig, quantities: Quantities) -> Objective:
+    """Build the objective ``metric``.
+
+    Raises:
+        NotMeasured: There is no such quantity; every one of these functions says so.
+    """
+    return _one_metric(config.metric, quantities)
+
+
+def product(config: ProductConfig, quantities: Quantities) -> Objective:
     """Build the objective ``product``."""
-    return ProductObjective(_signed_weights(config), _cost_target(config.cost))
+    cost = _cost_target(config.cost, quantities)
+    return ProductObjective(_signed_weights(config, quantities), cost)
 
 
-def weighted_sum(config: SumConfig) -> Objective:
+def weighted_sum(config: SumConfig, quantities: Quantities) -> Objective:
     """Build the objective ``sum``."""
-    return SumObjective(_signed_weights(config), _cost_target(config.cost))
+    cost = _cost_target(config.cost, quantities)
+    return SumObjective(_signed_weights(config, quantities), cost)
 
 
-def constraint(config: ConstraintConfig) -> Objective:
+def constraint(config: ConstraintConfig, quantities: Quantities) -> Objective:
     """Build the objective ``constraint``.
 
     Raises:
@@ -238,5 +266,5 @@ def constraint(config: ConstraintConfig) -> Objective:
         raise ConfigError(
             f"the objective 'constraint' needs its option 'limit', the largest {config.cost}"
         )
-    objective = MetricObjective(config.metric.name, _sign(config.metric))
-    return ConstraintObjective(objective, config.cost, config.limit)
+    objective = _one_metric(config.metric, quantities)
+    return ConstraintObjective(objective, _named(config.cost, quantities).name, config.limit)

@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
 
 from corenas.errors import InputError
-from corenas.protocols import Budget, Job, Objective, Problem
+from corenas.protocols import Budget, IndependentJobs, Job, Objective, Problem
 from corenas.search.objectives import MetricObjective
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas.values.evaluation import Outcome, Rejected, Report
-from corenas.values.result import State
-from corenas.values.trial import Measurement, Trial
+from corenas.values.quantity import MULT_ADDS, Quantity
+from corenas.values.trial import Measurement
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,6 +61,8 @@ NOISE = 0.02
 
 MAX_MULT_ADDS = 14.0e9
 
+PSNR = Quantity("psnr", "higher", "dB", "made up, with noise")
+
 
 class SurrogateSpace:
     """The search space; its networks are placeholders, because nothing is trained."""
@@ -75,8 +76,8 @@ class SurrogateSpace:
             decision
             for node in range(1, NODES + 1)
             for decision in (
-                Decision(f"op_{node}", tuple(OPERATIONS)),
-                Decision(f"in_{node}", tuple(str(source) for source in range(node))),
+                Decision(f"op_{node}", tuple(OPERATIONS), "operation"),
+                Decision(f"in_{node}", tuple(map(str, range(node))), "input"),
             )
         )
 
@@ -154,16 +155,16 @@ class SurrogateJob:
         return Outcome({"psnr": expected_score(self.architecture) + noise})
 
 
-class SurrogateEvaluator:
+class SurrogateEvaluator(IndependentJobs):
     """Refuses what costs more than ``limit`` mult-adds, and scores the rest."""
 
     def __init__(self, limit: float = MAX_MULT_ADDS) -> None:
         self._limit = limit
 
     @property
-    def measures(self) -> Sequence[str]:
-        """Return the score's name and the cost's."""
-        return "psnr", "mult_adds"
+    def measures(self) -> Mapping[str, Quantity]:
+        """Return the score and the cost."""
+        return {"psnr": PSNR, "mult_adds": MULT_ADDS}
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
         """Return the job, or the reason why the candidate is too expensive."""
@@ -176,23 +177,6 @@ class SurrogateEvaluator:
     def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
         """Return the score and the cost."""
         return Measurement({**outcome.metrics, "mult_adds": mult_adds(architecture)})
-
-    def collect(self, trial: Trial, outcome: Outcome) -> None:
-        """Take nothing back."""
-
-    def drop(self, number: int) -> None:
-        """Forget nothing."""
-
-    def state(self) -> State:
-        """Return nothing: jobs do not depend on each other."""
-        return {}
-
-    def restore(self, state: State) -> None:
-        """Take nothing over."""
-
-    def save(self, folder: Path) -> Mapping[str, str]:
-        """Write nothing."""
-        return {}
 
 
 class InlineExecutor:

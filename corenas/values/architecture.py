@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
@@ -23,9 +23,16 @@ def _strings(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(values)
 
 
+DecisionKind = Literal["operation", "input", "path", "width", "depth", "other"]
+"""What is decided: which operation, from where its input comes, which way through the network, how
+many channels, how many repetitions, or something else."""
+
+
 @frozen
 class Decision:
     """One choice to be made: a name and its options, whose order is their identity.
+
+    ``kind`` says what is decided, from which a one-shot strategy takes its relaxation.
 
     Raises:
         ValueError: There is no option, or one stands twice.
@@ -33,6 +40,7 @@ class Decision:
 
     name: str
     options: tuple[str, ...] = field(converter=_strings)
+    kind: DecisionKind = "other"
 
     def __attrs_post_init__(self) -> None:
         if not self.options or len(set(self.options)) != len(self.options):

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-Better = Literal["higher", "lower"]
+Better = Literal["higher", "lower", "neither"]
+"""The good direction; ``neither`` is for a number that is worth watching and no aim."""
 
 
 @frozen
@@ -26,8 +27,8 @@ class Quantity:
 
     @property
     def sign(self) -> int:
-        """1 when higher is better, -1 when lower is."""
-        return 1 if self.better == "higher" else -1
+        """1 when higher is better, -1 when lower is, 0 when neither is."""
+        return {"higher": 1, "lower": -1, "neither": 0}[self.better]
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object without the fields that are empty."""

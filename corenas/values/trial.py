@@ -31,6 +31,22 @@ class Measurement:
     seconds: float = 0.0
     artefacts: Mapping[str, str] = field(factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that `from_json` turns back into an equal measurement.
+
+        A metric that is not finite is left out, because JSON has no such number.
+        """
+        return {
+            "metrics": _finite(self.metrics),
+            "seconds": self.seconds,
+            "artefacts": dict(self.artefacts),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Measurement:
+        """Read what `to_json` wrote."""
+        return cls(value["metrics"], value["seconds"], value["artefacts"])
+
 
 @frozen
 class Trial:
@@ -54,9 +70,7 @@ class Trial:
             "architecture": self.architecture.to_json(),
         }
         if self.measurement is not None:
-            value["metrics"] = _finite(self.measurement.metrics)
-            value["seconds"] = self.measurement.seconds
-            value["artefacts"] = dict(self.measurement.artefacts)
+            value |= self.measurement.to_json()
         if self.score is not None:
             value["score"] = self.score
         if self.reason:
@@ -66,9 +80,7 @@ class Trial:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Trial:
         """Read what `to_json` wrote."""
-        measurement = None
-        if "metrics" in value:
-            measurement = Measurement(value["metrics"], value["seconds"], value["artefacts"])
+        measurement = Measurement.from_json(value) if "metrics" in value else None
         return cls(
             value["number"],
             Architecture.from_json(value["architecture"]),

@@ -56,7 +56,26 @@ class EvaluatorContract:
         assert metrics.items() >= dict(outcome.metrics).items()
         assert metrics
         assert set(evaluator.measures) <= set(metrics)
+        assert {name: quantity.name for name, quantity in evaluator.measures.items()} == {
+            name: name for name in evaluator.measures
+        }
         assert all(math.isfinite(value) for value in metrics.values())
+
+    def test_good_one_passes_its_own_check(self) -> None:
+        self.make().check()
+
+    def test_plan_of_a_candidate_has_steps_and_seconds(self) -> None:
+        plan = self.make().plan("cpu")
+        if plan is not None:
+            assert plan.steps > 0
+            assert plan.seconds_per_step > 0
+
+    def test_from_scratch_no_job_profits_from_another(self, architecture: Architecture) -> None:
+        alone, after = self.make().from_scratch(), self.make().from_scratch()
+        self.collect(after, architecture, 0)
+        outcomes = [self.outcome(self.job(each, architecture, 1)) for each in (alone, after)]
+        assert outcomes[0].metrics == outcomes[1].metrics
+        assert list(alone.measures.items()) == list(self.make().measures.items())
 
     def test_result_depends_on_the_seed_and_not_on_the_time(
         self, architecture: Architecture

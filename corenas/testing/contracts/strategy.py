@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from corenas.protocols import Problem, Strategy
+from corenas.search.pareto import directions, front
 from corenas.testing.contracts.states import reloaded
 from corenas.testing.surrogate import surrogate_problem
+from corenas.values.result import Result
+from corenas.values.search_result import SearchResult
 from corenas.values.trial import Event
 
 
@@ -57,5 +60,33 @@ class StrategyContract:
         task = strategy.search(self.problem(1))
         for _ in task.events():
             result = task.result(tmp_path)
-            json.dumps(dict(result.values), allow_nan=False)
+            stored = json.loads(json.dumps(dict(result.values), allow_nan=False))
             assert all((tmp_path / name).is_file() for name in result.files.values())
+            found = SearchResult.from_result(Result(stored, result.files))
+            assert found.to_result() == result
+
+    def test_result_is_what_a_search_returns(self, strategy: Strategy, tmp_path: Path) -> None:
+        problem = self.problem(1)
+        task = strategy.search(problem)
+        for _ in task.events():
+            pass
+        found = SearchResult.from_result(task.result(tmp_path))
+        assert found.chosen is not None
+        assert problem.space.check(found.chosen) == ""
+        assert found.counts
+        assert all(count >= 0 for count in found.counts.values())
+        known = {quantity.name for quantity in task.quantities}
+        assert [quantity.name for quantity in found.quantities] == [q.name for q in task.quantities]
+        assert found.measurement is not None
+        assert known <= set(found.measurement.metrics)
+        scores = [trial.score or 0.0 for trial in found.trials]
+        assert scores == sorted(scores, reverse=True)
+        assert len({trial.architecture for trial in found.trials}) == len(found.trials)
+        assert found.front == tuple(front(found.front, directions(task.quantities)))
+
+    def test_good_problem_passes_the_check(self, strategy: Strategy) -> None:
+        strategy.check(self.problem(1))
+
+    def test_plan_knows_the_steps_of_the_search_or_nothing(self, strategy: Strategy) -> None:
+        plan = strategy.plan(self.problem(1))
+        assert plan is None or plan.steps > 0

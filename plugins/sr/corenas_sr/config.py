@@ -76,7 +76,7 @@ class TrainingConfig:
 
 
 @frozen
-class ShortTrainingConfig:
+class CandidateConfig:
     """Options of the evaluator ``sr-training``: how one candidate is trained and measured."""
 
     training: TrainingConfig = section(
@@ -128,3 +128,7 @@ class TrainConfig:
         schedule="cosine",
         validate_every=2000,
     )
+
+
+OUTPUT = (1280, 720)
+"""Width and height that the literature counts mult-adds for."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from corenas.plugins.hookspecs import Component, Recipe, hookimpl
-from corenas_sr.config import ShortTrainingConfig, TrainConfig
+from corenas_sr.config import CandidateConfig, TrainConfig
 
 if TYPE_CHECKING:
     import typer
@@ -18,7 +18,7 @@ def corenas_evaluators() -> Iterable[Component]:
         Component(
             "sr-training",
             "corenas_sr.training.short_training:ShortTraining",
-            ShortTrainingConfig,
+            CandidateConfig,
             "a short training from scratch, for any space of super-resolution networks",
         ),
     )

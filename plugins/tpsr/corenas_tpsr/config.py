@@ -8,23 +8,19 @@ from typing import Literal
 from attrs import frozen
 
 from corenas.errors import ConfigError
-from corenas.options.structuring import Chosen, component, components, option, section
-from corenas_sr.config import DataConfig, TrainingConfig, absolute_file
-from corenas_tpsr.perceptual.config import CompareConfig, DiscriminatorConfig, PerceptualConfig
+from corenas.options.structuring import Chosen, components, option, section
+from corenas.search.config import SearchConfig
+from corenas_sr.config import CandidateConfig, DataConfig, TrainingConfig, absolute_file
+from corenas_tpsr.perceptual.config import CompareConfig, PerceptualConfig
 
 
 @frozen
-class ProxyConfig:
+class ProxyConfig(CandidateConfig):
     """Options of the evaluator ``tpsr-proxy``: how one candidate is trained and measured."""
 
     training: TrainingConfig = section(
         TrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
     )
-    metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr",), "what a candidate is measured by"
-    )
-    crops: int = option(32, "fixed validation crops that a candidate is measured on", ge=1)
-    crop_size: int = option(48, "side of those crops", unit="low-resolution pixels", ge=16)
     latency: tuple[int, int] | None = option(
         None,
         "width and height of the input whose forward pass is timed where a candidate is trained, "
@@ -32,15 +28,8 @@ class ProxyConfig:
         unit="low-resolution pixels",
         ge=1,
     )
-    mult_adds_limit: float = option(
+    mult_adds_limit: float | None = option(
         14.0e9, "f: larger candidates are rejected", unit="mult-adds", paper="not stated", gt=0
-    )
-    output: tuple[int, int] = option(
-        (1280, 720),
-        "output size that mult-adds are counted for",
-        unit="pixels",
-        paper="1280x720",
-        ge=1,
     )
     measured: Literal["last", "best"] = option(
         "last", "which measurement counts: after the last step, or the best of all reports"
@@ -50,20 +39,6 @@ class ProxyConfig:
     duplicates: Literal["evaluate", "remember"] = option(
         "evaluate", "train a candidate that comes again once more, or take its measurement"
     )
-
-
-@frozen
-class SearchConfig:
-    """Options of the search for a generator."""
-
-    steps: int = option(2500, "T: candidates that are trained", paper="2500", ge=1)
-    space: Chosen = component("search_spaces", "tpsr-generator", "what is searched")
-    strategy: Chosen = component("strategies", "reinforce", "how candidates are chosen")
-    evaluator: Chosen = component("evaluators", "tpsr-proxy", "how a candidate is measured")
-    objective: Chosen = component("objectives", "metric", "what makes one better than another")
-    executor: Chosen = component("executors", "processes", "where candidates are trained")
-    rejections: int = option(1000, "give up after so many rejections in a row", ge=1)
-    failures: int = option(10, "give up after so many failures in a row", ge=1)
 
 
 @frozen
@@ -95,7 +70,14 @@ class TpsrConfig:
     metrics: tuple[Chosen, ...] = components(
         "metrics", ("psnr", "ssim"), "what finished models are measured by"
     )
-    search: SearchConfig = section(SearchConfig, "the search, at scale 2")
+    search: SearchConfig = section(
+        SearchConfig,
+        "the search, at scale 2; in the paper, T = 2500 candidates",
+        steps=2500,
+        space="tpsr-generator",
+        strategy="reinforce",
+        evaluator="tpsr-proxy",
+    )
     fresh: FreshConfig = section(FreshConfig, "the best candidates again, from scratch")
     x2: TrainingConfig = section(
         TrainingConfig,
@@ -117,8 +99,13 @@ class TpsrConfig:
     )
 
     perceptual: PerceptualConfig = section(PerceptualConfig, "what looks good, in stage two")
-    discriminator: DiscriminatorConfig = section(
-        DiscriminatorConfig, "the search for a discriminator, from the model at scale 4"
+    discriminator: SearchConfig = section(
+        SearchConfig,
+        "the search for a discriminator, from the model at scale 4",
+        steps=500,
+        space="tpsr-discriminator",
+        strategy="reinforce",
+        evaluator="tpsr-adversarial",
     )
     compare: CompareConfig = section(
         CompareConfig, "full training against the best discriminators and known ones"

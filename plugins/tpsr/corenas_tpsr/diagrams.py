@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from corenas.cost import human
 from corenas.drawing.diagrams import Group, Kind, Node, draw_chain, draw_graph, name_of
 from corenas.values.architecture import Architecture
-from corenas_sr.models.costs import OUTPUT
+from corenas_sr.config import OUTPUT
 from corenas_tpsr.generator.space import leaves
 
 if TYPE_CHECKING:

@@ -65,13 +65,13 @@ def corenas_evaluators() -> Iterable[Component]:
     return (
         Component(
             "tpsr-proxy",
-            "corenas_tpsr.generator.proxy:proxy",
+            "corenas_tpsr.generator.proxy:ProxyEvaluator",
             ProxyConfig,
             "a short training from the best weights so far (Eq. 5)",
         ),
         Component(
             "tpsr-adversarial",
-            "corenas_tpsr.perceptual.proxy:adversarial",
+            "corenas_tpsr.perceptual.proxy:AdversarialEvaluator",
             AdversarialProxyConfig,
             "what a short training against a discriminator makes of a generator",
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,21 +12,18 @@ from torch import nn
 
 from corenas import (
     Architecture,
-    Budget,
     Chosen,
     NothingYet,
-    Result,
+    Parts,
     Run,
     SearchError,
+    SearchResult,
     Task,
     Trial,
-    sampled,
-    search_stage,
-    trial_seed,
+    listed,
 )
-from corenas.files import atomic_write, write_json
+from corenas.files import atomic_write
 from corenas.runs.run import writing
-from corenas.search.strategies.listed import Listed
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import TrainingConfig
 from corenas_sr.data.datasets import load_pairs
@@ -39,7 +35,6 @@ from corenas_sr.results.report import draw_trials, hand_over
 from corenas_sr.training.pixel import pixel_training
 from corenas_tpsr import checks
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.generator.proxy import without_cache
 from corenas_tpsr.generator.weight_cache import read_weights
 from corenas_tpsr.perceptual.full_task import final_metrics
 from corenas_tpsr.perceptual.stage import as_begun, improve, note, resolved
@@ -69,27 +64,20 @@ def _checked(run: Run, config: TpsrConfig) -> TpsrConfig:
     A run that goes on does so with what it began with, which it holds: its generator, and which
     weights were missing then.
     """
-    begun = (run.folder / "journal.jsonl").stat().st_size > 0
-    if begun and config.generator is not None and (run.models / GENERATOR).exists():
+    if run.begun and config.generator is not None and (run.models / GENERATOR).exists():
         config = evolve(config, generator=run.models / GENERATOR)
-    checks.check_metrics(config)
+    build_metrics(config.metrics)
     if config.stages != "generator":
-        config = _with_weights(run, config, begun=begun)
+        config = _with_weights(run, config)
     checks.check_searches(config)
     check_data(config.data, patches=checks.patches(config))
     return config
 
 
-def _with_weights(run: Run, config: TpsrConfig, *, begun: bool) -> TpsrConfig:
+def _with_weights(run: Run, config: TpsrConfig) -> TpsrConfig:
     """Fill in what stage two leaves open; say where random features stand in."""
-    record = run.folder / "checkpoints" / "missing-weights.json"
-    if begun and record.exists():
-        missing = json.loads(record.read_text())
-        config, _ = resolved(as_begun(config, missing))
-    else:
-        config, missing = resolved(config)
-        with writing(run.folder):
-            write_json(record, missing)
+    missing = run.remember("missing-weights", lambda: resolved(config)[1])
+    config, _ = resolved(as_begun(config, missing))
     for line in note(missing).splitlines():
         run.say(line)
     return config
@@ -100,26 +88,26 @@ def _generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str,
     if config.generator is not None:
         scale = load_model(config.generator).scale
         return {f"x{scale}": _taken(run, config.generator)}, {}
-    searched = _search(run, config)
-    ranking = [Trial.from_json(value) for value in searched.values["best"]]
-    if not ranking:
+    found = run.search("search", config.search, data=config.data)
+    if found.chosen is None:
         raise NothingYet("stopped before the first candidate was measured: nothing to hand over")
-    best = draw_trials(run, stage="search")
-    scores = _again(run, config, ranking)
-    winner = _winner(config, ranking, scores)
+    front = draw_trials(run, found, stage="search")
+    best = found.trials[: config.fresh.count]
+    scores = _train_again(run, config, best)
+    winner = _winner(config, found, scores)
     run.say(f"winner: {winner.id}")
     space = config.search.space.build()
     draw(run.images / "generator", space, winner)
-    models = _train(run, config, winner, searched)
+    models = _train(run, config, winner, found)
     return models, {
         "architecture": {"id": winner.id, "cell": space.format(winner)},
         "search": {
-            "trials": searched.values["finished"],
-            "rejected": searched.values["rejected"],
-            "failed": searched.values["failed"],
-            "warm": {t.architecture.id: t.score for t in ranking[: config.fresh.count]},
+            "trials": found.counts.get("finished", 0),
+            "rejected": found.counts.get("rejected", 0),
+            "failed": found.counts.get("failed", 0),
+            "warm": {trial.architecture.id: trial.score for trial in best},
             "fresh": {architecture.id: score for architecture, score in scores.items()},
-            "pareto": [trial.number for trial in best],
+            "pareto": [trial.number for trial in front],
         },
     }
 
@@ -133,49 +121,27 @@ def _taken(run: Run, generator: Path) -> Path:
     return file
 
 
-def _search(run: Run, config: TpsrConfig) -> Result:
-    search = config.search
-    space = search.space.build()
-    return search_stage(
-        run,
-        "search",
-        search.strategy.build(),
-        space=space,
-        evaluator=search.evaluator.build(space, config.data),
-        objective=search.objective.build(),
-        executor=search.executor,
-        budget=Budget(search.steps, search.rejections, search.failures),
-        seed=run.seed,
-        data=config.data,
-    )
-
-
-def _again(run: Run, config: TpsrConfig, ranking: Sequence[Trial]) -> Mapping[Architecture, float]:
-    """Train the best candidates again from scratch, beside their warm scores."""
-    best = ranking[: config.fresh.count]
+def _train_again(
+    run: Run, config: TpsrConfig, best: Sequence[Trial]
+) -> Mapping[Architecture, float]:
+    """Train the best candidates again from scratch, and say how the scores agree."""
     if not best:
         return {}
-    search = config.search
-    space = search.space.build()
-    try:
-        result = search_stage(
-            run,
-            "fresh",
-            sampled(lambda space, seed: Listed([t.architecture for t in best])),
-            space=space,
-            evaluator=without_cache(search.evaluator).build(space, config.data),
-            objective=search.objective.build(),
-            executor=search.executor,
-            budget=Budget(len(best), search.rejections, search.failures),
-            seed=run.seed + 1,
-            data=config.data,
-            folder="fresh",
+
+    def from_scratch(parts: Parts) -> Parts:
+        return evolve(
+            parts,
+            strategy=listed([trial.architecture for trial in best]),
+            evaluator=parts.evaluator.from_scratch(),
         )
+
+    search = evolve(config.search, steps=len(best))
+    try:
+        found = run.search("fresh", search, data=config.data, change=from_scratch)
     except SearchError as error:  # what the search found is not lost for it
         run.say(f"the best candidates could not be trained from scratch: {error}")
         return {}
-    trials = [Trial.from_json(value) for value in result.values["best"]]
-    scores = {t.architecture: t.score for t in trials if t.score is not None}
+    scores = {t.architecture: t.score for t in found.trials if t.score is not None}
     _compare(run, best, scores)
     return scores
 
@@ -193,39 +159,50 @@ def _compare(run: Run, best: Sequence[Trial], scores: Mapping[Architecture, floa
         run.say(f"{trial.architecture.id}: {trial.score:.4f} in the search, {shown} from scratch")
     correlation = rank_correlation(pairs)
     if correlation is not None:
-        run.say(f"rank correlation of the two: {correlation:+.2f}")
+        run.say(f"rank correlation of the two: {correlation:+.2f} (n = {len(pairs)})")
+
+
+LEAST_PAIRS = 5
+"""A rank correlation of fewer says nothing: of three pairs, every sixth order gives +1."""
 
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Spearman's coefficient of value pairs without ties; None where it is undefined."""
-    ranked = [sorted(column).index for column in zip(*pairs, strict=True)]
-    if len(pairs) < 2 or any(len(set(column)) < 2 for column in zip(*pairs, strict=True)):
+    """Return Spearman's coefficient of value pairs without ties.
+
+    It is None where there are fewer than `LEAST_PAIRS`, or all values of a side are equal.
+    """
+    if len(pairs) < LEAST_PAIRS:
         return None
-    first, second = ranked
-    return statistics.correlation([first(a) for a, _ in pairs], [second(b) for _, b in pairs])
+    first, second = zip(*pairs, strict=True)
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    ranks = [[sorted(side).index(value) for value in side] for side in (first, second)]
+    return statistics.correlation(*ranks)
 
 
 def _winner(
-    config: TpsrConfig, ranking: Sequence[Trial], scores: Mapping[Architecture, float]
+    config: TpsrConfig, found: SearchResult, scores: Mapping[Architecture, float]
 ) -> Architecture:
     if config.fresh.pick == "fresh" and scores:
         return max(scores, key=lambda architecture: scores[architecture])
-    return ranking[0].architecture
+    return found.trials[0].architecture
 
 
-def _train(run: Run, config: TpsrConfig, winner: Architecture, searched: Result) -> dict[str, Path]:
+def _train(
+    run: Run, config: TpsrConfig, winner: Architecture, found: SearchResult
+) -> dict[str, Path]:
     """Train the winner at x2 from the cached weights, then at x4 from the x2 model."""
     space = config.search.space
-    with seeded(trial_seed(run.seed, 2)):
+    with seeded(run.seed_for("train-x2", "weights")):
         model = space.build().build(winner)
-    if "cache" in searched.files:
-        weights = read_weights(run.models / searched.files["cache"], winner)
+    if "cache" in found.files:
+        weights = read_weights(run.file(found, "cache"), winner)
         model.load_state_dict(weights, strict=False)
     files = {"x2": _train_at(run, config, space, winner, model, config.x2)}
     if run.stopping():
         return files
     at_four = at_scale(space, 4)
-    with seeded(trial_seed(run.seed, 4)):
+    with seeded(run.seed_for("train-x4", "weights")):
         larger = at_four.build().build(winner)
     carry_over(load_model(files["x2"]).module, larger)
     files["x4"] = _train_at(run, config, at_four, winner, larger, config.x4)
@@ -252,7 +229,7 @@ def _train_at(
         load_pairs(config.data.train, scale=scale, split="train"),
         training,
         scale=scale,
-        seed=trial_seed(run.seed, scale),
+        seed=run.seed_for(f"train-x{scale}", "patches"),
         device=run.device,
         validate=validator(
             load_pairs(config.data.validation, scale=scale, split="validation"),

@@ -8,11 +8,11 @@ from typing import Literal
 from attrs import evolve, frozen
 
 from corenas.errors import ConfigError
-from corenas.options.structuring import Chosen, component, components, option, section
+from corenas.options.structuring import Chosen, components, option, section
+from corenas.search.config import SearchConfig
 from corenas_sr.config import DataConfig, TrainingConfig
 from corenas_trilevel.published import RESULTS
-from corenas_trilevel.space.config import CellsConfig
-from corenas_trilevel.supernet.config import PerceptualConfig, TrilevelStrategyConfig
+from corenas_trilevel.supernet.config import PerceptualConfig
 from corenas_trilevel.teacher.config import TeacherConfig
 
 IMAGES = 3450
@@ -22,26 +22,6 @@ IMAGES = 3450
 def steps_of(epochs: int, *, batch: int = 16) -> int:
     """Return the steps, rounded up, in which the paper sees each of its images so many times."""
     return -(-epochs * IMAGES // batch)
-
-
-@frozen
-class SearchConfig:
-    """Options of the search. The strategy ``trilevel`` asks for no more than the space."""
-
-    steps: int = option(
-        20, "candidates that a sampling strategy trains; trilevel has steps of its own", ge=1
-    )
-    space: Chosen = component("search_spaces", "trilevel-b", "what is searched")
-    strategy: Chosen = component("strategies", "trilevel", "how it is searched")
-    evaluator: Chosen = component(
-        "evaluators", "sr-training", "how a sampling strategy measures a candidate"
-    )
-    objective: Chosen = component(
-        "objectives", "metric", "what makes one candidate better than another"
-    )
-    executor: Chosen = component("executors", "processes", "where candidates are trained")
-    rejections: int = option(1000, "give up after so many rejections in a row", ge=1)
-    failures: int = option(10, "give up after so many failures in a row", ge=1)
 
 
 @frozen
@@ -74,7 +54,15 @@ class TrilevelConfig:
     features: PerceptualConfig = section(
         PerceptualConfig, "what perceptual losses compare; needed where they weigh something"
     )
-    search: SearchConfig = section(SearchConfig, "the search")
+    search: SearchConfig = section(
+        SearchConfig,
+        "the search; steps, evaluator and executor are for sampling strategies, which train "
+        "candidates one by one",
+        steps=20,
+        space="trilevel-b",
+        strategy="trilevel",
+        evaluator="sr-training",
+    )
     start: Literal["search", "scratch", "both"] = option(
         "search",
         "what the network found is trained from: the weights that it has in the supernet, fresh "
@@ -96,23 +84,16 @@ class TrilevelConfig:
         None, "row of the paper that is printed beside ours; unset: none", choices=RESULTS
     )
 
-    def __attrs_post_init__(self) -> None:
-        space = self.search.space
-        if not isinstance(space.config, CellsConfig):
-            raise ConfigError(
-                f"search.space: {space.name!r} is no space of paths, cells and widths; "
-                "allowed are trilevel-a and trilevel-b"
-            )
+    @property
+    def taught_search(self) -> SearchConfig:
+        """The search; its strategy has the recipe's teacher and features where it has none."""
+        strategy = self.search.strategy.filled(teacher=self.teacher, features=self.features)
+        return evolve(self.search, strategy=strategy)
 
     @property
-    def strategy(self) -> Chosen:
-        """The strategy; it has the recipe's teacher and features where it has none of its own."""
-        chosen = self.search.strategy
-        if not isinstance(chosen.config, TrilevelStrategyConfig):
-            return chosen
-        teacher = chosen.config.teacher or self.teacher
-        features = chosen.config.features or self.features
-        return evolve(chosen, config=evolve(chosen.config, teacher=teacher, features=features))
+    def trains_supernet(self) -> bool:
+        """Whether the strategy trains a network of its own, which learns from the teacher."""
+        return self.taught_search.strategy.option("teacher") is not None
 
     @property
     def trainings(self) -> Mapping[str, TaughtTrainingConfig]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import frozen
 from torch import nn
 
-from corenas import Architecture, Run, trial_seed
+from corenas import Architecture, Run
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas_sr.data.datasets import ImagePair, load_pairs
@@ -95,7 +95,7 @@ class _Network:
         return self.run.models / result.files["model"]
 
     def _fresh(self) -> nn.Module:
-        with seeded(trial_seed(self.run.seed, 0)):
+        with seeded(self.run.seed_for("train", "weights")):
             module: nn.Module = self.config.search.space.build().build(self.architecture)
         return module
 
@@ -116,7 +116,7 @@ class _Network:
             self.pairs,
             training,
             scale=scale,
-            seed=trial_seed(self.run.seed, 1),
+            seed=self.run.seed_for("train", "patches"),
             loss=TeacherLoss(training, features).to(device),
             device=device,
             validate=validator(

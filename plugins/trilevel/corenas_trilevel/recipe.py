@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from corenas import Budget, NothingYet, Result, Run, Trial, search_stage
+from corenas import NothingYet, Run
 from corenas_sr.results.report import hand_over
 from corenas_trilevel.checks import check
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.final_training import train
 from corenas_trilevel.report import draw_search, report_costs, report_published
-from corenas_trilevel.supernet.config import TrilevelStrategyConfig
 from corenas_trilevel.teacher.config import GROUND_TRUTH
+from corenas_trilevel.teacher.images import Teaching
 
 INHERITED = "inherited"
 """What a search calls the file of the network found, with the weights that it has there."""
@@ -21,21 +21,24 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
     check(config)
     run.say(f"teacher: {config.teacher.description}")
-    searched = _search(run, config)
-    ranking = [Trial.from_json(value) for value in searched.values["best"]]
-    if not ranking:
+    _teach(run, config)
+    found = run.search("search", config.taught_search, data=config.data)
+    if found.chosen is None:
         raise NothingYet("stopped before the search had anything to hand over")
-    architecture = ranking[0].architecture
+    architecture = found.chosen
     space = config.search.space.build()
     costs = report_costs(run, space, architecture)
-    pareto = draw_search(run, space, architecture)
-    file = searched.files.get(INHERITED)
-    models = train(run, config, architecture, None if file is None else run.models / file)
+    pareto = draw_search(run, found, space)
+    inherited = run.file(found, INHERITED) if INHERITED in found.files else None
+    models = train(run, config, architecture, inherited)
     summary: dict[str, Any] = {
         "architecture": {"id": architecture.id, **space.format(architecture)},
         "search": {
-            **{name: searched.values[name] for name in ("finished", "rejected", "failed")},
-            "best": ranking[0].to_json(),
+            **found.counts,
+            "chosen": {
+                "architecture": architecture.to_json(),
+                **(found.measurement.to_json() if found.measurement else {}),
+            },
             "pareto": [trial.number for trial in pareto],
         },
         "teacher": {"source": config.teacher.source, "description": config.teacher.description},
@@ -48,21 +51,12 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     return summary | report_published(run, config.published, summary)
 
 
-def _search(run: Run, config: TrilevelConfig) -> Result:
-    search = config.search
-    one_shot = isinstance(search.strategy.config, TrilevelStrategyConfig)
-    if not one_shot and config.teacher.source != GROUND_TRUTH:
+def _teach(run: Run, config: TrilevelConfig) -> None:
+    """Let the teacher make its images, where it is a model; a stop or kill loses one of them."""
+    if config.teacher.source == GROUND_TRUTH:
+        return
+    if not config.trains_supernet:
         run.say("candidates learn from the ground truth; only the network found has the teacher")
-    space = search.space.build()
-    return search_stage(
-        run,
-        "search",
-        config.strategy.build(),
-        space=space,
-        evaluator=search.evaluator.build(space, config.data),
-        objective=search.objective.build(),
-        executor=search.executor,
-        budget=Budget(search.steps, search.rejections, search.failures),
-        seed=run.seed,
-        data=config.data,
-    )
+    scale = config.search.space.config.scale
+    task = Teaching(config.data.train, config.teacher, scale=scale, device=run.device)
+    run.stage("teach", task)

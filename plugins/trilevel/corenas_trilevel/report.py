@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from attrs import asdict
 
-from corenas import Architecture, Run, Trial
+from corenas import Architecture, Run, SearchResult, Trial
 from corenas.cost import human
-from corenas.runs import journal
-from corenas_sr.models.costs import OUTPUT
+from corenas_sr.config import OUTPUT
 from corenas_sr.results.report import aligned, draw_trials
 from corenas_trilevel.published import RESULTS
 from corenas_trilevel.space.counting import PAPER_SIZE, count
@@ -25,20 +24,20 @@ SETS = ("Set5", "Set14")
 """Test images for which the paper prints PSNR, as their folders are called."""
 
 
-def draw_search(run: Run, space: TrilevelSpace, architecture: Architecture) -> list[Trial]:
+def draw_search(run: Run, found: SearchResult, space: TrilevelSpace) -> list[Trial]:
     """Draw how the search went and what it found; return the best compromises among its trials.
 
     Which plots there are depends on what the search recorded.
     """
-    contents = journal.read(run.folder / "journal.jsonl")
-    events = [event for event in contents.events if event.stage == "search"]
+    events = run.events("search")
     recorded = {name for event in events for name in event.scalars}
     if "path_sparsity" in recorded:
         sparsity_plot(run.images / "sparsity.png", events)
     if any(name.startswith(PATH_WEIGHT) for name in recorded):
         path_plot(run.images / "paths.png", events)
-    draw_network(run.images / "network", space, architecture)
-    return draw_trials(run, stage="search")
+    if found.chosen is not None:
+        draw_network(run.images / "network", space, found.chosen)
+    return draw_trials(run, found, stage="search")
 
 
 def report_costs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import frozen
-from corenas import Chosen, MetricInfo, component, option, section
+from corenas import MetricInfo, SearchConfig, option, section
 
 MAE = MetricInfo("lower", range="0 to 255", protocol="RGB, shave 0")
 
@@ -31,10 +31,14 @@ class CurveData:
 
 @frozen
 class FitCurveConfig:
-    steps: int = option(60, "curves that are fitted", ge=1)
     data: CurveData = section(CurveData, "what is known of the curve")
-    space: Chosen = component("search_spaces", "curves", "what is searched")
-    strategy: Chosen = component("strategies", "climb", "how curves are chosen")
-    evaluator: Chosen = component("evaluators", "curve-fit", "how a curve is measured")
-    objective: Chosen = component("objectives", "accuracy", "what makes one better than another")
-    executor: Chosen = component("executors", "serial", "where curves are fitted")
+    search: SearchConfig = section(
+        SearchConfig,
+        "the search",
+        steps=60,
+        space="curves",
+        strategy="climb",
+        evaluator="curve-fit",
+        objective="accuracy",
+        executor="serial",
+    )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 from attrs import frozen
-from corenas import Architecture, Job, Measurement, Outcome, Rejected, Report, State, Trial
+from corenas import (
+    Architecture,
+    IndependentJobs,
+    Job,
+    Measurement,
+    Outcome,
+    Quantity,
+    Rejected,
+    Report,
+)
 from torch import Tensor
 
 from corenas_sample.config import CurveData, CurveFitConfig
@@ -38,8 +46,11 @@ class FitJob:
         return Outcome({"error": float(error)})
 
 
-class CurveFit:
-    measures: Sequence[str] = ("error", "terms")
+class CurveFit(IndependentJobs):
+    measures: Mapping[str, Quantity] = {
+        "error": Quantity("error", "lower", protocol="root of the mean square, 50 points"),
+        "terms": Quantity("terms", "lower", summary="functions in the curve"),
+    }
 
     def __init__(self, config: CurveFitConfig, space: CurveSpace, data: CurveData) -> None:
         self._config = config
@@ -56,18 +67,3 @@ class CurveFit:
     def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
         terms = len(self._space.names(architecture))
         return Measurement({**outcome.metrics, "terms": terms}, outcome.seconds)
-
-    def collect(self, trial: Trial, outcome: Outcome) -> None:
-        """Nothing that a job produces serves later ones."""
-
-    def drop(self, number: int) -> None:
-        """Nothing is kept for a job."""
-
-    def state(self) -> State:
-        return {}
-
-    def restore(self, state: State) -> None:
-        """There is no state."""
-
-    def save(self, folder: Path) -> Mapping[str, str]:
-        return {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from corenas import Measurement, NoOptions, Objective
+from corenas import Measurement, NoOptions, Objective, Quantity
 
 
 class Accuracy:
@@ -16,5 +16,5 @@ class Accuracy:
         return -measurement.metrics["error"]
 
 
-def accuracy(config: NoOptions) -> Objective:
+def accuracy(config: NoOptions, quantities: Mapping[str, Quantity]) -> Objective:
     return Accuracy()

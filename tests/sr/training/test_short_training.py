@@ -27,7 +27,7 @@ from corenas.cost import count
 from corenas.testing.contracts import EvaluatorContract
 from corenas.testing.surrogate import InlineExecutor, SurrogateSpace
 from corenas.training.networks import seeded
-from corenas_sr.config import DataConfig, ShortTrainingConfig
+from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.training.candidates import measure_on_crops
 from corenas_sr.training.pixel import pixel_training
@@ -48,8 +48,8 @@ def space_of(name: str) -> SearchSpace:
     return space
 
 
-def options(**changes: object) -> ShortTrainingConfig:
-    return structure(ShortTrainingConfig, {"training": TRAINING, "crops": 2, **changes})
+def options(**changes: object) -> CandidateConfig:
+    return structure(CandidateConfig, {"training": TRAINING, "crops": 2, **changes})
 
 
 @pytest.fixture

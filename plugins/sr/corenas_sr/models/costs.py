@@ -9,10 +9,8 @@ from attrs import evolve
 
 from corenas import Chosen, InputError, nearest
 from corenas.cost import Convention, count
+from corenas_sr.config import OUTPUT
 from corenas_sr.models.named import Named
-
-OUTPUT = (1280, 720)
-"""Width and height that the literature counts mult-adds for."""
 
 TRUE = "true"
 """The convention that every space has: `corenas.cost.count`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
+from torch import nn
 
 from corenas import (
     Architecture,
@@ -20,8 +21,10 @@ from corenas import (
     nearest,
     structure,
 )
+from corenas.cost import count, human
 from corenas.options.structuring import unstructure
 from corenas.options.toml import parse_assignment
+from corenas_sr.config import OUTPUT
 from corenas_sr.models.files import load_model
 
 
@@ -143,3 +146,20 @@ def _read(path: Path) -> Any:
         raise InputError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {error}") from error
+
+
+def typical(space: SearchSpace) -> Architecture:
+    """Return an architecture that stands for those of a space in a dry run.
+
+    It is the space's first published one, or that of every decision's first option.
+    """
+    first = Architecture(space.name, {d.name: d.options[0] for d in space.decisions})
+    return next(iter(space.known.values()), first)
+
+
+def typical_network(space: SearchSpace, scale: int) -> tuple[nn.Module, str]:
+    """Return the typical network of a space, and what it is, for the note of an estimate."""
+    network = space.build(typical(space))
+    width, height = (side // scale for side in OUTPUT)
+    mult_adds = count(network, (1, 3, height, width)).mult_adds
+    return network, f"timed with a network of {human(mult_adds)} mult-adds"

@@ -9,15 +9,13 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas import Chosen, Metric, Run, Trial, default_registry
+from corenas import PARAMS, Chosen, Metric, Run, SearchResult, Trial
 from corenas.cost import Cost, count, human
 from corenas.drawing.plots import pareto_plot, search_plot
-from corenas.runs import journal
 from corenas.search.pareto import directions, front
 from corenas.values.result import finite
-from corenas_sr.config import DataConfig
+from corenas_sr.config import OUTPUT, DataConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.models.costs import OUTPUT
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
@@ -170,18 +168,16 @@ def _numbers(values: Mapping[str, float]) -> str:
     return "  ".join(f"{name.upper()} {value:.4g}" for name, value in values.items())
 
 
-def draw_trials(run: Run, *, stage: str) -> list[Trial]:
+def draw_trials(run: Run, found: SearchResult, *, stage: str) -> list[Trial]:
     """Draw how a sampling search went and its best compromises, the Pareto front; return these.
 
     A stage without a measured trial has neither.
     """
-    events = journal.read(run.folder / "journal.jsonl").events
-    trials = journal.finished_trials(events).get(stage, [])
+    trials = run.trials(stage)
     if not trials:
         return []
-    infos = {n: c.metadata for n, c in default_registry().components("metrics").items()}
-    measured = directions(trials, infos)
-    measured.pop("params", None)  # goes with mult_adds, and would double the plots
+    # The number of parameters goes with the mult-adds, and would double the plots.
+    measured = directions(q for q in found.quantities if q.name != PARAMS.name)
     search_plot(run.images / "search.png", trials)
     if len(measured) > 1:
         pareto_plot(run.images / "pareto.png", trials, measured)

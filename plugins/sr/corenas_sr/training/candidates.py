@@ -1,16 +1,166 @@
-"""What evaluators of candidate networks have in common: costs and their limit, reports, crops."""
+"""What evaluators of candidate networks have in common: numbers, costs, checks, crops, reports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from attrs import evolve
 from torch import nn
 
-from corenas import Chosen, Event, Rejected, Report, Stopped
-from corenas.cost import Cost, human
+from corenas import (
+    MULT_ADDS,
+    PARAMS,
+    Architecture,
+    Chosen,
+    ConfigError,
+    Event,
+    IndependentJobs,
+    Measurement,
+    Outcome,
+    Quantity,
+    Rejected,
+    Report,
+    SearchSpace,
+    StagePlan,
+    Stopped,
+    UnknownName,
+    default_registry,
+)
+from corenas.cost import Cost, CostTable, human
 from corenas.training.loop import Training
+from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.data.datasets import load_pairs
+from corenas_sr.data.preflight import check_data
+from corenas_sr.models.named import typical_network
 from corenas_sr.results.evaluation import Crops, build_metrics
+from corenas_sr.training.timing import seconds_of, time_training
+
+
+class CandidateEvaluator(IndependentJobs):
+    """The half of an evaluator of super-resolution networks that is the same for all of them.
+
+    It measures on fixed crops of the validation images, counts costs for a stated output, and
+    refuses what costs too much. Left to write is `prepare`.
+
+    Args:
+        config: The options.
+        space: A space of super-resolution networks: its options have a ``scale``.
+        data: The images.
+
+    Raises:
+        ConfigError: The space has no up-scaling factor.
+    """
+
+    def __init__(self, config: CandidateConfig, space: SearchSpace, data: DataConfig) -> None:
+        self._config = config
+        self._space = space
+        self._data = data
+        self._scale = _scale(space)
+        self._costs = CostTable()
+
+    @property
+    def measures(self) -> Mapping[str, Quantity]:
+        metrics = quantities_of(self._config.metrics, self._scale, crops_note(self._config))
+        return {each.name: each for each in (*metrics, *cost_quantities(self._config.output))}
+
+    def check(self) -> None:
+        """Build the metrics, and look at all images.
+
+        Raises:
+            CorenasError: Weights of a metric are missing, or images cannot be used.
+        """
+        build_metrics(self._config.metrics)
+        check_data(self._data, patches={self._scale: self._config.training.patch})
+
+    def plan(self, device: str) -> StagePlan:
+        """Time a few steps of a typical candidate, and its measurement on crops."""
+        network, note = typical_network(self._space, self._scale)
+        pairs = load_pairs(self._data.train, scale=self._scale, split="train")
+        training = self._config.training
+        seconds, memory = time_training(network, pairs, training, scale=self._scale, device=device)
+        measuring = seconds_of(lambda: self._measure_typical(network, device))
+        return StagePlan(
+            "candidate", training.steps, seconds, 1, measuring, memory=memory, note=note
+        )
+
+    def _measure_typical(self, network: nn.Module, device: str) -> dict[str, float]:
+        config = self._config
+        return measure_on_crops(
+            network,
+            self._data.validation,
+            config.metrics,
+            size=config.crop_size,
+            count=config.crops,
+            scale=self._scale,
+            device=device,
+        )
+
+    def advice(self, name: str) -> str:
+        """Return the option that adds an image metric to those that are measured."""
+        return metric_advice(name, self._config.metrics)
+
+    def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
+        return Measurement({**outcome.metrics, **self.costs(architecture)}, outcome.seconds)
+
+    def costs(self, architecture: Architecture) -> dict[str, float]:
+        """Return what a candidate costs at the stated output."""
+        width, height = (side // self._scale for side in self._config.output)
+        return costs_of(
+            self._costs.cost(
+                architecture, (1, 3, height, width), lambda: self._space.build(architecture)
+            )
+        )
+
+    def refused(self, architecture: Architecture) -> Rejected | None:
+        """Return why a candidate is not trained, if it costs too much."""
+        return over_limit(self.costs(architecture), self._config.mult_adds_limit)
+
+
+def quantities_of(metrics: Sequence[Chosen], scale: int, where: str) -> list[Quantity]:
+    """Describe image metrics as numbers that an evaluator measures at a scale.
+
+    Args:
+        metrics: The metrics.
+        scale: The up-scaling factor, from which protocols take their shave.
+        where: On which images, for the protocol.
+    """
+    infos = ((each.name, each.component.metadata) for each in metrics)
+    return [
+        Quantity(name, info.better, info.unit, f"{info.protocol_at(scale)}; {where}")
+        for name, info in infos
+    ]
+
+
+def crops_note(config: CandidateConfig) -> str:
+    """Return on which parts of the validation images a candidate is measured."""
+    side = config.crop_size
+    return f"{config.crops} fixed crops of {side}x{side} low-resolution pixels"
+
+
+def cost_quantities(output: tuple[int, int]) -> tuple[Quantity, Quantity]:
+    """Describe the costs of a network for an output of this width and height."""
+    width, height = output
+    return evolve(MULT_ADDS, protocol=f"output of {width}x{height}"), PARAMS
+
+
+def metric_advice(name: str, metrics: Sequence[Chosen], option: str = "evaluator.metrics") -> str:
+    """Return how the option that lists metrics has another one in it; nothing for no metric."""
+    try:
+        default_registry().component("metrics", name)
+    except UnknownName:
+        return ""
+    names = ", ".join(f'"{each}"' for each in (*(metric.name for metric in metrics), name))
+    return f"{option}=[{names}]"
+
+
+def _scale(space: SearchSpace) -> int:
+    scale = getattr(getattr(space, "config", None), "scale", None)
+    if not isinstance(scale, int):
+        raise ConfigError(
+            f"the space {space.name!r} has no option 'scale'; allowed are only spaces of "
+            "super-resolution networks"
+        )
+    return scale
 
 
 def costs_of(cost: Cost) -> dict[str, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from attrs import evolve
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -88,6 +89,14 @@ class DiscriminatorSpace:
         self.decisions = tuple(
             _decisions(config.blocks, tuple(self.operations), tuple(self.reductions))
         )
+
+    def at_patch(self, side: int) -> DiscriminatorSpace:
+        """Return the same space for patches of another side in pixels.
+
+        Raises:
+            ConfigError: Its reductions do not divide the side.
+        """
+        return DiscriminatorSpace(evolve(self.config, patch=side))
 
     @property
     def known(self) -> Mapping[str, Architecture]:

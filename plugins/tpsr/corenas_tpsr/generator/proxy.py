@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -13,11 +12,11 @@ from attrs import evolve, field, frozen
 from torch import Tensor
 
 from corenas import (
+    LATENCY,
     Architecture,
-    Chosen,
     Job,
-    Measurement,
     Outcome,
+    Quantity,
     Rejected,
     Report,
     State,
@@ -26,7 +25,12 @@ from corenas import (
 from corenas.training.networks import seeded
 from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.training.candidates import costs_of, measure_on_crops, over_limit, reported
+from corenas_sr.training.candidates import (
+    CandidateEvaluator,
+    costs_of,
+    measure_on_crops,
+    reported,
+)
 from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.timing import time_forward
 from corenas_tpsr.config import ProxyConfig
@@ -104,24 +108,37 @@ class RememberedJob:
         return self.outcome
 
 
-class ProxyEvaluator:
+class ProxyEvaluator(CandidateEvaluator):
     """Rejects what is too expensive, starts candidates from the cache, keeps better weights."""
 
+    _config: ProxyConfig
+
     def __init__(self, config: ProxyConfig, space: GeneratorSpace, data: DataConfig) -> None:
-        self._config = config
-        self._space = space
-        self._data = data
+        super().__init__(config, space, data)
+        self._generators = space
         self._cache = WeightCache(cache_fixed=config.cache_fixed)
         self._warm: dict[int, dict[str, Tensor]] = {}
         self._measured: dict[str, dict[str, float]] = {}
 
     @property
-    def measures(self) -> Sequence[str]:
-        names = [metric.name for metric in self._config.metrics]
-        return (*names, "mult_adds", "params", *(["latency"] * (self._config.latency is not None)))
+    def measures(self) -> Mapping[str, Quantity]:
+        size = self._config.latency
+        if size is None:
+            return super().measures
+        latency = evolve(LATENCY, protocol=f"input of {size[0]}x{size[1]}, where it was trained")
+        return {**super().measures, latency.name: latency}
+
+    def advice(self, name: str) -> str:
+        """Return the option that has a metric, or the latency, measured."""
+        return "evaluator.latency=[320,180]" if name == LATENCY.name else super().advice(name)
+
+    def from_scratch(self) -> ProxyEvaluator:
+        """Return the same evaluator without a cache."""
+        config = evolve(self._config, cache=False, duplicates="evaluate")
+        return ProxyEvaluator(config, self._generators, self._data)
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
-        refused = over_limit(self._costs(architecture), self._config.mult_adds_limit)
+        refused = self.refused(architecture)
         if refused is not None:
             return refused
         # A job that is prepared again after a resume is the one that it was at first.
@@ -130,14 +147,12 @@ class ProxyEvaluator:
                 return RememberedJob(Outcome(self._measured[architecture.id]))
             self._warm[number] = self._cache.warm(architecture) if self._config.cache else {}
         weights = safetensors.torch.save(self._warm[number]) if self._warm[number] else b""
-        return ProxyJob(self._config, self._space, architecture, self._data, seed, weights)
+        return ProxyJob(self._config, self._generators, architecture, self._data, seed, weights)
 
-    def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
-        return Measurement({**outcome.metrics, **self._costs(architecture)}, outcome.seconds)
-
-    def _costs(self, architecture: Architecture) -> dict[str, float]:
-        width, height = (side // self._space.config.scale for side in self._config.output)
-        return costs_of(self._space.cost(architecture, height=height, width=width))
+    def costs(self, architecture: Architecture) -> dict[str, float]:
+        """Return what a candidate costs at the stated output, summed up over its operations."""
+        width, height = (side // self._scale for side in self._config.output)
+        return costs_of(self._generators.cost(architecture, height=height, width=width))
 
     def collect(self, trial: Trial, outcome: Outcome) -> None:
         self._warm.pop(trial.number, None)
@@ -164,18 +179,3 @@ class ProxyEvaluator:
 
     def save(self, folder: Path) -> Mapping[str, str]:
         return self._cache.save(folder)
-
-
-def proxy(config: ProxyConfig, space: Any, data: DataConfig) -> ProxyEvaluator:
-    """Build the evaluator ``tpsr-proxy``."""
-    return ProxyEvaluator(config, space, data)
-
-
-def without_cache(chosen: Chosen) -> Chosen:
-    """Return the same evaluator without a cache, for training again from scratch.
-
-    One that is not `ProxyEvaluator` is returned as it is.
-    """
-    if not isinstance(chosen.config, ProxyConfig):
-        return chosen
-    return evolve(chosen, config=evolve(chosen.config, cache=False, duplicates="evaluate"))

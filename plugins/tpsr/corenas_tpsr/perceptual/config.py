@@ -101,22 +101,6 @@ class AdversarialProxyConfig:
 
 
 @frozen
-class DiscriminatorConfig:
-    """Options of the search for a discriminator."""
-
-    steps: int = option(500, "candidates that are trained", paper="not stated", ge=1)
-    space: Chosen = component("search_spaces", "tpsr-discriminator", "what is searched")
-    strategy: Chosen = component("strategies", "reinforce", "how candidates are chosen")
-    evaluator: Chosen = component("evaluators", "tpsr-adversarial", "how a candidate is measured")
-    objective: Chosen | None = component(
-        "objectives", None, "what makes one better than another; unset: perceptual.metric"
-    )
-    executor: Chosen = component("executors", "processes", "where candidates are trained")
-    rejections: int = option(1000, "give up after so many rejections in a row", ge=1)
-    failures: int = option(10, "give up after so many failures in a row", ge=1)
-
-
-@frozen
 class CompareConfig:
     """Options of the full task: the best discriminators found, and known ones."""
 

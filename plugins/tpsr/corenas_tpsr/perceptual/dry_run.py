@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from attrs import evolve, frozen
+from attrs import frozen
 from torch import nn
 
-from corenas import Architecture, InputError, StagePlan
+from corenas import StagePlan, plan_search
 from corenas.cost import human
 from corenas_sr.config import TrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.models.files import load_model
-from corenas_sr.models.named import at_scale
-from corenas_sr.results.evaluation import Crops, build_metrics, validator
+from corenas_sr.models.files import load_model, save_model
+from corenas_sr.models.named import at_scale, typical
+from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.timing import seconds_of, time_step
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.perceptual.config import AdversarialProxyConfig, PerceptualConfig
+from corenas_tpsr.perceptual.config import PerceptualConfig
 from corenas_tpsr.perceptual.full_task import (
     Contender,
     at_patch,
@@ -26,10 +27,8 @@ from corenas_tpsr.perceptual.full_task import (
     full_layers,
     member,
 )
-from corenas_tpsr.perceptual.proxy import adversarial_step, measured, proxy_layers
-
-TYPICAL = ("conv3", "reduce-conv3")
-"""The operations of the discriminator that is timed, where the space has them."""
+from corenas_tpsr.perceptual.proxy import adversarial_step, typical_discriminator
+from corenas_tpsr.perceptual.stage import starting_from
 
 
 @frozen
@@ -43,51 +42,33 @@ class _Task:
 
 def perceptual_plans(config: TpsrConfig, device: str, workers: int) -> list[StagePlan]:
     """Estimate the search for a discriminator and the comparison."""
-    evaluator = config.discriminator.evaluator
-    proxy = evaluator.config
-    if not isinstance(proxy, AdversarialProxyConfig) or proxy.perceptual is None:
-        raise InputError(
-            f"discriminator.evaluator: a dry run knows tpsr-adversarial alone, "
-            f"not {evaluator.name!r}"
+    with TemporaryDirectory() as folder:
+        generator = config.generator or _typical_generator(config, Path(folder))
+        config = starting_from(config, generator)
+        search = plan_search(
+            "discriminator",
+            config.discriminator,
+            data=config.data,
+            devices=[device],
+            workers=workers,
         )
-    generator, scale = _generator(config, proxy.generator or config.generator)
-    pairs = load_pairs(config.data.train, scale=scale, split="train")
-    task = _Task(proxy.training, proxy.perceptual, proxy_layers(proxy, proxy.perceptual))
-    typical = _typical(config, scale * proxy.training.patch)
-    one = _plan(task, generator, typical, pairs, scale, device)
-    crops = _crops(config, proxy, scale)
-    metrics = build_metrics(measured(proxy, proxy.perceptual))
-    measuring = proxy.evaluations * seconds_of(
-        lambda: crops.measure(generator, metrics, scale=scale, device=device)
-    )
-    search = evolve(
-        one,
-        steps=one.steps * config.discriminator.steps,
-        workers=workers,
-        extra_seconds=measuring * config.discriminator.steps / workers,
-    )
-    return [search, *_comparison(config, device)]
+        return [search, *_comparison(config, generator, device)]
 
 
-def _generator(config: TpsrConfig, given: Path | None) -> tuple[nn.Module, int]:
-    """Return the generator that is given, or one like what the search will find."""
-    if given is not None:
-        start = load_model(given)
-        return start.module, start.scale
-    space = at_scale(config.search.space, 4).build()
-    first = Architecture(space.name, {d.name: d.options[0] for d in space.decisions})
-    module: nn.Module = space.build(next(iter(space.known.values()), first))
-    return module, 4
+def _typical_generator(config: TpsrConfig, folder: Path) -> Path:
+    """Write one like what the search will find, which is not there yet."""
+    chosen, path = at_scale(config.search.space, 4), folder / "typical.safetensors"
+    space = chosen.build()
+    architecture = typical(space)
+    network = space.build(architecture)
+    save_model(path, network, space=chosen, architecture=architecture, scale=4)
+    return path
 
 
 def _typical(config: TpsrConfig, patch: int) -> Contender:
     """Return a member of the space that stands for those which the search will find."""
     space = at_patch(config.discriminator.space, patch).build()
-    choices = {
-        d.name: next((name for name in TYPICAL if name in d.options), d.options[0])
-        for d in space.decisions
-    }
-    return member("searched", space, Architecture(space.name, choices))
+    return member("searched", space, typical_discriminator(space))
 
 
 def _plan(
@@ -111,14 +92,10 @@ def _plan(
     return StagePlan("discriminator", task.training.steps, seconds, memory=memory, note=note)
 
 
-def _crops(config: TpsrConfig, proxy: AdversarialProxyConfig, scale: int) -> Crops:
-    pairs = load_pairs(config.data.validation, scale=scale, split="validation")
-    return Crops.spread(pairs, size=proxy.crop_size, count=proxy.crops, scale=scale)
-
-
-def _comparison(config: TpsrConfig, device: str) -> list[StagePlan]:
+def _comparison(config: TpsrConfig, file: Path, device: str) -> list[StagePlan]:
     """Time the comparison with each of its discriminators; a typical one stands for those found."""
-    generator, scale = _generator(config, config.generator)
+    start = load_model(file)
+    generator, scale = start.module, start.scale
     pairs = load_pairs(config.data.train, scale=scale, split="train")
     compare = config.compare
     task = _Task(compare.training, config.perceptual, full_layers(config))

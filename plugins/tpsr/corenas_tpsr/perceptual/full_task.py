@@ -10,7 +10,7 @@ import torch
 from attrs import evolve, frozen
 from torch import nn
 
-from corenas import Architecture, Chosen, Task, trial_seed
+from corenas import Architecture, Chosen, Task
 from corenas.cost import Cost, count
 from corenas.training.networks import seeded
 from corenas.training.sequence import Member, Series
@@ -26,9 +26,6 @@ from corenas_tpsr.perceptual.proxy import adversarial_training
 
 FILE = "perceptual.safetensors"
 """The name of a training's model file, in the training's own folder."""
-
-FIRST_SEED = 100
-"""The seeds of this stage's trainings begin here; those of stage one are below."""
 
 
 @frozen
@@ -119,7 +116,12 @@ def random_architecture(space: Any, seed: int) -> Architecture:
 
 
 def comparison(
-    config: TpsrConfig, against: Sequence[Contender], *, generator: Path, seed: int, device: str
+    config: TpsrConfig,
+    against: Sequence[Contender],
+    *,
+    generator: Path,
+    seed_for: Callable[..., int],
+    device: str,
 ) -> Series:
     """Return the trainings of the full task, one after the other, as one stage.
 
@@ -135,8 +137,9 @@ def comparison(
                     config,
                     contender,
                     generator=generator,
+                    weights_seed=seed_for("compare", f"{contender.name}-{number}", "weights"),
                     # The n-th training of each contender sees the same patches.
-                    seed=trial_seed(seed, FIRST_SEED + number),
+                    patches_seed=seed_for("compare", f"training {number}", "patches"),
                     device=device,
                 ),
                 compare.training.steps,
@@ -152,7 +155,8 @@ def _training(
     contender: Contender,
     *,
     generator: Path,
-    seed: int,
+    weights_seed: int,
+    patches_seed: int,
     device: str,
 ) -> Callable[[], Task]:
     """Return what builds one of the trainings."""
@@ -160,7 +164,7 @@ def _training(
     def build() -> Task:
         start = load_model(generator)
         scale = start.scale
-        with seeded(seed):
+        with seeded(weights_seed):
             discriminator = contender.build()
 
         def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
@@ -182,7 +186,7 @@ def _training(
             perceptual=config.perceptual,
             layers=full_layers(config),
             scale=scale,
-            seed=seed,
+            seed=patches_seed,
             device=device,
             adversarial=contender.loss,
             validate=validator(

@@ -6,32 +6,38 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from attrs import evolve, frozen
 from torch import nn
 
 from corenas import (
+    MULT_ADDS,
+    PARAMS,
     Architecture,
     Chosen,
     ConfigError,
+    IndependentJobs,
+    InputError,
     Job,
     Measurement,
     Outcome,
+    Quantity,
     Rejected,
     Report,
-    State,
+    StagePlan,
     Stopped,
-    Trial,
 )
+from corenas.cost import human
 from corenas.training.loop import Save, Score, Training, Validate
 from corenas.training.networks import seeded
 from corenas_sr.config import DataConfig, TrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
+from corenas_sr.data.preflight import check_data
 from corenas_sr.models.files import load_model
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.adversarial import AdversarialStep
+from corenas_sr.training.candidates import costs_of, metric_advice, quantities_of
 from corenas_sr.training.feature_config import FeaturesConfig
 from corenas_sr.training.losses import (
     AdversarialLoss,
@@ -40,8 +46,16 @@ from corenas_sr.training.losses import (
     feature_loss,
 )
 from corenas_sr.training.pixel import schedule_of
+from corenas_sr.training.timing import seconds_of, time_step
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.perceptual.config import PROXY_LAYERS, AdversarialProxyConfig, PerceptualConfig
+
+TYPICAL = ("conv3", "reduce-conv3")
+"""The operations of the discriminator that is timed, where the space has them."""
+
+DISCRIMINATOR_LOSS = Quantity(
+    "discriminator_loss", "neither", summary="near zero, a discriminator is too strong to teach"
+)
 
 _UNSET = "tpsr-adversarial: {} is unset, and only the recipe tpsr fills it in"
 
@@ -155,7 +169,7 @@ class AdversarialJob:
         start = load_model(self.generator)
         training = self._training(start.module, start.scale, device)
         metrics = build_metrics(measured(self.config, self.perceptual))
-        crops = self._crops(start.scale)
+        crops = crops_of(self.config, self.data, start.scale)
         best: dict[str, float] = {}
         due = self._due()
         for event in training.events():
@@ -179,16 +193,11 @@ class AdversarialJob:
             load_pairs(self.data.train, scale=scale, split="train"),
             evolve(config, report_every=every),
             perceptual=self.perceptual,
-            layers=proxy_layers(self.config, self.perceptual),
+            layers=proxy_layers(self.config.layers, self.perceptual),
             scale=scale,
             seed=self.seed,
             device=device,
         )
-
-    def _crops(self, scale: int) -> Crops:
-        pairs = load_pairs(self.data.validation, scale=scale, split="validation")
-        size, count = self.config.crop_size, self.config.crops
-        return Crops.spread(pairs, size=size, count=count, scale=scale)
 
     def _due(self) -> list[int]:
         """Return the steps at which the generator is measured, ascending."""
@@ -209,16 +218,21 @@ def measured(config: AdversarialProxyConfig, perceptual: PerceptualConfig) -> li
     return [perceptual.metric, *others]
 
 
-def proxy_layers(config: AdversarialProxyConfig, perceptual: PerceptualConfig) -> tuple[str, ...]:
-    """Return the layers of the proxy task's feature loss."""
-    return config.layers or PROXY_LAYERS[perceptual.network]
+def proxy_layers(layers: tuple[str, ...], perceptual: PerceptualConfig) -> tuple[str, ...]:
+    """Return the layers of the proxy task's feature loss: those named, or the network's usual."""
+    return layers or PROXY_LAYERS[perceptual.network]
 
 
-class AdversarialEvaluator:
+class AdversarialEvaluator(IndependentJobs):
     """E(s) of a discriminator: minus the perceptual distance of what it makes of the generator.
 
     Every candidate starts from the same generator and a fresh discriminator; no weights are shared,
     and no cost is too high (Lee et al., section 3.3).
+
+    Raises:
+        ConfigError: It is not known what is measured, or the discriminators cannot take patches of
+            this size.
+        DataError: The generator's file cannot be used.
     """
 
     def __init__(
@@ -228,20 +242,77 @@ class AdversarialEvaluator:
             raise ConfigError(_UNSET.format("perceptual"))
         self._config = config
         self._perceptual = config.perceptual
-        self._space = space
+        # The recipe's own generator is not there before it is trained; it is one of x4.
+        self._scale = 4 if config.generator is None else load_model(config.generator).scale
+        self._space = _at_patch(space, config.training.patch, self._scale)
         self._data = data
 
     @property
-    def measures(self) -> Sequence[str]:
-        names = [metric.name for metric in measured(self._config, self._perceptual)]
-        return (*names, "discriminator_loss", "mult_adds", "params")
+    def measures(self) -> Mapping[str, Quantity]:
+        metrics = measured(self._config, self._perceptual)
+        side = self._config.crop_size
+        where = f"{self._config.crops} fixed crops of {side}x{side} low-resolution pixels"
+        patch = evolve(MULT_ADDS, protocol="the discriminator, for one patch")
+        numbers = [*quantities_of(metrics, self._scale, where), DISCRIMINATOR_LOSS, patch, PARAMS]
+        return {each.name: each for each in numbers}
 
-    def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
+    def check(self) -> None:
+        """Build metrics and feature loss, and look at all images.
+
+        Raises:
+            CorenasError: Weights are missing, or images cannot be used.
+        """
+        build_metrics(measured(self._config, self._perceptual))
+        features_of(self._perceptual.features(self._layers))
+        check_data(self._data, patches={self._scale: self._config.training.patch})
+
+    @property
+    def _layers(self) -> tuple[str, ...]:
+        return proxy_layers(self._config.layers, self._perceptual)
+
+    def plan(self, device: str) -> StagePlan:
+        """Time a few steps against a typical discriminator, and a measurement."""
+        start = load_model(self._generator())
+        architecture = typical_discriminator(self._space)
+        step = adversarial_step(
+            start.module,
+            self._space.build(architecture),
+            self._config.training,
+            perceptual=self._perceptual,
+            layers=self._layers,
+            device=device,
+        )
+        training, scale = self._config.training, self._scale
+        pairs = load_pairs(self._data.train, scale=scale, split="train")
+        seconds, memory = time_step(step, pairs, training, scale=scale, device=device)
+        metrics = build_metrics(measured(self._config, self._perceptual))
+        crops = crops_of(self._config, self._data, scale)
+        measuring = seconds_of(
+            lambda: crops.measure(start.module, metrics, scale=scale, device=device)
+        )
+        mult_adds = human(self._space.cost(architecture).mult_adds)
+        return StagePlan(
+            "candidate",
+            training.steps,
+            seconds,
+            extra_seconds=self._config.evaluations * measuring,
+            memory=memory,
+            note=f"timed with a discriminator of {mult_adds} mult-adds",
+        )
+
+    def advice(self, name: str) -> str:
+        """Return the option that has another metric measured."""
+        return metric_advice(name, self._config.metrics)
+
+    def _generator(self) -> Path:
         if self._config.generator is None:
             raise ConfigError(_UNSET.format("generator"))
+        return self._config.generator
+
+    def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
         return AdversarialJob(
             self._config,
-            self._config.generator,
+            self._generator(),
             self._perceptual,
             self._space,
             architecture,
@@ -250,32 +321,31 @@ class AdversarialEvaluator:
         )
 
     def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
-        cost = self._space.cost(architecture)
-        costs = {"mult_adds": cost.mult_adds, "params": cost.params}
+        costs = costs_of(self._space.cost(architecture))
         return Measurement({**outcome.metrics, **costs}, outcome.seconds)
 
-    def collect(self, trial: Trial, outcome: Outcome) -> None:
-        """Take nothing back: candidates share no weights."""
 
-    def drop(self, number: int) -> None:
-        """Forget nothing: jobs are not remembered."""
-
-    def state(self) -> State:
-        return {}
-
-    def restore(self, state: State) -> None:
-        """Continue from nothing: jobs do not depend on each other."""
-
-    def save(self, folder: Path) -> Mapping[str, str]:
-        return {}
+def typical_discriminator(space: DiscriminatorSpace) -> Architecture:
+    """Return a member of the space that stands for those which a search will find."""
+    choices = {
+        d.name: next((name for name in TYPICAL if name in d.options), d.options[0])
+        for d in space.decisions
+    }
+    return Architecture(space.name, choices)
 
 
-def adversarial(
-    config: AdversarialProxyConfig, space: Any, data: DataConfig
-) -> AdversarialEvaluator:
-    """Build the evaluator ``tpsr-adversarial``.
+def _at_patch(space: DiscriminatorSpace, patch: int, scale: int) -> DiscriminatorSpace:
+    """Return the space of discriminators for patches of so many low-resolution pixels."""
+    try:
+        return space.at_patch(scale * patch)
+    except InputError as error:
+        raise ConfigError(
+            f"training.patch: {patch} low-resolution pixels are {scale * patch} at scale {scale}, "
+            f"which its discriminators cannot take: {error}"
+        ) from error
 
-    Raises:
-        ConfigError: The generator is not known.
-    """
-    return AdversarialEvaluator(config, space, data)
+
+def crops_of(config: AdversarialProxyConfig, data: DataConfig, scale: int) -> Crops:
+    """Return the fixed crops of the validation images that candidates are measured on."""
+    pairs = load_pairs(data.validation, scale=scale, split="validation")
+    return Crops.spread(pairs, size=config.crop_size, count=config.crops, scale=scale)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, evolve, frozen
 
 from corenas import (
-    Budget,
+    Chosen,
     ConfigError,
     DataError,
     Result,
     Run,
-    Trial,
+    SearchResult,
     choose,
-    search_stage,
-    trial_seed,
 )
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.named import draw
@@ -26,9 +24,8 @@ from corenas_sr.training.feature_config import FeaturesConfig, Network
 from corenas_sr.training.trunks import MissingWeights
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.comparison import Finished, report
-from corenas_tpsr.perceptual.config import FULL_LAYERS, AdversarialProxyConfig, PerceptualConfig
+from corenas_tpsr.perceptual.config import FULL_LAYERS, PerceptualConfig
 from corenas_tpsr.perceptual.full_task import (
-    at_patch,
     comparison,
     contenders,
     final_metrics,
@@ -111,18 +108,18 @@ def _changed(
 ) -> TpsrConfig:
     """Change what the options ``perceptual`` say, and those that the search has of its own."""
     config = evolve(config, perceptual=change(config.perceptual, "perceptual"))
-    proxy = config.discriminator.evaluator.config
-    if not isinstance(proxy, AdversarialProxyConfig) or proxy.perceptual is None:
+    evaluator = config.discriminator.evaluator
+    own: PerceptualConfig | None = evaluator.option("perceptual")
+    if own is None:
         return config
-    own = change(proxy.perceptual, "discriminator.evaluator.perceptual")
-    return _with_proxy(config, evolve(proxy, perceptual=own))
+    own = change(own, "discriminator.evaluator.perceptual")
+    return _with_evaluator(
+        config, evolve(evaluator, config=evolve(evaluator.config, perceptual=own))
+    )
 
 
-def _with_proxy(config: TpsrConfig, proxy: Any) -> TpsrConfig:
-    """Give the search's evaluator other options."""
-    search = config.discriminator
-    search = evolve(search, evaluator=evolve(search.evaluator, config=proxy))
-    return evolve(config, discriminator=search)
+def _with_evaluator(config: TpsrConfig, evaluator: Chosen) -> TpsrConfig:
+    return evolve(config, discriminator=evolve(config.discriminator, evaluator=evaluator))
 
 
 def _missing(perceptual: PerceptualConfig, where: str) -> dict[str, str]:
@@ -152,19 +149,12 @@ def _replaced(
 def _filled(config: TpsrConfig) -> TpsrConfig:
     """Name metric and features where the search for a discriminator leaves them open."""
     _features("compare", config.perceptual, full_layers(config))
-    search = config.discriminator
-    if search.objective is None:
-        objective = choose("objectives", "metric")
-        objective = evolve(
-            objective, config=evolve(objective.config, metric=config.perceptual.metric)
-        )
-        config = evolve(config, discriminator=evolve(search, objective=objective))
-    proxy = search.evaluator.config
-    if not isinstance(proxy, AdversarialProxyConfig):
-        return config
-    perceptual = proxy.perceptual or config.perceptual
-    _features("discriminator.evaluator", perceptual, proxy_layers(proxy, perceptual))
-    return _with_proxy(config, evolve(proxy, perceptual=perceptual))
+    evaluator = config.discriminator.evaluator.filled(perceptual=config.perceptual)
+    perceptual: PerceptualConfig | None = evaluator.option("perceptual")
+    if perceptual is not None:
+        layers = proxy_layers(evaluator.option("layers") or (), perceptual)
+        _features("discriminator.evaluator", perceptual, layers)
+    return _with_evaluator(config, evaluator)
 
 
 def _features(where: str, perceptual: PerceptualConfig, layers: tuple[str, ...]) -> FeaturesConfig:
@@ -177,16 +167,7 @@ def _features(where: str, perceptual: PerceptualConfig, layers: tuple[str, ...])
 
 def starting_from(config: TpsrConfig, generator: Path) -> TpsrConfig:
     """Tell the search's evaluator which generator its candidates start from, if it wants one."""
-    proxy = config.discriminator.evaluator.config
-    if hasattr(proxy, "generator") and proxy.generator is None:
-        proxy = evolve(proxy, generator=generator)
-        config = _with_proxy(config, proxy)
-    if not isinstance(proxy, AdversarialProxyConfig):
-        return config
-    scale = load_model(proxy.generator or generator).scale
-    search = config.discriminator
-    space = at_patch(search.space, scale * proxy.training.patch)
-    return evolve(config, discriminator=evolve(search, space=space))
+    return _with_evaluator(config, config.discriminator.evaluator.filled(generator=generator))
 
 
 def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
@@ -198,16 +179,19 @@ def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
         generator: Model file of the trained generator.
     """
     config = starting_from(config, generator)
-    found = _search(run, config)
-    best = [Trial.from_json(value).architecture for value in found.values["best"]]
-    if best:
-        space = config.discriminator.space.build()
-        draw(run.images / "discriminator", space, best[0])
+    found = run.search("discriminator", config.discriminator, data=config.data)
+    if found.chosen is not None:
+        draw(run.images / "discriminator", config.discriminator.space.build(), found.chosen)
     if run.stopping():
         return Improved(None, _described(config, found))
     start = load_model(generator)
-    against = contenders(config, best, scale=start.scale, seed=trial_seed(run.seed, 5))
-    stage = comparison(config, against, generator=generator, seed=run.seed, device=run.device)
+    best = [trial.architecture for trial in found.trials]
+    against = contenders(
+        config, best, scale=start.scale, seed=run.seed_for("compare", "random discriminator")
+    )
+    stage = comparison(
+        config, against, generator=generator, seed_for=run.seed_for, device=run.device
+    )
     compared = run.stage("compare", stage)
     finished = _finished(run, config, compared)
     if not finished:
@@ -234,25 +218,6 @@ def _copy(file: Path, copy: Path) -> None:
     )
 
 
-def _search(run: Run, config: TpsrConfig) -> Result:
-    search = config.discriminator
-    if search.objective is None:
-        raise ConfigError("discriminator.objective: unset")
-    space = search.space.build()
-    return search_stage(
-        run,
-        "discriminator",
-        search.strategy.build(),
-        space=space,
-        evaluator=search.evaluator.build(space, config.data),
-        objective=search.objective.build(),
-        executor=search.executor,
-        budget=Budget(search.steps, search.rejections, search.failures),
-        seed=trial_seed(run.seed, 6),
-        data=config.data,
-    )
-
-
 def _finished(run: Run, config: TpsrConfig, compared: Result) -> list[Finished]:
     """Return the trainings that came to an end and could be measured."""
     score, metric = preference(config.perceptual), config.perceptual.metric.name
@@ -263,30 +228,29 @@ def _finished(run: Run, config: TpsrConfig, compared: Result) -> list[Finished]:
     ]
 
 
-def _described(config: TpsrConfig, found: Result) -> dict[str, Any]:
+def _described(config: TpsrConfig, found: SearchResult) -> dict[str, Any]:
     """Return what the stage was optimised for, and what its search found."""
-    trials: Sequence[Mapping[str, Any]] = found.values["best"]
-    proxy = config.discriminator.evaluator.config
+    evaluator = config.discriminator.evaluator
     features = {"full": config.perceptual.features(full_layers(config)).description}
-    if isinstance(proxy, AdversarialProxyConfig) and proxy.perceptual is not None:
-        layers = proxy_layers(proxy, proxy.perceptual)
-        features["proxy"] = proxy.perceptual.features(layers).description
+    own: PerceptualConfig | None = evaluator.option("perceptual")
+    if own is not None:
+        layers = proxy_layers(evaluator.option("layers") or (), own)
+        features["proxy"] = own.features(layers).description
+    metric = config.perceptual.metric
     return {
         "optimised_for": {
             "features": features,
             "losses": asdict(config.perceptual.losses),
-            "metric": config.perceptual.metric.name,
-            "protocol": build_metrics([config.perceptual.metric])[
-                config.perceptual.metric.name
-            ].info.protocol,
+            "metric": metric.name,
+            "protocol": build_metrics([metric])[metric.name].info.protocol,
         },
         "metrics": [metric.name for metric in final_metrics(config)],
         "search": {
-            "trials": found.values["finished"],
-            "failed": found.values["failed"],
+            "trials": found.counts.get("finished", 0),
+            "failed": found.counts.get("failed", 0),
             "best": [
-                {"id": Trial.from_json(trial).architecture.id, "score": trial["score"]}
-                for trial in trials[: config.compare.count]
+                {"id": trial.architecture.id, "score": trial.score}
+                for trial in found.trials[: config.compare.count]
             ],
         },
     }

@@ -12,7 +12,7 @@ import torch
 from corenas.cost import count, human
 from corenas.drawing.diagrams import Group, Kind, Node, draw_chain, name_of
 from corenas.values.architecture import Architecture
-from corenas_sr.models.costs import OUTPUT
+from corenas_sr.config import OUTPUT
 from corenas_trilevel.space.config import SpaceConfig
 from corenas_trilevel.space.decisions import PATH
 from corenas_trilevel.space.derived import IMAGE_CHANNELS, RESIDUAL_SCALE, ChosenCell

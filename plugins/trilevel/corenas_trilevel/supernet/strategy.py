@@ -6,9 +6,12 @@ Wu et al., "Trilevel Neural Architecture Search for Efficient Single Image Super
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, reduce
 from pathlib import Path
+from statistics import mean
 from typing import Literal
 
 import torch
@@ -16,15 +19,20 @@ from attrs import evolve, frozen
 from torch import nn
 
 from corenas import (
+    MULT_ADDS,
+    PARAMS,
     ConfigError,
     DataError,
     Event,
     Measurement,
     Problem,
+    Quantity,
     Result,
+    Search,
+    SearchResult,
+    StagePlan,
     State,
     Task,
-    Trial,
     choose,
     nearest,
     trial_seed,
@@ -33,17 +41,19 @@ from corenas.cost import count
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas.training.schedules import multistep
-from corenas_sr.config import DataConfig
+from corenas_sr.config import OUTPUT, DataConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.models.costs import OUTPUT
+from corenas_sr.data.preflight import check_data
 from corenas_sr.models.files import save_model
 from corenas_sr.training.losses import FeatureLoss, feature_loss
+from corenas_sr.training.timing import peak_memory
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.supernet.config import PerceptualConfig, PhaseConfig, TrilevelStrategyConfig
 from corenas_trilevel.supernet.logits import Logits
 from corenas_trilevel.supernet.step import PretrainStep, SearchStep, SupernetStep
 from corenas_trilevel.supernet.supernet import TrilevelSupernet
+from corenas_trilevel.teacher.checks import Work, check_teacher_of, check_works
 from corenas_trilevel.teacher.config import TeacherConfig
 from corenas_trilevel.teacher.images import taught_pairs
 from corenas_trilevel.teacher.loss import TeacherLoss
@@ -58,13 +68,60 @@ _HALVES, _WEIGHTS, _LOGITS, _PHASES = range(4)
 """What is drawn from the run's seed, each from a seed of its own."""
 
 
+STEPS = 4
+"""Steps that a supernet does in each phase for an estimate; the first one is not timed."""
+
+
 @frozen
 class TrilevelStrategy:
     """Searches a space of `TrilevelSpace` by training its supernet."""
 
     config: TrilevelStrategyConfig
 
-    def search(self, problem: Problem) -> Task:
+    def check(self, problem: Problem) -> None:
+        """Look at features, patches, the teacher and all images.
+
+        Raises:
+            ConfigError: The space has no supernet of three levels, the recipe gives no images, the
+                fixed path is not of the space, or a patch is too small for the features.
+            DataError: Weights, the teacher or images cannot be used.
+        """
+        space, data = self._space(problem), self._data(problem)
+        scale, config = space.config.scale, self.config
+        phases = {name: getattr(config, name) for name in PHASES}
+        works = [
+            Work(f"search.strategy.{name}", phase.patch, config.features)
+            if phase.perceptual
+            else Work(f"search.strategy.{name}", phase.patch)
+            for name, phase in phases.items()
+        ]
+        check_works(works, scale)
+        teacher = config.teacher or TeacherConfig()
+        check_teacher_of("search.strategy.teacher", teacher, scale=scale)
+        check_data(data, patches={scale: max(phase.patch for phase in phases.values())})
+        check_teacher_of("search.strategy.teacher", teacher, scale=scale, source=data.train)
+
+    def plan(self, problem: Problem) -> StagePlan:
+        """Time both phases; the radius of the search's few steps is spread over its range."""
+        config = self.config
+        timed = evolve(
+            config,
+            teacher=TeacherConfig(),  # which has no work, and images of the same sizes
+            pretrain=evolve(config.pretrain, steps=STEPS, report_every=1),
+            search=evolve(config.search, steps=STEPS, report_every=1),
+        )
+        seconds = list(_seconds(TrilevelStrategy(timed).search(problem)))
+        before, during = mean(seconds[1:STEPS]), mean(seconds[STEPS + 1 :])
+        steps = config.pretrain.steps + config.search.steps
+        return StagePlan(
+            "search",
+            steps,
+            (before * config.pretrain.steps + during * config.search.steps) / steps,
+            memory=peak_memory(problem.device),
+            note=f"{before:.3g} s a step of pretraining, {during:.3g} s of the search",
+        )
+
+    def search(self, problem: Problem) -> Search:
         """Return the search as resumable work.
 
         Raises:
@@ -72,16 +129,7 @@ class TrilevelStrategy:
                 the fixed path is not of the space.
             DataError: There are fewer than two images, or images or weights cannot be used.
         """
-        space = problem.space
-        if not isinstance(space, TrilevelSpace):
-            raise ConfigError(
-                "space: the strategy 'trilevel' needs a supernet of path, operations and widths, "
-                f"as trilevel-a and trilevel-b have it; {space.name!r} has none"
-            )
-        if not isinstance(problem.data, DataConfig):
-            raise ConfigError("data: the strategy 'trilevel' trains on images; it was given none")
-        _check_path(self.config.architecture.fixed_path, space)
-        source = problem.data.train
+        space, source = self._space(problem), self._data(problem).train
         pairs = load_pairs(source, scale=space.config.scale, split="train")
         if len(pairs) < 2:
             raise DataError(
@@ -89,6 +137,29 @@ class TrilevelStrategy:
                 "and architecture learn from different ones"
             )
         return TrilevelSearch(space, self.config, pairs, seed=problem.seed, device=problem.device)
+
+    def _space(self, problem: Problem) -> TrilevelSpace:
+        space = problem.space
+        if not isinstance(space, TrilevelSpace):
+            raise ConfigError(
+                "space: the strategy 'trilevel' needs a supernet of path, operations and widths, "
+                f"as trilevel-a and trilevel-b have it; {space.name!r} has none"
+            )
+        _check_path(self.config.architecture.fixed_path, space)
+        return space
+
+    def _data(self, problem: Problem) -> DataConfig:
+        if not isinstance(problem.data, DataConfig):
+            raise ConfigError("data: the strategy 'trilevel' trains on images; it was given none")
+        return problem.data
+
+
+def _seconds(task: Task) -> Iterator[float]:
+    """Yield what each event of a task takes."""
+    started = time.perf_counter()
+    for _ in task.events():
+        yield time.perf_counter() - started
+        started = time.perf_counter()
 
 
 def _check_path(path: str | None, space: TrilevelSpace) -> None:
@@ -165,6 +236,17 @@ class TrilevelSearch:
 
     def _seed_of(self, *what: int) -> int:
         return reduce(trial_seed, what, self._seed)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Describe what is known of the network of the largest logits, and of the mixture."""
+        width, height = OUTPUT
+        return (
+            evolve(MULT_ADDS, protocol=f"output of {width}x{height}"),
+            PARAMS,
+            Quantity("expected_cost", "lower", summary="mult-adds of the mixture"),
+            Quantity("loss", "lower", summary="of the mixture, over the widths of a step"),
+        )
 
     def events(self) -> Iterator[Event]:
         """Pretrain, then search; yield an ``epoch`` event every so many steps.
@@ -246,21 +328,24 @@ class TrilevelSearch:
         self._current.training.restore(state["training"])
 
     def result(self, folder: Path) -> Result:
-        """Return the architecture of the largest logits as the best trial, and its network.
+        """Return the architecture of the largest logits, and its network.
 
-        Its score is the negative loss that was reported last: what the supernet's mixture lost,
-        summed over the widths of a step, not this network alone.
+        There are no trials: the loss that was reported last is what the supernet's mixture lost,
+        summed over the widths of a step, not this network's alone.
         """
         phase = self._current
-        values: dict[str, object] = {"best": [], "finished": 0, "rejected": 0, "failed": 0}
         if phase is None:
-            return Result(values)
+            return SearchResult(counts={"steps": 0}, quantities=self.quantities).to_result()
         trained = phase.training.result(folder)
-        values["finished"] = phase.before + trained.values["steps"]
-        values["best"] = [self._trial(phase, trained.values["scalars"]["loss"]).to_json()]
-        return Result(values, trained.files)
+        return SearchResult(
+            chosen=self._logits.architecture(),
+            measurement=self._measurement(phase, trained.values["scalars"].get("loss")),
+            counts={"steps": phase.before + trained.values["steps"]},
+            quantities=self.quantities,
+            files=trained.files,
+        ).to_result()
 
-    def _trial(self, phase: _Phase, loss: float) -> Trial:
+    def _measurement(self, phase: _Phase, loss: float | None) -> Measurement:
         architecture, scale = self._logits.architecture(), self._space.config.scale
         width, height = (side // scale for side in OUTPUT)
         with torch.device("meta"):
@@ -270,9 +355,9 @@ class TrilevelSearch:
             "mult_adds": cost.mult_adds,
             "params": cost.params,
             "expected_cost": phase.step.report()["expected_cost"],
-            "loss": loss,
+            "loss": math.nan if loss is None else loss,
         }
-        return Trial(0, architecture, Measurement(metrics), -loss)
+        return Measurement(metrics)
 
     def _save(self, module: nn.Module, folder: Path) -> Mapping[str, str]:
         space = choose("search_spaces", self._space.name)

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
+from corenas import Event, Result, State
 from corenas.errors import CorenasError, DataError
 from corenas.files import cache_folder
 from corenas.show.progress_bar import bar
-from corenas_sr.data.datasets import ImagePair, digest_of, refuse
+from corenas_sr.data.datasets import ImagePair, digest_of, load_pairs, refuse
 from corenas_sr.data.images import read_image, write_image
 from corenas_sr.data.packing import pack
 from corenas_sr.models.upscalers import find_restore
@@ -52,6 +53,52 @@ def taught_pairs(
     return tuple(
         ImagePair(pair.name, pair.lr, image) for pair, image in zip(pairs, images, strict=True)
     )
+
+
+class Teaching:
+    """The teacher's images made one after the other, as a task: an event for each.
+
+    What is made is kept as files, so a search or a training that comes later reads it, and work
+    that is stopped or killed goes on where it was.
+
+    Args:
+        source: The training images.
+        config: Says who the teacher is; with the ground truth there is nothing to do.
+        scale: The up-scaling factor of the images.
+        device: Where the teacher computes.
+    """
+
+    def __init__(self, source: str, config: TeacherConfig, *, scale: int, device: str) -> None:
+        self._source = source
+        self._config = config
+        self._scale = scale
+        self._device = device
+        self._done = 0
+
+    def events(self) -> Iterator[Event]:
+        """Make the images.
+
+        Raises:
+            CorenasError: The teacher cannot make one.
+        """
+        pairs = load_pairs(self._source, scale=self._scale, split="train")
+        restore = _teacher(self._config, scale=self._scale, device=self._device)
+        for pair in pairs[self._done :]:
+            restore(pair)
+            self._done += 1
+            yield Event("epoch", self._done, len(pairs), message=pair.name)
+
+    def state(self) -> State:
+        """Return how many images are made."""
+        return {"done": self._done}
+
+    def restore(self, state: State) -> None:
+        """Go on after so many images."""
+        self._done = state["done"]
+
+    def result(self, folder: Path) -> Result:
+        """Return how many images are made; they are not the run's."""
+        return Result({"images": self._done})
 
 
 def check_teacher(config: TeacherConfig, *, scale: int, pairs: Sequence[ImagePair]) -> None:

@@ -1,0 +1,30 @@
+"""The best trials so far: what searches, the live screen and ``corenas best`` mean by that."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+
+from corenas.values.trial import Trial
+
+
+def _place(trial: Trial) -> tuple[float, int]:
+    return -(trial.score or 0.0), trial.number
+
+
+def ranked(best: Sequence[Trial], trial: Trial, *, most: int) -> list[Trial]:
+    """Return the best trials with another one among them, best first, at most so many.
+
+    Each architecture stands in it once, with its best trial; of equals the earlier one counts.
+
+    Args:
+        best: What this function returned before, or nothing.
+        trial: Has a score.
+        most: How many are kept.
+    """
+    result = list(best)
+    insort(result, trial, key=_place)
+    same = [known for known in result if known.architecture == trial.architecture]
+    for worse in same[1:]:
+        result.remove(worse)
+    return result[:most]
