@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from corenas.errors import ConfigError
 from corenas.names import nearest
+from corenas.options.structuring import Chosen
 from corenas.protocols import Budget, Evaluator, Objective, Problem, SearchSpace, Strategy
 from corenas.search.config import SearchConfig
 from corenas.search.objectives import NotMeasured
@@ -52,10 +53,15 @@ def _evaluator(config: SearchConfig, space: SearchSpace, data: Any, where: str) 
     try:
         evaluator: Evaluator = config.evaluator.build(space, data)
     except ConfigError as error:
-        option = str(error).partition(":")[0].partition(".")[0]
-        join = ": " if config.evaluator.option(option) is None else "."
-        raise ConfigError(f"{where}.evaluator{join}{error}") from error
+        raise _located(f"{where}.evaluator", config.evaluator, error) from error
     return evaluator
+
+
+def _located(where: str, chosen: Chosen, error: ConfigError) -> ConfigError:
+    """Return an error with its dotted path, where its message begins with an option's name."""
+    option = str(error).partition(":")[0].partition(".")[0]
+    join = ": " if chosen.option(option) is None else "."
+    return ConfigError(f"{where}{join}{error}")
 
 
 def _objective(config: SearchConfig, evaluator: Evaluator, where: str) -> Objective:
@@ -65,6 +71,8 @@ def _objective(config: SearchConfig, evaluator: Evaluator, where: str) -> Object
         missing = [name for name in objective.needs if name not in measures]
     except NotMeasured as error:
         missing = [error.name]
+    except ConfigError as error:
+        raise _located(f"{where}.objective", chosen, error) from error
     if not missing:
         return objective
     name = missing[0]

@@ -45,9 +45,18 @@ class _SeveralMetrics:
 
     def __attrs_post_init__(self) -> None:
         if len(set(self.metrics)) < len(self.metrics):
-            raise ConfigError(f"metrics: name each once, got {list(self.metrics)}")
-        for name in sorted(self.weights.keys() - self.metrics if self.metrics else ()):
-            raise ConfigError(f"weights: unknown metric {name!r}{nearest(name, self.metrics)}")
+            raise ConfigError(f"metrics: name each of one or more once, got {list(self.metrics)}")
+        if self.metrics:
+            self.check_weights(self.metrics)
+
+    def check_weights(self, names: Sequence[str]) -> None:
+        """Refuse weights of what does not count.
+
+        Raises:
+            ConfigError: The message offers the nearest name.
+        """
+        for name in sorted(self.weights.keys() - set(names)):
+            raise ConfigError(f"weights: unknown metric {name!r}{nearest(name, names)}")
 
 
 @frozen
@@ -220,6 +229,7 @@ def _named(name: str | None, quantities: Quantities) -> Quantity:
 
 def _signed_weights(config: _SeveralMetrics, quantities: Quantities) -> dict[str, float]:
     chosen = [_named(name, quantities) for name in config.metrics or (None,)]
+    config.check_weights([each.name for each in chosen])
     return {each.name: each.sign * config.weights.get(each.name, 1.0) for each in chosen}
 
 

@@ -49,7 +49,8 @@ def check(*assignments: str) -> None:
         ),
         (
             ['search.objective.metric={use="psnr", protocol="rgb"}'],
-            "search.objective: psnr has other options than in search.evaluator.metrics",
+            "search.objective.metric: expected a string, got {'use': 'psnr', 'protocol': 'rgb'}; "
+            "name it: 'psnr'",
         ),
     ],
 )
@@ -74,7 +75,7 @@ def test_objective_that_needs_what_is_not_measured_is_refused(
         ['search.evaluator.metrics=[{use="psnr", protocol="rgb"}]'],
         [
             'search.evaluator.metrics=[{use="psnr", protocol="rgb"}]',
-            'search.objective.metric={use="psnr", protocol="rgb"}',
+            "search.objective.metric=psnr",
         ],
     ],
 )
@@ -101,7 +102,8 @@ def check_second(*assignments: str) -> None:
             [
                 'discriminator.objective={use="metric", metric={use="random-features", seed=1}}',
             ],
-            "discriminator.objective: random-features has other options than in perceptual.metric",
+            "discriminator.objective.metric: expected a string, got {'use': 'random-features', "
+            "'seed': 1}; name it: 'random-features'",
         ),
         (
             ["discriminator.evaluator.training.patch=9"],

@@ -13,11 +13,11 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from corenas.errors import ConfigError
+from corenas.errors import ConfigError, DataError
 from corenas.options.structuring import structure
 from corenas_sr.data.images import write_image
 from corenas_sr.models.files import load_model
-from corenas_tpsr.checks import patches
+from corenas_tpsr.checks import check_searches, patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.recipe import rank_correlation
 
@@ -247,9 +247,17 @@ def test_images_must_hold_the_largest_patch_of_their_scale() -> None:
         {"stages": "generator", "x2": {"patch": 20}, "x4": {"patch": 10}},
     )
     assert patches(config) == {2: 20, 4: 10}
-    larger = structure(TpsrConfig, {"search": {"evaluator": {"training": {"patch": 128}}}})
     assert patches(structure(TpsrConfig, {"compare": {"training": {"patch": 56}}}))[4] == 56
-    assert patches(larger) == {2: 128, 4: 48}
+
+
+def test_images_must_hold_the_patch_of_the_search(photographs: Path) -> None:
+    data = {"train": str(photographs / "train"), "validation": str(photographs / "valid")}
+    small = {"data": data, "stages": "generator", "search": {"evaluator": {"crops": 1}}}
+    training = {"search": {"evaluator": {"training": {"patch": 32}}}}
+    check_searches(structure(TpsrConfig, small, training))
+    training["search"]["evaluator"]["training"]["patch"] = 33
+    with pytest.raises(DataError, match="a patch needs 33"):
+        check_searches(structure(TpsrConfig, small, training))
 
 
 def test_space_of_other_networks_than_super_resolution_is_refused() -> None:

@@ -17,7 +17,7 @@ from corenas_trilevel.published import RESULTS
 def test_preset_is_a_configuration(name: str) -> None:
     config = structure(TrilevelConfig, PRESETS[name])
     space = config.search.space.build()
-    fixed = config.strategy.config.architecture.fixed_path
+    fixed = config.taught_search.strategy.config.architecture.fixed_path
     assert fixed is None or fixed in space.candidates
     assert (config.teacher.source == "ground-truth") == (name == "quick")
     assert (config.published is None) == (name == "quick")
@@ -31,7 +31,7 @@ def test_strategy_has_the_recipes_teacher_and_features_where_it_has_none_of_its_
             {"teacher": {"source": "/all.pth"}, "features": {"layers": ["44"]}},
             {"search": {"strategy": changes}},
         )
-        strategy = config.strategy.config
+        strategy = config.taught_search.strategy.config
         assert (strategy.teacher.source, *strategy.features.layers) == expected
         assert strategy.features.distance == "l1"
 
@@ -56,7 +56,7 @@ def test_presets_of_the_paper_have_its_values(name: str, backbone: str, teacher:
     space = config.search.space.config
     assert (space.cells, space.searched_cells, space.ups, space.features) == (5, 4, 2, 64)
     assert (space.widths, space.scale) == ((24, 32, 40, 56, 64), 4)
-    strategy = config.strategy.config
+    strategy = config.taught_search.strategy.config
     for phase in (strategy.pretrain, strategy.search):
         assert phase.steps == 100 * 575 == 100 * (3450 // 2) // 3
         assert (phase.batch, phase.patch, phase.learning_rate) == (3, 32, 1e-4)

@@ -157,25 +157,20 @@ def _compare(run: Run, best: Sequence[Trial], scores: Mapping[Architecture, floa
         again = scores.get(trial.architecture)
         shown = "not trained" if again is None else f"{again:.4f}"
         run.say(f"{trial.architecture.id}: {trial.score:.4f} in the search, {shown} from scratch")
-    correlation = rank_correlation(pairs)
+    correlation = rank_correlation(pairs) if len(pairs) >= LEAST_PAIRS else None
     if correlation is not None:
         run.say(f"rank correlation of the two: {correlation:+.2f} (n = {len(pairs)})")
 
 
 LEAST_PAIRS = 5
-"""A rank correlation of fewer says nothing: of three pairs, every sixth order gives +1."""
+"""A correlation of fewer pairs is not told: of three, one order in six gives +1 by chance."""
 
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Spearman's coefficient of value pairs without ties.
-
-    It is None where there are fewer than `LEAST_PAIRS`, or all values of a side are equal.
-    """
-    if len(pairs) < LEAST_PAIRS:
+    """Return Spearman's coefficient of value pairs without ties; None where it is undefined."""
+    if len(pairs) < 2 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
         return None
     first, second = zip(*pairs, strict=True)
-    if len(set(first)) < 2 or len(set(second)) < 2:
-        return None
     ranks = [[sorted(side).index(value) for value in side] for side in (first, second)]
     return statistics.correlation(*ranks)
 

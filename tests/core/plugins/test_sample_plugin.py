@@ -86,7 +86,7 @@ class TestCurveFit(EvaluatorContract):
 class TestAccuracy(ObjectiveContract):
     @pytest.fixture
     def objective(self) -> Objective:
-        objective: Objective = choose("objectives", "accuracy").build()
+        objective: Objective = choose("objectives", "accuracy").build(CurveFit.measures)
         return objective
 
     @pytest.fixture
@@ -175,10 +175,11 @@ def test_its_metric_is_the_objective_of_a_tpsr_search() -> None:
     evaluator = {"metrics": ["mae"], "crops": 1, "crop_size": 16, "training": training}
     config = tpsr({"search": {"objective": {"metric": "mae"}, "evaluator": evaluator}})
     search, space = config.search, config.search.space.build()
+    evaluator = search.evaluator.build(space, config.data)
     problem = Problem(
         space,
-        search.evaluator.build(space, config.data),
-        search.objective.build(),
+        evaluator,
+        search.objective.build(evaluator.measures),
         Serial(stop=Stop()),
         Budget(1),
     )
@@ -240,14 +241,14 @@ def test_its_resumed_recipe_equals_the_uninterrupted_one(
 
 @pytest.mark.slow
 def test_its_recipe_runs_in_worker_processes(tmp_path: Path) -> None:
-    order = ["--set", "executor.use=processes", "--set", "executor.order=submission"]
-    assert fit(tmp_path / "one", *order, "--workers", "1", "--set", "steps=8") == 0
-    assert fit(tmp_path / "serial", "--set", "steps=8") == 0
+    order = ["--set", "search.executor.use=processes", "--set", "search.executor.order=submission"]
+    assert fit(tmp_path / "one", *order, "--workers", "1", "--set", "search.steps=8") == 0
+    assert fit(tmp_path / "serial", "--set", "search.steps=8") == 0
     assert journal(tmp_path / "one") == journal(tmp_path / "serial")
 
 
 def test_its_observer_sees_every_trial(tmp_path: Path) -> None:
-    assert fit(tmp_path, "--set", "steps=4") == 0
+    assert fit(tmp_path, "--set", "search.steps=4") == 0
     last = [event for event in journal(tmp_path) if event["kind"] == "trial"][-1]
     assert (tmp_path / "latest.txt").read_text() == f"4/4 {last['trial']['score']}\n"
 

@@ -71,7 +71,7 @@ def recipe(run):
     search = SampledSearch(surrogate_problem(8), RandomSearch(SurrogateSpace(), 1))
     first = run.stage("search", search)
     second = run.stage("count", Counting())
-    return [t["number"] for t in first.values["best"]], second.values
+    return [t["number"] for t in first.values["trials"]], second.values
 
 
 def lines(folder):

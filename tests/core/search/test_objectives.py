@@ -6,6 +6,7 @@ import math
 import random
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -27,12 +28,25 @@ from corenas.search.strategies.listed import Listed
 from corenas.testing.contracts import ObjectiveContract
 from corenas.testing.surrogate import NODES, InlineExecutor, SurrogateEvaluator, SurrogateSpace
 from corenas.values.evaluation import Outcome
+from corenas.values.quantity import LATENCY, MULT_ADDS, PARAMS, Quantity
 from corenas.values.trial import Trial
 
 GIGA = 1e9
 
 
-def build(name: str, options: dict[str, Any]) -> Objective:
+MEASURED = {
+    quantity.name: quantity
+    for quantity in (
+        *(Quantity("psnr", "higher", "dB"), Quantity("ssim", "higher"), Quantity("lpips", "lower")),
+        *(MULT_ADDS, PARAMS, LATENCY, Quantity("watched", "neither")),
+    )
+}
+"""What the evaluator of these tests measures; psnr is the first."""
+
+
+def build(
+    name: str, options: dict[str, Any], measured: Mapping[str, Quantity] = MEASURED
+) -> Objective:
     """Build an objective as a configuration would."""
 
     @frozen
@@ -40,7 +54,7 @@ def build(name: str, options: dict[str, Any]) -> Objective:
         objective: Chosen = component("objectives", "metric", "what counts")
 
     chosen = structure(Holder, {"objective": {"use": name, **options}}).objective
-    objective: Objective = chosen.build()
+    objective: Objective = chosen.build(measured)
     return objective
 
 
@@ -193,7 +207,7 @@ def test_constraint_does_not_read_the_metric_of_a_violator() -> None:
 
 def test_constraint_without_a_limit_is_refused() -> None:
     with pytest.raises(ConfigError, match="'constraint' needs its option 'limit', the largest"):
-        choose("objectives", "constraint").build()
+        choose("objectives", "constraint").build(MEASURED)
 
 
 # what never reaches a policy
@@ -285,11 +299,19 @@ def test_measured_infinity_that_no_one_scores_is_left_out_of_the_journal() -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metrics": []}, r"objective.metrics: name each of one or more once, got \[\]"),
         ({"metrics": ["psnr", "psnr"]}, r"name each of one or more once"),
-        ({"weights": {"pnsr": 1.0}}, "objective.weights: unknown metric 'pnsr'; did you mean"),
+        ({"weights": {"pnsr": 1.0}}, "weights: unknown metric 'pnsr'; did you mean"),
         ({"weights": {"psnr": -1.0}}, "objective.weights: must be greater than 0, got -1"),
-        ({"cost": {"name": "latncy"}}, "unknown value 'latncy'; did you mean 'latency'"),
+        (
+            {"cost": {"name": "latncy", "target": 1.0}},
+            "'latncy' is not measured; did you mean 'latency'",
+        ),
+        ({"metrics": ["pnsr"]}, "'pnsr' is not measured; did you mean 'psnr'"),
+        ({"metrics": ["watched"]}, "'watched' has no good direction"),
+        (
+            {"metrics": [{"use": "psnr"}]},
+            r"objective.metrics\[0\]: expected a string, got .*; name it: 'psnr'",
+        ),
         ({"cost": {"above": 0.07}}, "objective.cost.above: must be at most 0"),
     ],
 )
@@ -299,6 +321,17 @@ def test_wrong_options_are_refused_with_their_path(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         build(name, options)
+
+
+@pytest.mark.parametrize("name", ["metric", "product", "sum", "constraint"])
+def test_left_open_it_is_the_evaluators_first_in_its_good_direction(name: str) -> None:
+    options = {"limit": 5e9} if name == "constraint" else {}
+    for better, low, high in (("higher", 2.0, 3.0), ("lower", 3.0, 2.0)):
+        measured = {"points": Quantity("points", better), "mult_adds": MULT_ADDS}
+        objective = build(name, options, measured)
+        worse, good = (Measurement({"points": each, "mult_adds": 1e9}) for each in (low, high))
+        assert objective(good) > objective(worse)
+        assert objective.needs[0] == "points"
 
 
 def test_objectives_need_no_torch() -> None:

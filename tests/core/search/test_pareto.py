@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from corenas import Architecture, Event, Measurement, MetricInfo, Trial, cli
+from corenas import Architecture, Event, Measurement, Trial, cli
 from corenas.runs import journal
 from corenas.search.pareto import directions, front
+from corenas.values.quantity import MULT_ADDS, Quantity
 
 BETTER = {"psnr": 1, "lpips": -1, "mult_adds": -1}
 
@@ -61,19 +62,14 @@ def test_trials_without_all_finite_numbers_are_left_out() -> None:
     assert front([*others, good], {"psnr": 1, "mult_adds": -1}) == [good]
 
 
-def test_directions_are_those_of_the_metrics_and_costs_are_better_low() -> None:
-    infos = {
-        "psnr": MetricInfo("higher"),
-        "lpips": MetricInfo("lower"),
-        "ssim": MetricInfo("higher"),
-    }
-    trials = [
-        trial(0, mult_adds=1.0, psnr=1.0, loss=2.0),
-        trial(1, params=1.0, lpips=1.0, latency=1.0),
+def test_directions_are_those_of_the_quantities_and_what_has_none_is_left_out() -> None:
+    quantities = [
+        Quantity("psnr", "higher"),
+        Quantity("lpips", "lower"),
+        Quantity("watched", "neither"),
+        MULT_ADDS,
     ]
-    assert list(directions(trials, infos).items()) == [
-        ("psnr", 1), ("lpips", -1), ("mult_adds", -1), ("params", -1), ("latency", -1),
-    ]  # fmt: skip
+    assert list(directions(quantities).items()) == [("psnr", 1), ("lpips", -1), ("mult_adds", -1)]
 
 
 # the command
@@ -93,7 +89,9 @@ def run_folder(tmp_path: Path) -> Path:
     info = {"schema": 1, "recipe": "tpsr", "preset": "quick", "seed": 0, "created": "now"}
     (folder / "run.json").write_text(json.dumps(info))
     written = journal.Journal(folder / "journal.jsonl")
+    quantities = (Quantity("psnr", "higher"), Quantity("lpips", "lower"), MULT_ADDS)
     for stage in ("search", "fresh"):
+        written.append(Event("stage", message="started", stage=stage, quantities=quantities))
         for number, metrics in enumerate(TRIALS if stage == "search" else TRIALS[:1]):
             event = Event("trial", number, 4, trial=trial(number, **metrics), stage=stage)
             written.append(event)

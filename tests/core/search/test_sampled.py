@@ -123,7 +123,7 @@ def test_failed_trial_is_no_step_and_is_not_told(outcome, reason):
     assert events[1].step == 0
     assert evaluator.dropped == [0]
     assert [trial.number for trial in sampler.told] == [1]
-    assert task.result(None).values["failed"] == 1
+    assert task.result(None).values["counts"]["failed"] == 1
 
 
 def test_too_many_failures_in_a_row_stop_the_search_with_the_last_error():
@@ -153,7 +153,7 @@ def test_best_trials_are_ranked_and_each_architecture_stands_once():
     sampler = Recorder([items[0], items[1], items[0]])
     best = [
         (value["number"], value["score"])
-        for value in _finished(search(sampler, Scripted({}), trials=3)).values["best"]
+        for value in _finished(search(sampler, Scripted({}), trials=3)).values["trials"]
     ]
     assert best == [(2, 32.0), (1, 31.0)]
 
@@ -166,7 +166,7 @@ def test_ranking_equals_sorting_all_trials(seed):
     script = {item: Outcome({"psnr": float(draw.randrange(40))}) for item in items[:120]}
     sampler = Recorder([draw.choice(items) for _ in range(trials)])
     result = _finished(search(sampler, Scripted(script), trials=trials))
-    best = [value["number"] for value in result.values["best"]]
+    best = [value["number"] for value in result.values["trials"]]
     ranked = sorted(sampler.told, key=lambda trial: (-trial.score, trial.number))
     first = {}
     for trial in ranked:

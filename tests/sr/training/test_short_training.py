@@ -109,10 +109,11 @@ def job(evaluator: Evaluator, architecture: Architecture, seed: int) -> ShortTra
 @pytest.mark.parametrize("name", SPACES)
 def test_random_search_trains_and_measures_candidates(name: str, data: DataConfig) -> None:
     space = space_of(name)
+    evaluator = ShortTraining(options(), space, data)
     problem = Problem(
         space,
-        ShortTraining(options(), space, data),
-        choose("objectives", "metric").build(),
+        evaluator,
+        choose("objectives", "metric").build(evaluator.measures),
         InlineExecutor(),
         Budget(2),
         seed=1,

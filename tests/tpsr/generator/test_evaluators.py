@@ -19,7 +19,7 @@ from corenas.values.evaluation import Outcome, Rejected
 from corenas_sr.config import DataConfig
 from corenas_tpsr.config import ProxyConfig
 from corenas_tpsr.generator.config import GeneratorSpaceConfig
-from corenas_tpsr.generator.proxy import ProxyEvaluator, ProxyJob, RememberedJob, without_cache
+from corenas_tpsr.generator.proxy import ProxyEvaluator, ProxyJob, RememberedJob
 from corenas_tpsr.generator.space import GeneratorSpace
 
 TRAINING = {"steps": 2, "batch": 2, "patch": 8, "report_every": 1, "learning_rate": 1e-3}
@@ -160,10 +160,11 @@ def test_cache_can_leave_out_what_is_not_searched(data: DataConfig) -> None:
 
 
 def test_training_from_scratch_uses_neither_cache_nor_memory() -> None:
-    chosen = choose("evaluators", "tpsr-proxy")
     config = structure(ProxyConfig, {"duplicates": "remember", "crops": 3})
-    fresh = without_cache(evolve(chosen, config=config)).config
-    assert fresh == evolve(config, cache=False, duplicates="evaluate")
+    fresh = ProxyEvaluator(config, SPACE, DataConfig()).from_scratch()
+    job = fresh.prepare(CANDIDATE, number=0, seed=0)
+    assert isinstance(job, ProxyJob)
+    assert job.config == evolve(config, cache=False, duplicates="evaluate")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from attrs import evolve, frozen
 
-from corenas import Run, Stop, choose, structure
+from corenas import Run, Stop, choose, parts_of, structure
 from corenas.errors import ConfigError, DataError
 from corenas.options.toml import parse_assignment
 from corenas.show.reporter import Quiet
@@ -271,8 +271,7 @@ def test_options_of_the_losses_reach_both_tasks(monkeypatch: pytest.MonkeyPatch)
     assert missing == {}
     evaluator = config.discriminator.evaluator.config
     assert evaluator.perceptual == config.perceptual
-    assert config.discriminator.objective is not None
-    assert config.discriminator.objective.build().needs == ("random-features",)
+    assert parts_of(config.discriminator, config.data).objective.needs == ("random-features",)
 
 
 def test_metric_alone_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -124,21 +124,18 @@ def test_both_phases_are_one_search(whole):
 
 def test_result_is_the_last_architecture_with_the_weights_that_it_has(whole, problem):
     folder, result = whole
-    assert {n: result.values[n] for n in ("finished", "rejected", "failed")} == {
-        "finished": 4,
-        "rejected": 0,
-        "failed": 0,
-    }
-    (best,) = map(Trial.from_json, result.values["best"])
+    found = SearchResult.from_result(result)
+    assert found.counts == {"steps": 4}
+    assert found.trials == (), "steps are not trials"
     last = journal(folder)[-2]
-    assert best.architecture == Architecture.from_json(last["architecture"])
-    assert best.score == -last["scalars"]["loss"] == -best.measurement.metrics["loss"]
-    assert best.measurement.metrics["expected_cost"] == last["scalars"]["expected_cost"]
+    assert found.chosen == Architecture.from_json(last["architecture"])
+    assert found.measurement.metrics["loss"] == last["scalars"]["loss"]
+    assert found.measurement.metrics["expected_cost"] == last["scalars"]["expected_cost"]
     model = load_model(folder / "models" / result.files["inherited"])
-    assert (model.architecture, model.scale) == (best.architecture, 2)
+    assert (model.architecture, model.scale) == (found.chosen, 2)
     cost = count(model.module, (1, 3, 360, 640))
-    assert best.measurement.metrics["mult_adds"] == cost.mult_adds
-    assert best.measurement.metrics["params"] == cost.params
+    assert found.measurement.metrics["mult_adds"] == cost.mult_adds
+    assert found.measurement.metrics["params"] == cost.params
     low = load_pairs(problem.data.train, scale=2, split="train")[0].lr
     image = upscale(model.module, low, scale=2)
     assert image.shape == (3, 64, 72)
@@ -147,7 +144,7 @@ def test_result_is_the_last_architecture_with_the_weights_that_it_has(whole, pro
 
 def test_result_before_the_beginning_is_empty(problem, tmp_path):
     result = strategy().search(problem).result(tmp_path)
-    assert (result.values["best"], result.values["finished"]) == ([], 0)
+    assert (result.values["chosen"], result.values["counts"]) == (None, {"steps": 0})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -187,8 +184,8 @@ def test_fixed_path_is_not_searched(problem, tmp_path):
     for event in task.events():
         assert event.architecture["path"] == "00"
         assert event.scalars["path/00"] == 1
-    (best,) = task.result(tmp_path).values["best"]
-    assert best["architecture"]["choices"]["path"] == "00"
+    found = SearchResult.from_result(task.result(tmp_path))
+    assert found.chosen["path"] == "00"
 
 
 def test_a_loss_that_leaves_the_finite_numbers_ends_the_search(problem, monkeypatch):
