@@ -20,7 +20,7 @@ from corenas.errors import ConfigError, UnknownName
 from corenas.names import nearest
 from corenas.options.declaring import METADATA, Option, option
 from corenas.plugins.hookspecs import Component
-from corenas.plugins.registry import KINDS, Registry, default_registry, load_attribute
+from corenas.plugins.registry import Registry, default_registry, load_attribute
 
 __all__ = [
     "Chosen",
@@ -83,7 +83,8 @@ def components(kind: str, default: Iterable[str], help: str) -> Any:
 class Chosen:
     """A component with its options, as a configuration chose it; picklable.
 
-    Equality looks at kind, name and options, not at who provides the component.
+    Equality looks at kind, name and options, not at who provides the component. ``singular`` is
+    what one of its kind is called.
     """
 
     kind: str
@@ -91,6 +92,13 @@ class Chosen:
     config: Any
     component: Component = field(eq=False, repr=False)
     plugin: str = field(default="", eq=False, repr=False)
+    singular: str = field(default="component", eq=False, repr=False)
+
+    @classmethod
+    def of(cls, component: Component, kind: str, config: Any, registry: Registry) -> Chosen:
+        """Return the choice of a component of the registry with options that are built already."""
+        name, singular = component.name, registry.kinds[kind].singular
+        return cls(kind, name, config, component, registry.owner(kind, name), singular)
 
     def filled(self, **known: Any) -> Chosen:
         """Return it with options that it leaves unset as the recipe has them.
@@ -117,7 +125,7 @@ class Chosen:
         Raises:
             PluginError: It cannot be imported.
         """
-        source = f"{KINDS[self.kind]} {self.name!r} of the plugin {self.plugin!r}"
+        source = f"{self.singular} {self.name!r} of the plugin {self.plugin!r}"
         return load_attribute(self.component.build, source)(self.config, *args, **kwargs)
 
 
@@ -130,7 +138,7 @@ def choose(kind: str, name: str, *, registry: Registry | None = None) -> Chosen:
     registry = registry or default_registry()
     known = registry.component(kind, name)
     config = structure(known.config, registry=registry)
-    return Chosen(kind, name, config, known, registry.owner(kind, name))
+    return Chosen.of(known, kind, config, registry)
 
 
 def structure(cls: type[T], *layers: Mapping[str, Any], registry: Registry | None = None) -> T:
@@ -333,7 +341,7 @@ class _Structurer:
         known = self._component(kind, table["use"], _join(path, "use"))
         values = self.merged(known.config, self.defaults(known.config), _options(table), path)
         config = self.built(known.config, values, path)
-        return Chosen(kind, known.name, config, known, self.registry.owner(kind, known.name))
+        return Chosen.of(known, kind, config, self.registry)
 
     def _converted(self, kind: Any, value: Any, path: str) -> Any:
         origin, arguments = get_origin(kind), get_args(kind)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from corenas import Architecture, Event, Measurement, MetricInfo, Trial, cli
+from corenas import Architecture, Event, Measurement, Trial, cli
 from corenas.runs import journal
 from corenas.search.pareto import directions, front
+from corenas_sr.metric import MetricInfo
 
 BETTER = {"psnr": 1, "lpips": -1, "mult_adds": -1}
 
