@@ -22,7 +22,7 @@ def corenas_kinds() -> Iterable[Kind]:
         Kind("operations", "operation", "(config, channels)"),
         Kind("strategies", "strategy"),
         Kind("evaluators", "evaluator", "(config, space, data)"),
-        Kind("objectives", "objective"),
+        Kind("objectives", "objective", "(config, quantities)"),
         Kind("rewards", "reward"),
         Kind("executors", "executor", "(config, stop, *, workers, devices)"),
     )
