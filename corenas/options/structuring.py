@@ -18,9 +18,10 @@ from attrs import field, frozen
 
 from corenas.errors import ConfigError, UnknownName
 from corenas.names import nearest
+from corenas.options.chosen import Chosen
 from corenas.options.declaring import METADATA, Option, option
 from corenas.plugins.hookspecs import Component
-from corenas.plugins.registry import Registry, default_registry, load_attribute
+from corenas.plugins.registry import Registry, default_registry
 
 __all__ = [
     "Chosen",
@@ -77,56 +78,6 @@ def components(kind: str, default: Iterable[str], help: str) -> Any:
 
     known = Option(help, kind=kind, default=names)
     return field(factory=chosen, metadata={METADATA: known})
-
-
-@frozen
-class Chosen:
-    """A component with its options, as a configuration chose it; picklable.
-
-    Equality looks at kind, name and options, not at who provides the component. ``singular`` is
-    what one of its kind is called.
-    """
-
-    kind: str
-    name: str
-    config: Any
-    component: Component = field(eq=False, repr=False)
-    plugin: str = field(default="", eq=False, repr=False)
-    singular: str = field(default="component", eq=False, repr=False)
-
-    @classmethod
-    def of(cls, component: Component, kind: str, config: Any, registry: Registry) -> Chosen:
-        """Return the choice of a component of the registry with options that are built already."""
-        name, singular = component.name, registry.kinds[kind].singular
-        return cls(kind, name, config, component, registry.owner(kind, name), singular)
-
-    def filled(self, **known: Any) -> Chosen:
-        """Return it with options that it leaves unset as the recipe has them.
-
-        Args:
-            known: What the recipe knows, by the name that such an option has. A component without
-                an option of that name, or with a value of its own, stays as it is.
-        """
-        options = {f.name for f in attrs.fields(type(self.config))}
-        changes = {
-            name: value
-            for name, value in known.items()
-            if name in options and getattr(self.config, name) is None
-        }
-        return attrs.evolve(self, config=attrs.evolve(self.config, **changes)) if changes else self
-
-    def option(self, name: str) -> Any:
-        """Return the value of an option; None where the component has none of that name."""
-        return getattr(self.config, name, None)
-
-    def build(self, *args: Any, **kwargs: Any) -> Any:
-        """Import what builds the component and call it with the options and the arguments.
-
-        Raises:
-            PluginError: It cannot be imported.
-        """
-        source = f"{self.singular} {self.name!r} of the plugin {self.plugin!r}"
-        return load_attribute(self.component.build, source)(self.config, *args, **kwargs)
 
 
 def choose(kind: str, name: str, *, registry: Registry | None = None) -> Chosen:
