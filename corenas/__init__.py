@@ -13,7 +13,6 @@ from corenas.errors import (
     Stopped,
     UnknownName,
 )
-from corenas.metric import Metric, MetricInfo
 from corenas.names import nearest
 from corenas.options.structuring import (
     Chosen,
@@ -24,7 +23,7 @@ from corenas.options.structuring import (
     section,
     structure,
 )
-from corenas.plugins.hookspecs import Component, NoOptions, Recipe, hookimpl
+from corenas.plugins.hookspecs import Component, Kind, NoOptions, Recipe, hookimpl
 from corenas.plugins.registry import Registry, default_registry
 from corenas.protocols import (
     Budget,
@@ -77,9 +76,8 @@ __all__ = [
     "IndependentJobs",
     "InputError",
     "Job",
+    "Kind",
     "Measurement",
-    "Metric",
-    "MetricInfo",
     "NoOptions",
     "NothingYet",
     "Objective",

@@ -1,10 +1,10 @@
-"""The core's own components, found like everybody else's."""
+"""The core's own kinds and components, found like everybody else's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from corenas.plugins.hookspecs import Component, hookimpl
+from corenas.plugins.hookspecs import Component, Kind, hookimpl
 from corenas.search.executors.config import ProcessesConfig, SerialConfig
 from corenas.search.objectives import (
     ConstraintConfig,
@@ -13,6 +13,19 @@ from corenas.search.objectives import (
     SumConfig,
 )
 from corenas.search.strategies.config import EvolutionConfig
+
+
+@hookimpl
+def corenas_kinds() -> Iterable[Kind]:
+    return (
+        Kind("search_spaces", "search space"),
+        Kind("operations", "operation", "(config, channels)"),
+        Kind("strategies", "strategy"),
+        Kind("evaluators", "evaluator", "(config, space, data)"),
+        Kind("objectives", "objective", "(config, quantities)"),
+        Kind("rewards", "reward"),
+        Kind("executors", "executor", "(config, stop, *, workers, devices)"),
+    )
 
 
 @hookimpl

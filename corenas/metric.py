@@ -1,60 +1,7 @@
-"""What a metric is, and what must be known of it without importing torch."""
+"""The costs of a candidate."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Literal, Protocol
-
-from attrs import frozen
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 COSTS = ("mult_adds", "params", "latency")
 """What evaluators call the costs of a candidate, in operations, numbers and seconds: lower is
 better."""
-
-
-@frozen
-class MetricInfo:
-    """A metric's metadata: all of it is printed beside its numbers.
-
-    ``better`` is the good direction; ``reference`` says whether it compares with a ground truth;
-    ``range`` is what values it can take; ``protocol`` is how exactly it was measured, where
-    ``= scale`` stands for the up-scaling factor.
-    """
-
-    better: Literal["higher", "lower"]
-    reference: Literal["full", "none"] = "full"
-    range: str = ""
-    unit: str = ""
-    protocol: str = ""
-
-    @property
-    def sign(self) -> int:
-        """1 when higher is better, -1 when lower is."""
-        return 1 if self.better == "higher" else -1
-
-    def protocol_at(self, scale: int) -> str:
-        """Return the protocol with the up-scaling factor filled in, such as ``shave = 4``."""
-        return self.protocol.replace("= scale", f"= {scale}")
-
-
-class Metric(Protocol):
-    """Measures images. What a component of the kind ``metrics`` builds."""
-
-    @property
-    def info(self) -> MetricInfo:
-        """The metadata with the protocol that this configuration chose."""
-
-    def __call__(self, image: Tensor, reference: Tensor | None, *, scale: int) -> Tensor:
-        """Measure each image of a batch.
-
-        Args:
-            image: Quantised images, uint8, shape (N, 3, H, W).
-            reference: Ground truth of the same shape and type, or None where not needed.
-            scale: The up-scaling factor, from which protocols take their shave.
-
-        Returns:
-            One float64 value per image, shape (N,).
-        """

@@ -15,7 +15,7 @@ from corenas.names import nearest
 from corenas.options.structuring import structure, unstructure
 from corenas.options.toml import parse_assignment, read_toml, to_toml
 from corenas.plugins.hookspecs import Component, Recipe
-from corenas.plugins.registry import KINDS, Registry, default_registry
+from corenas.plugins.registry import Registry, default_registry
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="See 'corenas list recipes'.")]
 Preset = Annotated[str, typer.Option(help="Changes to the defaults, by name.")]
@@ -63,7 +63,7 @@ def list_(
 ) -> None:
     """List components and recipes with their plugins."""
     registry = default_registry()
-    known = ["recipes", *KINDS]
+    known = ["recipes", *registry.kinds]
     wanted = kind.replace("-", "_")
     if wanted and wanted not in known:
         raise UnknownName(f"unknown kind {kind!r}{nearest(wanted, known)}")

@@ -18,9 +18,10 @@ from attrs import field, frozen
 
 from corenas.errors import ConfigError, UnknownName
 from corenas.names import nearest
+from corenas.options.chosen import Chosen
 from corenas.options.declaring import METADATA, Option, option
 from corenas.plugins.hookspecs import Component
-from corenas.plugins.registry import KINDS, Registry, default_registry, load_attribute
+from corenas.plugins.registry import Registry, default_registry
 
 __all__ = [
     "Chosen",
@@ -79,48 +80,6 @@ def components(kind: str, default: Iterable[str], help: str) -> Any:
     return field(factory=chosen, metadata={METADATA: known})
 
 
-@frozen
-class Chosen:
-    """A component with its options, as a configuration chose it; picklable.
-
-    Equality looks at kind, name and options, not at who provides the component.
-    """
-
-    kind: str
-    name: str
-    config: Any
-    component: Component = field(eq=False, repr=False)
-    plugin: str = field(default="", eq=False, repr=False)
-
-    def filled(self, **known: Any) -> Chosen:
-        """Return it with options that it leaves unset as the recipe has them.
-
-        Args:
-            known: What the recipe knows, by the name that such an option has. A component without
-                an option of that name, or with a value of its own, stays as it is.
-        """
-        options = {f.name for f in attrs.fields(type(self.config))}
-        changes = {
-            name: value
-            for name, value in known.items()
-            if name in options and getattr(self.config, name) is None
-        }
-        return attrs.evolve(self, config=attrs.evolve(self.config, **changes)) if changes else self
-
-    def option(self, name: str) -> Any:
-        """Return the value of an option; None where the component has none of that name."""
-        return getattr(self.config, name, None)
-
-    def build(self, *args: Any, **kwargs: Any) -> Any:
-        """Import what builds the component and call it with the options and the arguments.
-
-        Raises:
-            PluginError: It cannot be imported.
-        """
-        source = f"{KINDS[self.kind]} {self.name!r} of the plugin {self.plugin!r}"
-        return load_attribute(self.component.build, source)(self.config, *args, **kwargs)
-
-
 def choose(kind: str, name: str, *, registry: Registry | None = None) -> Chosen:
     """Return the component with its default options.
 
@@ -130,7 +89,7 @@ def choose(kind: str, name: str, *, registry: Registry | None = None) -> Chosen:
     registry = registry or default_registry()
     known = registry.component(kind, name)
     config = structure(known.config, registry=registry)
-    return Chosen(kind, name, config, known, registry.owner(kind, name))
+    return Chosen.of(known, kind, config, registry)
 
 
 def structure(cls: type[T], *layers: Mapping[str, Any], registry: Registry | None = None) -> T:
@@ -333,7 +292,7 @@ class _Structurer:
         known = self._component(kind, table["use"], _join(path, "use"))
         values = self.merged(known.config, self.defaults(known.config), _options(table), path)
         config = self.built(known.config, values, path)
-        return Chosen(kind, known.name, config, known, self.registry.owner(kind, known.name))
+        return Chosen.of(known, kind, config, self.registry)
 
     def _converted(self, kind: Any, value: Any, path: str) -> Any:
         origin, arguments = get_origin(kind), get_args(kind)

@@ -1,8 +1,12 @@
-"""The hooks a plugin may implement, and the descriptions of components that they return."""
+"""The hooks a plugin may implement, and the descriptions that they return.
+
+A hook for components belongs to their `Kind`, and whoever declares the kind makes it; `specify`
+does so. The hooks below exist whatever kinds there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
     from corenas.values.trial import Event
 
 PROJECT = "corenas"
+PREFIX = f"{PROJECT}_"
+"""What the name of every hook begins with."""
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -34,7 +41,7 @@ class Component:
             components of its kind are given (see ``docs/plugins.md``).
         config: The attrs class of its options.
         summary: One line for lists.
-        metadata: What is worth knowing without importing torch; a metric's is a `MetricInfo`.
+        metadata: What is worth knowing without importing torch; its kind may say of which class.
     """
 
     name: str
@@ -42,6 +49,29 @@ class Component:
     config: type[Any] = NoOptions
     summary: str = ""
     metadata: Any = None
+
+
+@frozen
+class Kind:
+    """A kind of component, which the plugin that declares it owns and any plugin adds to.
+
+    Args:
+        name: In the plural and snake_case, as in options: ``data_sets``. The hook that adds to the
+            kind is called after it: ``corenas_data_sets``.
+        singular: What one of them is called in messages: ``data set``.
+        built_with: The arguments with which one is built: ``(config)``, ``(config, *, seed)``.
+        metadata: The class of every component's metadata; None where it can be anything.
+    """
+
+    name: str
+    singular: str
+    built_with: str = "(config)"
+    metadata: type[Any] | None = None
+
+    @property
+    def hook(self) -> str:
+        """The hook that adds components of this kind."""
+        return PREFIX + self.name
 
 
 @frozen
@@ -68,47 +98,22 @@ class Recipe:
     check: str = ""
 
 
-@hookspec
-def corenas_search_spaces() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return search spaces. Built with (config); see `corenas.SearchSpace`."""
+def specify(kind: Kind) -> Callable[[], Iterable[Component]]:
+    """Return the specification of the hook that adds components of a kind."""
+
+    def offer() -> Iterable[Component]:  # type: ignore[empty-body]
+        """Return components, which are built when a configuration names them."""
+
+    offer.__name__ = offer.__qualname__ = kind.hook
+    return hookspec(offer)
 
 
 @hookspec
-def corenas_operations() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return operations. Built with (config, channels): a module that keeps shape.
+def corenas_kinds() -> Iterable[Kind]:  # type: ignore[empty-body]
+    """Return the kinds of components that the plugin owns, each with a hook of its own.
 
-    One whose ``metadata`` is ``"reduction"`` gives twice the channels at half height and width.
+    All plugins are asked for their kinds before any is asked for components.
     """
-
-
-@hookspec
-def corenas_strategies() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return strategies. Built with (config); see `corenas.Strategy`."""
-
-
-@hookspec
-def corenas_evaluators() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return evaluators. Built with (config, space, data); see `corenas.Evaluator`."""
-
-
-@hookspec
-def corenas_metrics() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return metrics. Built with (config); ``metadata`` is a `corenas.MetricInfo`."""
-
-
-@hookspec
-def corenas_objectives() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return objectives. Built with (config); see `corenas.Objective`."""
-
-
-@hookspec
-def corenas_rewards() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return rewards. Built with (config); see `corenas.Reward`."""
-
-
-@hookspec
-def corenas_executors() -> Iterable[Component]:  # type: ignore[empty-body]
-    """Return executors. Built with (config, stop, *, workers, devices); see `corenas.Executor`."""
 
 
 @hookspec

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,31 +14,22 @@ import pluggy
 from attrs import define, field, frozen
 
 from corenas.errors import PluginError, UnknownName
-from corenas.metric import MetricInfo
 from corenas.names import nearest
-from corenas.plugins import hookspecs
-from corenas.plugins.hookspecs import PROJECT, Component, Recipe
+from corenas.plugins._faults import reason
+from corenas.plugins._hooks import PluginHooks, lost_kind
+from corenas.plugins._offers import (
+    RECIPES,
+    declared_kinds,
+    offered_components,
+    offered_recipes,
+)
+from corenas.plugins.hookspecs import PREFIX, PROJECT, Component, Kind, Recipe
 
 if TYPE_CHECKING:
     import typer
 
     from corenas.runs.run import Run
     from corenas.values.trial import Event
-
-KINDS: Mapping[str, str] = {
-    "search_spaces": "search space",
-    "operations": "operation",
-    "strategies": "strategy",
-    "evaluators": "evaluator",
-    "metrics": "metric",
-    "objectives": "objective",
-    "rewards": "reward",
-    "executors": "executor",
-}
-"""The kinds of components and what one of each is called."""
-
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_SOURCE = re.compile(r"[\w.]+:[\w.]+")
 
 
 @frozen
@@ -55,21 +45,30 @@ class PluginStatus:
 @define
 class _Plugin:
     status: PluginStatus
-    hooks: pluggy.HookRelay | None = None
+    hooks: PluginHooks | None = None
+    kinds: dict[str, Kind] = field(factory=dict)
     offers: dict[str, dict[str, Any]] = field(factory=dict)
 
     @property
     def name(self) -> str:
         return self.status.name
 
-    def fail(self, reason: str) -> None:
-        """Take back all that the plugin offers."""
-        self.status = attrs.evolve(self.status, error=reason)
+    @property
+    def works(self) -> bool:
+        return not self.status.error
+
+    def fail(self, why: str) -> None:
+        """Take back all that the plugin offers; that kinds were its own stays known."""
+        self.status = attrs.evolve(self.status, error=why)
         self.hooks, self.offers = None, {}
 
 
+_Found = tuple[PluginStatus, Callable[[], object]]
+"""A plugin that is not loaded yet, and what imports its module."""
+
+
 class Registry:
-    """The components and recipes of all plugins that work.
+    """The kinds, components and recipes of all plugins that work.
 
     A plugin is taken whole or not at all. Where two claim the same name, the first one keeps it
     and the second is broken; core's own comes first, the others follow by name.
@@ -82,17 +81,22 @@ class Registry:
     def load(cls) -> Registry:
         """Return a registry of every entry point of the group ``corenas``."""
         registry = cls()
-        for entry_point in sorted(entry_points(group=PROJECT), key=_order):
-            registry._add(entry_point.name, entry_point.load, *_distribution(entry_point))
+        registry._add(
+            (PluginStatus(entry_point.name, *_distribution(entry_point)), entry_point.load)
+            for entry_point in sorted(entry_points(group=PROJECT), key=_order)
+        )
         return registry
 
     def register(self, name: str, module: object) -> None:
         """Add a plugin that is no installed package, as a test does.
 
+        The kinds that it adds to must be declared by then, those of the core too, which are those
+        of the module `corenas.builtin`.
+
         Raises:
             PluginError: It is broken; the message says why.
         """
-        plugin = self._add(name, lambda: module)
+        (plugin,) = self._add([(PluginStatus(name), lambda: module)])
         if plugin.status.error:
             raise PluginError(f"plugin {name!r}: {plugin.status.error}")
 
@@ -101,14 +105,19 @@ class Registry:
         """All plugins that were found, the broken ones included."""
         return [plugin.status for plugin in self._plugins]
 
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """All kinds of components by name, as they were declared: the core's first."""
+        return {name: kind for plugin in self._working() for name, kind in plugin.kinds.items()}
+
     def components(self, kind: str) -> dict[str, Component]:
         """Return the components of a kind by name, sorted.
 
         Raises:
             UnknownName: There is no such kind.
         """
-        if kind not in KINDS:
-            raise UnknownName(f"unknown kind {kind!r}{nearest(kind, KINDS)}")
+        if kind not in self.kinds:
+            raise self._unknown("kind", kind, self.kinds)
         return self._offers(kind)
 
     def component(self, kind: str, name: str) -> Component:
@@ -119,13 +128,13 @@ class Registry:
         """
         found = self.components(kind)
         if name not in found:
-            raise self._unknown(KINDS[kind], name, found)
+            raise self._unknown(self.kinds[kind].singular, name, found)
         return found[name]
 
     @property
     def recipes(self) -> dict[str, Recipe]:
         """All recipes by name, sorted."""
-        return self._offers("recipes")
+        return self._offers(RECIPES)
 
     def recipe(self, name: str) -> Recipe:
         """Return one recipe.
@@ -142,36 +151,44 @@ class Registry:
         for plugin in self._plugins:
             if name in plugin.offers.get(kind, {}):
                 return plugin.name
-        raise self._unknown(KINDS.get(kind, "recipe"), name, self._offers(kind))
+        raise self._unknown(self._singular(kind), name, self._offers(kind))
 
     def add_commands(self, app: typer.Typer) -> None:
         """Let every plugin add its commands; one that fails adds nothing and is broken."""
         import typer
 
-        for plugin, hooks in self._working():
+        taken, added = _commands(app), []
+        for plugin, hooks in self._hooks():
             own = typer.Typer()
             try:
                 hooks.corenas_commands(app=own)
-                taken = _commands(own) & _commands(app)
-                if taken:
-                    raise PluginError(f"the command {min(taken)!r} exists already")
+                names = _commands(own)
+                if names & taken:
+                    raise PluginError(f"the command {min(names & taken)!r} exists already")
             except Exception as error:
-                plugin.fail(f"corenas_commands: {_reason(error)}")
+                plugin.fail(f"corenas_commands: {reason(error)}")
             else:
-                app.registered_commands.extend(own.registered_commands)
-                app.registered_groups.extend(own.registered_groups)
+                taken |= names
+                added.append((plugin, own))
+        self._settle()
+        for own in (own for plugin, own in added if plugin.works):
+            app.registered_commands.extend(own.registered_commands)
+            app.registered_groups.extend(own.registered_groups)
 
     def observe(self, run: Run, event: Event) -> None:
         """Show an event to every observer; one that fails is said once and not called again."""
-        for plugin, hooks in self._working():
+        for plugin, hooks in self._hooks():
             try:
                 hooks.corenas_event(run=run, event=event)
             except Exception as error:
                 plugin.hooks = None
-                run.say(f"plugin {plugin.name!r} observes no more: {_reason(error)}")
+                run.say(f"plugin {plugin.name!r} observes no more: {reason(error)}")
 
-    def _working(self) -> list[tuple[_Plugin, pluggy.HookRelay]]:
-        return [(plugin, plugin.hooks) for plugin in self._plugins if plugin.hooks is not None]
+    def _working(self) -> list[_Plugin]:
+        return [plugin for plugin in self._plugins if plugin.works]
+
+    def _hooks(self) -> list[tuple[_Plugin, pluggy.HookRelay]]:
+        return [(plugin, plugin.hooks.call) for plugin in self._plugins if plugin.hooks is not None]
 
     def _offers(self, kind: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -179,33 +196,102 @@ class Registry:
             found |= plugin.offers.get(kind, {})
         return dict(sorted(found.items()))
 
+    def _singular(self, kind: str) -> str:
+        return self.kinds[kind].singular if kind in self.kinds else "recipe"
+
     def _unknown(self, what: str, name: str, found: Mapping[str, Any]) -> UnknownName:
         broken = [repr(plugin.name) for plugin in self._plugins if plugin.status.error]
         note = f" (broken plugins: {', '.join(broken)}; see 'corenas plugins')" if broken else ""
         return UnknownName(f"unknown {what} {name!r}{note}{nearest(name, found)}")
 
-    def _add(
-        self, name: str, load: Callable[[], object], distribution: str = "", version: str = ""
-    ) -> _Plugin:
-        plugin = _Plugin(PluginStatus(name, distribution, version))
-        try:
-            if any(other.name == name for other in self._plugins):
+    def _add(self, found: Iterable[_Found]) -> list[_Plugin]:
+        """Add plugins. All declare their kinds first, so that each may add to any other's."""
+        added = [self._declare(status, load) for status, load in found]
+        for plugin in added:
+            self._collect(plugin)
+        self._settle()
+        return added
+
+    def _declare(self, status: PluginStatus, load: Callable[[], object]) -> _Plugin:
+        """Import a plugin and take the kinds that it declares."""
+        plugin = _Plugin(status)
+        with _breaking(plugin):
+            if any(other.name == status.name for other in self._plugins):
                 raise PluginError("another plugin has the same name")
-            hooks = _hooks(name, load())
-            offers = {kind: _offers_of(hooks, kind) for kind in (*KINDS, "recipes")}
-            self._check_unclaimed(offers)
-            plugin.hooks, plugin.offers = hooks, offers
-        # A plugin may even call sys.exit when it is imported.
-        except (Exception, SystemExit) as error:
-            plugin.fail(_reason(error))
+            plugin.hooks = PluginHooks(status.name, load())
+            plugin.kinds = declared_kinds(plugin.hooks.call)
+            self._check_unowned(plugin.kinds)
         self._plugins.append(plugin)
         return plugin
 
-    def _check_unclaimed(self, offers: Mapping[str, Mapping[str, Any]]) -> None:
-        for kind, offered in offers.items():
-            for name in offered.keys() & self._offers(kind).keys():
-                what, owner = KINDS.get(kind, "recipe"), self.owner(kind, name)
-                raise PluginError(f"{what} {name!r} is already offered by the plugin {owner!r}")
+    def _check_unowned(self, kinds: Iterable[str]) -> None:
+        for kind in kinds:
+            for owner in self._working():
+                if kind in owner.kinds:
+                    raise PluginError(
+                        f"{PREFIX}kinds: the kind {kind!r} is already declared by the plugin "
+                        f"{owner.name!r}"
+                    )
+
+    def _collect(self, plugin: _Plugin) -> None:
+        """Ask a plugin for all that it offers; whether it gets the names is not decided here."""
+        if plugin.hooks is None:
+            return
+        with _breaking(plugin):
+            plugin.hooks.add_kinds(self.kinds.values(), self._lost_kinds())
+            call = plugin.hooks.call
+            offers: dict[str, dict[str, Any]] = {
+                kind.name: offered_components(call, kind)
+                for kind in self.kinds.values()
+                if plugin.hooks.implements(kind.hook)
+            }
+            plugin.offers = {**offers, RECIPES: offered_recipes(call)}
+
+    def _lost_kinds(self) -> dict[str, str]:
+        """Return the kinds that are not there because their owners, the values, are broken."""
+        broken = [plugin for plugin in self._plugins if not plugin.works]
+        owners = {kind: plugin.name for plugin in broken for kind in plugin.kinds}
+        return {kind: owner for kind, owner in owners.items() if kind not in self.kinds}
+
+    def _settle(self) -> None:
+        """Break the plugins that cannot stand beside the others, one at a time.
+
+        One that breaks takes its kinds and its names away, so the others are looked at anew.
+        """
+        while fault := next(self._faults(), None):
+            plugin, why = fault
+            plugin.fail(why)
+
+    def _faults(self) -> Iterator[tuple[_Plugin, str]]:
+        # A plugin that loses a kind must not take a name from another first. So the losses come
+        # before the claims, and the claims of owners before those of plugins that may lose by them.
+        yield from self._users_of_lost_kinds()
+        yield from sorted(self._second_claims(), key=lambda fault: not fault[0].kinds)
+
+    def _users_of_lost_kinds(self) -> Iterator[tuple[_Plugin, str]]:
+        lost = self._lost_kinds()
+        for plugin in self._working():
+            for kind in (kind for kind in plugin.offers if kind in lost):
+                yield plugin, lost_kind(PREFIX + kind, kind, lost[kind])
+
+    def _second_claims(self) -> Iterator[tuple[_Plugin, str]]:
+        first: dict[tuple[str, str], str] = {}
+        for plugin in self._working():
+            for kind, offered in plugin.offers.items():
+                for name in offered:
+                    owner = first.setdefault((kind, name), plugin.name)
+                    if owner != plugin.name:
+                        claim = f"{self._singular(kind)} {name!r}"
+                        yield plugin, f"{claim} is already offered by the plugin {owner!r}"
+
+
+@contextmanager
+def _breaking(plugin: _Plugin) -> Iterator[None]:
+    """Break the plugin where its own code fails; it may even call sys.exit when imported."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        plugin.fail(reason(error))
 
 
 @cache
@@ -230,7 +316,7 @@ def load_attribute(source: str, wanted_by: str) -> Any:
         for name in attribute.split("."):
             found = getattr(found, name)
     except Exception as error:
-        raise PluginError(f"{wanted_by}: cannot import {source!r}: {_reason(error)}") from error
+        raise PluginError(f"{wanted_by}: cannot import {source!r}: {reason(error)}") from error
     return found
 
 
@@ -247,88 +333,6 @@ def _distribution(entry_point: EntryPoint) -> tuple[str, str]:
         return "", ""
     metadata = entry_point.dist.metadata
     return metadata.get_all("Name", [""])[0], metadata.get_all("Version", [""])[0]
-
-
-def _reason(error: BaseException) -> str:
-    """Return one line that says what went wrong, and where when it is not our own finding."""
-    text = " ".join(str(error).split())
-    if isinstance(error, PluginError):
-        return text
-    frames = [frame for frame in extract_tb(error.__traceback__) if _is_foreign(frame.filename)]
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text}{where}"
-
-
-def _is_foreign(file: str) -> bool:
-    """Return whether a plugin's author may look there, which is not where modules are imported."""
-    return file != __file__ and "importlib" not in file
-
-
-def _hooks(name: str, module: object) -> pluggy.HookRelay:
-    """Register a module in a manager of its own, so that its hooks can fail alone."""
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(hookspecs)
-    known = {hook for hook in vars(hookspecs) if hook.startswith(f"{PROJECT}_")}
-    for attribute in dir(module):
-        marked = manager.parse_hookimpl_opts(module, attribute) is not None
-        if marked and attribute not in known:
-            raise PluginError(f"unknown hook {attribute!r}{nearest(attribute, known)}")
-        if not marked and attribute in known:
-            raise PluginError(f"{attribute}: it is not marked with corenas.hookimpl")
-    try:
-        manager.register(module, name)
-    except pluggy.PluginValidationError as error:
-        raise PluginError(" ".join(str(error).split())) from error
-    return manager.hook
-
-
-def _offers_of(hooks: pluggy.HookRelay, kind: str) -> dict[str, Any]:
-    hook = f"{PROJECT}_{kind}"
-    caller: pluggy.HookCaller = getattr(hooks, hook)
-    offered: dict[str, Any] = {}
-    try:
-        returned = [list(values) for values in caller()]
-    except Exception as error:
-        raise PluginError(f"{hook}: {_reason(error)}") from error
-    if caller.get_hookimpls() and not returned:
-        raise PluginError(f"{hook}: it returned None")
-    for value in (value for values in returned for value in values):
-        if problem := _problem(value, kind):
-            raise PluginError(f"{hook}: {problem}")
-        if value.name in offered:
-            raise PluginError(f"{hook}: {value.name!r} is offered twice")
-        offered[value.name] = value
-    return offered
-
-
-def _problem(value: Any, kind: str) -> str:
-    """Return what is wrong with what a hook returned, or an empty string."""
-    expected = Recipe if kind == "recipes" else Component
-    if not isinstance(value, expected):
-        return f"expected {expected.__name__} objects, got {value!r}"
-    if not isinstance(value.name, str) or not _NAME.fullmatch(value.name):
-        return f"the name {value.name!r} is not kebab-case"
-    sources = [value.build] if isinstance(value, Component) else [value.run, value.check]
-    problem = _source_problem(*filter(None, sources)) or _config_problem(value.config)
-    if kind == "metrics" and not isinstance(getattr(value, "metadata", None), MetricInfo):
-        problem = problem or "metadata must be a MetricInfo"
-    return problem and f"{value.name!r}: {problem}"
-
-
-def _source_problem(*sources: str) -> str:
-    wrong = [source for source in sources if not _SOURCE.fullmatch(str(source))]
-    return f"expected 'package.module:attribute', got {wrong[0]!r}" if wrong else ""
-
-
-def _config_problem(config: Any) -> str:
-    if not isinstance(config, type) or not attrs.has(config):
-        return f"config must be an attrs class, got {config!r}"
-    for attribute in attrs.fields(config):
-        if attribute.default is attrs.NOTHING:
-            return f"the option {attribute.name!r} has no default"
-        if attribute.name == "use":
-            return "no option can be called 'use'"
-    return ""
 
 
 def _commands(app: typer.Typer) -> set[str]:

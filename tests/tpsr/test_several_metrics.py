@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from corenas import MetricInfo, cli
+from corenas import cli
 from corenas.runs import journal
 from corenas.search.pareto import directions, front
+from corenas_sr.metric import MetricInfo
 
 TINY = """
 stages = "generator"

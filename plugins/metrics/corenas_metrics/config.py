@@ -6,10 +6,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from corenas.metric import MetricInfo
 from corenas.options.structuring import option
 from corenas_metrics.protocols import LPIPS_NETS, NIQE_PROTOCOLS, PROTOCOLS, lpips_text
 from corenas_sr.config import absolute_file
+from corenas_sr.metric import MetricInfo
 
 PSNR = MetricInfo("higher", range="0 to inf", unit="dB", protocol=PROTOCOLS["y"].text)
 SSIM = MetricInfo("higher", range="-1 to 1", protocol=PROTOCOLS["y"].text)

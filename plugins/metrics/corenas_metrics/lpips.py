@@ -15,10 +15,10 @@ from attrs import evolve, frozen
 from torch import Tensor, nn
 
 from corenas.errors import ConfigError
-from corenas.metric import MetricInfo
 from corenas_metrics.config import LPIPS, RANDOM_FEATURES, LpipsConfig, RandomFeaturesConfig
 from corenas_metrics.pairs import comparable, given
 from corenas_metrics.protocols import LPIPS_NETS, lpips_text
+from corenas_sr.metric import MetricInfo
 from corenas_sr.training.trunks import load_trunk, random_trunk
 
 # Four images of 512x512 at once; VGG takes 2.6 GB for them.
@@ -27,7 +27,7 @@ _BATCH_PIXELS = 2**20
 
 @frozen(eq=False)
 class FeatureDistance:
-    """A `corenas.Metric`: the weighted distance between two images' features."""
+    """A `corenas_sr.metric.ImageMetric`: the weighted distance between two images' features."""
 
     network: lpips.LPIPS
     least: int

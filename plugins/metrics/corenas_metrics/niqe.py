@@ -18,7 +18,6 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 from corenas.errors import DataError, UnknownName
-from corenas.metric import MetricInfo
 from corenas.names import nearest
 from corenas_metrics.config import NIQE, NiqeConfig
 from corenas_metrics.filtering import tiles
@@ -26,6 +25,7 @@ from corenas_metrics.pairs import check_quantised
 from corenas_metrics.pristine import PristineModel, live_model, load_model
 from corenas_metrics.protocols import NIQE_PROTOCOLS
 from corenas_sr.data.images import luma, resize
+from corenas_sr.metric import MetricInfo
 
 _RADIUS = 3
 _OFFSETS = range(-_RADIUS, _RADIUS + 1)

@@ -10,9 +10,9 @@ from attrs import frozen
 from torch import Tensor
 
 from corenas.errors import DataError
-from corenas.metric import MetricInfo
 from corenas_metrics.filtering import TILE, tiles
 from corenas_metrics.protocols import Protocol
+from corenas_sr.metric import MetricInfo
 
 PEAK = 255.0
 
@@ -28,14 +28,14 @@ class Measure(Interface):
 
 @frozen
 class ProtocolMetric:
-    """A `corenas.Metric` that compares under one of the named protocols."""
+    """A `corenas_sr.metric.ImageMetric` that compares under one of the named protocols."""
 
     measure: Measure
     protocol: Protocol
     info: MetricInfo
 
     def __call__(self, image: Tensor, reference: Tensor | None, *, scale: int) -> Tensor:
-        """Measure each image of a batch; see `corenas.Metric`."""
+        """Measure each image of a batch; see `corenas_sr.metric.ImageMetric`."""
         return self.measure(
             image,
             given(reference),

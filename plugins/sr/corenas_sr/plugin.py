@@ -1,15 +1,21 @@
-"""The hooks of the super-resolution plugin: its commands, an evaluator, the recipe ``train``."""
+"""The hooks of super-resolution: image metrics as a kind, an evaluator, ``train``, commands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from corenas.plugins.hookspecs import Component, Recipe, hookimpl
+from corenas.plugins.hookspecs import Component, Kind, Recipe, hookimpl
 from corenas_sr.config import CandidateConfig, TrainConfig
+from corenas_sr.metric import MetricInfo
 
 if TYPE_CHECKING:
     import typer
+
+
+@hookimpl
+def corenas_kinds() -> Iterable[Kind]:
+    return (Kind("metrics", "image metric", metadata=MetricInfo),)
 
 
 @hookimpl

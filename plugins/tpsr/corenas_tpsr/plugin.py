@@ -43,13 +43,13 @@ def corenas_rewards() -> Iterable[Component]:
             "advantage",
             "corenas_tpsr.policy.reward:Advantage",
             AdvantageConfig,
-            "normalised score less its moving average, plus entropy (Eq. 9)",
+            "normalised score less its moving average, plus entropy (supplement Eq. 10)",
         ),
         Component(
             "literal-ema",
             "corenas_tpsr.policy.reward:LiteralEma",
             AverageConfig,
-            "the moving average itself, as Eq. 9 is printed; does not learn",
+            "the moving average itself, as supplement Eq. 10 is printed; does not learn",
         ),
         Component(
             "no-baseline",

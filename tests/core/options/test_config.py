@@ -12,7 +12,6 @@ import pytest
 from attrs import evolve, frozen
 
 from corenas.errors import ConfigError, PluginError
-from corenas.metric import MetricInfo
 from corenas.options.structuring import (
     Chosen,
     choose,
@@ -24,7 +23,7 @@ from corenas.options.structuring import (
     structure,
     unstructure,
 )
-from corenas.plugins.hookspecs import Component, hookimpl
+from corenas.plugins.hookspecs import Component, Kind, hookimpl
 from corenas.plugins.registry import Registry
 
 
@@ -117,14 +116,15 @@ def built(config: Any, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
 @pytest.fixture
 def registry() -> Registry:
     @hookimpl
+    def corenas_kinds() -> list[Kind]:
+        return [Kind("strategies", "strategy"), Kind("metrics", "metric")]
+
+    @hookimpl
     def corenas_metrics() -> list[Component]:
-        info = MetricInfo("higher")
-        return [
-            Component("psnr", "x:y", metadata=info),
-            Component("ssim", "x:y", Window, metadata=info),
-        ]
+        return [Component("psnr", "x:y"), Component("ssim", "x:y", Window)]
 
     registry = Registry()
+    registry.register("owner", SimpleNamespace(corenas_kinds=corenas_kinds))
     hooks = {"corenas_strategies": corenas_strategies, "corenas_metrics": corenas_metrics}
     registry.register("sample", SimpleNamespace(**hooks))
     return registry

@@ -13,6 +13,7 @@ import pytest
 import tomlkit
 from attrs import frozen
 
+from corenas import builtin
 from corenas.errors import ConfigError
 from corenas.options.structuring import (
     Chosen,
@@ -76,6 +77,7 @@ def corenas_operations() -> list[Component]:
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     registry = Registry()
+    registry.register("corenas", builtin)
     registry.register("sample", SimpleNamespace(corenas_operations=corenas_operations))
     return registry
 

@@ -16,10 +16,10 @@ from typer.main import get_command
 
 from corenas import cli
 from corenas.commands.describe import choose_preset, configure
-from corenas.options.structuring import components, option, section
+from corenas.options.structuring import choose, components, option, section
 from corenas.plugins import hookspecs
-from corenas.plugins.hookspecs import Component, Recipe
-from corenas.plugins.registry import KINDS, default_registry, load_attribute
+from corenas.plugins.hookspecs import Component, Kind, Recipe
+from corenas.plugins.registry import default_registry, load_attribute
 from corenas.testing import contracts
 from corenas.testing.installed import InstallPlugin
 
@@ -52,8 +52,8 @@ def test_every_hook_is_on_the_page_with_its_arguments() -> None:
         for name, hook in vars(hookspecs).items()
         if name.startswith("corenas_")
     }
-    assert set(hooks_on_the_page()) == specified
-    assert specified >= {f"corenas_{kind}()" for kind in KINDS}
+    of_kinds = {f"{kind.hook}()" for kind in default_registry().kinds.values()}
+    assert set(hooks_on_the_page()) == specified | of_kinds
 
 
 def built_with(text: str) -> str:
@@ -62,10 +62,10 @@ def built_with(text: str) -> str:
     return match[1]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", default_registry().kinds)
 def test_components_take_the_arguments_that_the_page_says(kind: str) -> None:
     shown = built_with(hooks_on_the_page()[f"corenas_{kind}()"])
-    assert shown == built_with(getattr(hookspecs, f"corenas_{kind}").__doc__)
+    assert shown == default_registry().kinds[kind].built_with
     arguments = ast.parse(f"lambda {shown[1:-1]}: 0", mode="eval").body
     assert isinstance(arguments, ast.Lambda)
     positional = [each.arg for each in arguments.args.args]
@@ -75,7 +75,7 @@ def test_components_take_the_arguments_that_the_page_says(kind: str) -> None:
         signature.bind(*positional, **dict.fromkeys(named))
 
 
-@pytest.mark.parametrize("described", [Component, Recipe])
+@pytest.mark.parametrize("described", [Component, Kind, Recipe])
 def test_every_field_of_a_description_is_on_the_page(described: type[Any]) -> None:
     table = PAGE.split(f"| `{described.__name__}` | |\n")[1].split("\n\n")[0]
     shown = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
@@ -150,6 +150,22 @@ def test_the_shown_search_is_found(files: Path, install_plugin: InstallPlugin) -
     install_plugin("corenas-flip", (files / "corenas_flip.py").read_text())
     assert default_registry().owner("strategies", "flip") == "corenas-flip"
     assert list(problems(PAGE)) == []
+
+
+def test_the_shown_kind_is_owned_and_added_to(
+    files: Path, install_plugin: InstallPlugin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("corenas-tables", "corenas-moons")
+    for name in names:
+        install_plugin(name, (files / f"{name.replace('-', '_')}.py").read_text())
+    assert cli.main(["list", "data-sets"]) == 0
+    lines = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert lines == [["moons", "corenas-moons"], ["stripes", "corenas-tables"]]
+    for name in ("moons", "stripes"):
+        points, labels = choose("data_sets", name).build(seed=3)
+        assert len(points) == len(labels) > 10
+        assert set(labels) == {0, 1}
+        assert (points, labels) == choose("data_sets", name).build(seed=3)
 
 
 def test_other_code_on_the_page_runs() -> None:

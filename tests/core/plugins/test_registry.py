@@ -11,12 +11,15 @@ import pytest
 import typer
 from attrs import field, frozen
 
+from corenas import builtin, cli
 from corenas.errors import PluginError, UnknownName
-from corenas.options.structuring import structure
-from corenas.plugins.hookspecs import Component, NoOptions, Recipe, hookimpl
-from corenas.plugins.registry import KINDS, PluginStatus, Registry, default_registry, load_attribute
+from corenas.options.structuring import choose, structure
+from corenas.plugins import hookspecs
+from corenas.plugins.hookspecs import Component, Kind, NoOptions, Recipe, hookimpl
+from corenas.plugins.registry import PluginStatus, Registry, default_registry, load_attribute
 from corenas.testing.installed import InstallPlugin
 from corenas.values.trial import Event
+from corenas_sr import plugin as sr_plugin
 
 GOOD = """
 from corenas import Component, hookimpl
@@ -70,6 +73,13 @@ def plugin(**hooks: Callable[..., Any]) -> SimpleNamespace:
 
 def strategies(*names: str) -> SimpleNamespace:
     return plugin(corenas_strategies=lambda: [Component(name, "x:y") for name in names])
+
+
+def core_kinds() -> Registry:
+    """Return a registry that knows the core's kinds, and no component."""
+    registry = Registry()
+    registry.register("kinds", plugin(corenas_kinds=builtin.corenas_kinds))
+    return registry
 
 
 def statuses(registry: Registry) -> dict[str, PluginStatus]:
@@ -131,7 +141,7 @@ def test_the_installed_plugins_of_this_project_work() -> None:
 
 def test_every_component_that_is_installed_can_be_imported() -> None:
     registry = default_registry()
-    for kind in KINDS:
+    for kind in registry.kinds:
         for name, found in registry.components(kind).items():
             assert callable(load_attribute(found.build, name))
             structure(found.config, registry=registry)
@@ -149,7 +159,7 @@ def test_looking_for_plugins_does_not_import_torch() -> None:
 
 
 def test_a_name_belongs_to_the_first_plugin_that_offers_it() -> None:
-    registry = Registry()
+    registry = core_kinds()
     registry.register("first", strategies("search"))
     with pytest.raises(PluginError) as caught:
         registry.register("second", strategies("other", "search"))
@@ -162,7 +172,7 @@ def test_a_name_belongs_to_the_first_plugin_that_offers_it() -> None:
 
 
 def test_names_are_unique_in_their_kind_only() -> None:
-    registry = Registry()
+    registry = core_kinds()
     registry.register("first", strategies("same"))
     operations = plugin(corenas_operations=lambda: [Component("same", "x:y")])
     registry.register("second", operations)
@@ -186,7 +196,7 @@ def test_our_own_come_first_and_the_others_by_name(install_plugin: InstallPlugin
 
 
 def test_two_plugins_of_one_name_are_told_apart() -> None:
-    registry = Registry()
+    registry = core_kinds()
     registry.register("twice", strategies("a"))
     with pytest.raises(PluginError, match="another plugin has the same name"):
         registry.register("twice", strategies("b"))
@@ -233,14 +243,269 @@ class Uses:
     ],
 )
 def test_nonsense_from_a_hook_breaks_the_plugin(hook: str, returned: Any, reason: str) -> None:
+    registry = core_kinds()
+    registry.register("images", plugin(corenas_kinds=sr_plugin.corenas_kinds))
     with pytest.raises(PluginError) as caught:
-        Registry().register("odd", plugin(**{f"corenas_{hook}": lambda: returned}))
+        registry.register("odd", plugin(**{f"corenas_{hook}": lambda: returned}))
     assert f"plugin 'odd': corenas_{hook}: " in str(caught.value)
     assert reason in str(caught.value)
 
 
-def test_an_unknown_name_offers_the_nearest() -> None:
+def owning(*kinds: Any, **hooks: Callable[..., Any]) -> SimpleNamespace:
+    return plugin(corenas_kinds=lambda: kinds, **hooks)
+
+
+def data_sets(*names: str) -> Callable[[], list[Component]]:
+    return lambda: [Component(name, "x:y") for name in names]
+
+
+DATA_SETS = Kind("data_sets", "data set", "(config, *, seed)")
+
+
+def test_a_plugin_owns_a_kind_and_others_add_to_it() -> None:
+    registry = core_kinds()
+    registry.register("owner", owning(DATA_SETS, corenas_data_sets=data_sets("digits")))
+    registry.register("other", plugin(corenas_data_sets=data_sets("letters")))
+    assert list(registry.kinds)[-1] == "data_sets"
+    assert registry.kinds["data_sets"] == DATA_SETS
+    assert list(registry.components("data_sets")) == ["digits", "letters"]
+    assert registry.owner("data_sets", "letters") == "other"
+    with pytest.raises(UnknownName, match=r"^unknown data set 'digit'; did you mean 'digits'\?$"):
+        registry.component("data_sets", "digit")
+    with pytest.raises(PluginError, match="data set 'digits' is already offered by the plugin 'ow"):
+        registry.register("third", plugin(corenas_data_sets=data_sets("digits")))
+
+
+class Facts:
+    """What a component's metadata must be."""
+
+
+def test_a_kind_says_what_metadata_is() -> None:
     registry = Registry()
+    described = Component("good", "x:y", metadata=Facts())
+    kind = Kind("data_sets", "data set", metadata=Facts)
+    registry.register("owner", owning(kind, corenas_data_sets=lambda: [described]))
+    with pytest.raises(PluginError, match=r"corenas_data_sets: 'bad': metadata must be a Facts$"):
+        registry.register("other", plugin(corenas_data_sets=data_sets("bad")))
+    assert registry.component("data_sets", "good") is described
+
+
+def test_an_unknown_kind_tells_of_broken_plugins() -> None:
+    registry = core_kinds()
+    with pytest.raises(PluginError):
+        registry.register("owner", owning(DATA_SETS, corenas_data_sets=lambda: 3))
+    with pytest.raises(UnknownName) as caught:
+        registry.components("data_sets")
+    expected = "unknown kind 'data_sets' (broken plugins: 'owner'; see 'corenas plugins'); allowed:"
+    assert str(caught.value).startswith(expected)
+
+
+HEADER = "from corenas import Component, Kind, hookimpl\n"
+OWNER = """
+@hookimpl
+def corenas_kinds():
+    return [Kind("data_sets", "data set")]
+"""
+ADDER = """
+@hookimpl
+def corenas_data_sets():
+    return [Component(__name__.replace("_", "-"), f"{__name__}:build")]
+
+def build(config):
+    return "built"
+"""
+BREAKS_LATE = (
+    OWNER
+    + """
+@hookimpl
+def corenas_data_sets():
+    raise KeyError("files")
+"""
+)
+"""A plugin that breaks after it has declared a kind."""
+
+
+@pytest.mark.parametrize(("owner", "adder"), [("aaa", "zzz"), ("zzz", "aaa")])
+def test_the_order_of_loading_does_not_matter(
+    install_plugin: InstallPlugin, capsys: pytest.CaptureFixture[str], owner: str, adder: str
+) -> None:
+    install_plugin(owner, HEADER + OWNER)
+    install_plugin(adder, HEADER + ADDER)
+    registry = default_registry()
+    assert [status.name for status in registry.plugins if status.error] == []
+    assert choose("data_sets", adder).build() == "built"
+    assert cli.main(["list", "data-sets"]) == 0
+    assert capsys.readouterr().out.split() == ["data", "sets:", adder, adder]
+    assert cli.main(["list"]) == 0
+    assert "\ndata sets:\n" in capsys.readouterr().out
+
+
+def test_what_builds_a_component_of_a_strangers_kind_is_named_when_missing(
+    install_plugin: InstallPlugin,
+) -> None:
+    install_plugin("owner", HEADER + OWNER)
+    install_plugin("other", HEADER + ADDER.replace(":build", ":built"))
+    with pytest.raises(PluginError, match=r"^data set 'other' of the plugin 'other': cannot"):
+        choose("data_sets", "other").build()
+
+
+@pytest.mark.parametrize(("owner", "adder"), [("aaa", "zzz"), ("zzz", "aaa")])
+def test_a_kind_goes_with_its_broken_owner(
+    install_plugin: InstallPlugin, owner: str, adder: str
+) -> None:
+    install_plugin(owner, HEADER + BREAKS_LATE)
+    install_plugin(adder, HEADER + ADDER)
+    install_plugin("good-plugin", GOOD)
+    registry = Registry.load()
+    found = statuses(registry)
+    assert found[owner].error.startswith("corenas_data_sets: KeyError: 'files' (")
+    assert found[adder].error == (
+        f"corenas_data_sets: the kind 'data_sets' belongs to the plugin {owner!r}, which is broken"
+    )
+    assert "data_sets" not in registry.kinds
+    assert registry.owner("strategies", "good") == "good-plugin"
+
+
+def test_one_broken_owner_after_the_other_gives_names_free(install_plugin: InstallPlugin) -> None:
+    """The first falls, so the second loses its kind, so the third does; a fourth gets its name."""
+    second = OWNER.replace("data_sets", "losses").replace("data set", "loss")
+    third = """
+@hookimpl
+def corenas_losses():
+    return [Component("l1", "x:y")]
+"""
+    install_plugin("ddd-first", HEADER + BREAKS_LATE)
+    install_plugin("ccc-second", HEADER + ADDER + second)
+    install_plugin("aaa-third", HEADER + third + GOOD)
+    install_plugin("bbb-fourth", GOOD)
+    registry = Registry.load()
+    found = statuses(registry)
+    assert "belongs to the plugin 'ddd-first', which is broken" in found["ccc-second"].error
+    assert found["aaa-third"].error == (
+        "corenas_losses: the kind 'losses' belongs to the plugin 'ccc-second', which is broken"
+    )
+    assert found["bbb-fourth"].error == ""
+    assert registry.owner("strategies", "good") == "bbb-fourth"
+
+
+def test_a_plugin_that_falls_with_an_owner_takes_no_name(install_plugin: InstallPlugin) -> None:
+    """The owner's claim fails, so the first loses its kind, and the second keeps its name."""
+    install_plugin("aaa-adder", HEADER + ADDER + GOOD)
+    install_plugin("bbb-same-name", GOOD)
+    install_plugin("ccc-first-claim", GOOD.replace('"good"', '"better"'))
+    install_plugin("ddd-owner", HEADER + OWNER + GOOD.replace('"good"', '"better"'))
+    registry = Registry.load()
+    found = statuses(registry)
+    assert found["ddd-owner"].error == (
+        "strategy 'better' is already offered by the plugin 'ccc-first-claim'"
+    )
+    assert "belongs to the plugin 'ddd-owner', which is broken" in found["aaa-adder"].error
+    assert found["bbb-same-name"].error == found["ccc-first-claim"].error == ""
+    assert registry.owner("strategies", "good") == "bbb-same-name"
+
+
+def test_a_kind_declared_twice_breaks_the_later_plugin(install_plugin: InstallPlugin) -> None:
+    install_plugin("aaa", HEADER + OWNER)
+    install_plugin("bbb", HEADER + OWNER + GOOD)
+    install_plugin("ccc", HEADER + OWNER.replace("data_sets", "strategies"))
+    install_plugin("other", HEADER + ADDER)
+    found = statuses(registry := Registry.load())
+    already = "corenas_kinds: the kind {!r} is already declared by the plugin {!r}"
+    assert found["bbb"].error == already.format("data_sets", "aaa")
+    assert found["ccc"].error == already.format("strategies", "corenas")
+    assert found["aaa"].error == found["other"].error == ""
+    assert "good" not in registry.components("strategies")
+    assert "random" in registry.components("strategies")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (ADDER, "corenas_data_sets: no plugin declares the kind 'data_sets'; allowed: evaluators"),
+        (
+            ADDER.replace("data_sets", "strategy"),
+            "unknown hook 'corenas_strategy'; did you mean 'corenas_strategies'?",
+        ),
+        (
+            ADDER + OWNER.replace("corenas_kinds", "corenas_kind"),
+            "unknown hook 'corenas_kind'; did you mean 'corenas_kinds'?",
+        ),
+        (
+            ADDER.replace("corenas_data_sets", "strategies"),
+            "unknown hook 'strategies'; did you mean 'corenas_strategies'?",
+        ),
+        (
+            ADDER.replace("corenas_data_sets", "data_sets"),
+            "unknown hook 'data_sets'; allowed: corenas_commands",
+        ),
+        (OWNER.replace("@hookimpl", ""), "corenas_kinds: it is not marked with corenas.hookimpl"),
+        (
+            OWNER + ADDER.replace("@hookimpl", ""),
+            "corenas_data_sets: it is not marked with corenas.hookimpl",
+        ),
+        (OWNER + ADDER.replace("sets()", "sets(config)"), "Argument(s) {'config'} are declared"),
+        (OWNER.replace("kinds()", "kinds(app)"), "Argument(s) {'app'} are declared"),
+        (OWNER.replace("return", "raise KeyError(7)  #"), "corenas_kinds: KeyError: 7 ("),
+        (OWNER.replace("return", "pass  #"), "corenas_kinds: it returned None"),
+    ],
+)
+def test_a_wrong_hook_for_a_kind_breaks_its_plugin_only(
+    install_plugin: InstallPlugin, source: str, reason: str
+) -> None:
+    install_plugin("aaa", HEADER + source)
+    install_plugin("good-plugin", GOOD)
+    registry = Registry.load()
+    assert reason in statuses(registry)["aaa"].error
+    assert "data_sets" not in registry.kinds
+    assert registry.owner("strategies", "good") == "good-plugin"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "reason"),
+    [
+        (["data_sets"], "expected Kind objects, got 'data_sets'"),
+        ([Kind("data-sets", "data set")], "the name 'data-sets' is not snake_case"),
+        ([Kind("DataSets", "data set")], "the name 'DataSets' is not snake_case"),
+        ([Kind("2d_losses", "loss")], "the name '2d_losses' is not snake_case"),
+        *(
+            (
+                [Kind(name, "thing")],
+                f"no kind can be called {name!r}: corenas_{name} is another hook",
+            )
+            for name in ("recipes", "commands", "event", "kinds")
+        ),
+        ([Kind("losses", " ")], "'losses': singular must say what one of them is called, got ' '"),
+        (
+            [Kind("losses", "loss", "config")],
+            "'losses': built_with must be like '(config, space)', got 'config'",
+        ),
+        (
+            [Kind("losses", "loss", metadata="str")],  # type: ignore[arg-type] - that is the fault
+            "'losses': metadata must be a class, got 'str'",
+        ),
+        ([Kind("losses", "loss"), Kind("losses", "loss")], "'losses' is declared twice"),
+    ],
+)
+def test_a_malformed_kind_breaks_its_plugin(kinds: list[Any], reason: str) -> None:
+    registry = core_kinds()
+    registry.register("before", owning(DATA_SETS))
+    with pytest.raises(PluginError) as caught:
+        registry.register("odd", owning(*kinds, corenas_strategies=data_sets("odd")))
+    assert str(caught.value) == f"plugin 'odd': corenas_kinds: {reason}"
+    registry.register("after", strategies("fine"))
+    assert list(registry.components("strategies")) == ["fine"]
+    assert list(registry.kinds)[-1] == "data_sets"
+
+
+def test_every_fixed_hook_is_no_name_of_a_kind() -> None:
+    fixed = {hook.removeprefix("corenas_") for hook in vars(hookspecs) if hook[:8] == "corenas_"}
+    for name in fixed:
+        with pytest.raises(PluginError, match=f"no kind can be called '{name}'"):
+            Registry().register("odd", owning(Kind(name, "thing")))
+
+
+def test_an_unknown_name_offers_the_nearest() -> None:
+    registry = core_kinds()
     registry.register("sample", strategies("reinforce", "random"))
     with pytest.raises(UnknownName) as caught:
         registry.component("strategies", "reinforc")
@@ -288,7 +553,7 @@ def test_an_observer_that_fails_is_said_once_and_left_out() -> None:
         seen.append(("fails", event.kind))
         raise ValueError("disk full")
 
-    registry = Registry()
+    registry = core_kinds()
     registry.register("fails", plugin(corenas_event=fails))
     works = plugin(corenas_event=lambda run, event: seen.append(("works", event.kind)))
     registry.register("works", works)
@@ -301,7 +566,7 @@ def test_an_observer_that_fails_is_said_once_and_left_out() -> None:
 
 
 def test_an_observer_that_fails_keeps_its_components() -> None:
-    registry = Registry()
+    registry = core_kinds()
     registry.register(
         "both",
         plugin(
@@ -326,7 +591,7 @@ def commands(*names: str, fails: bool = False) -> SimpleNamespace:
 
 
 def test_a_plugin_adds_its_commands_or_none() -> None:
-    registry = Registry()
+    registry = core_kinds()
     registry.register("one", commands("train", "cost"))
     registry.register("two", commands("data", fails=True))
     registry.register("three", commands("upscale", "run"))
@@ -343,6 +608,22 @@ def test_a_plugin_adds_its_commands_or_none() -> None:
     assert list(registry.components("strategies")) == ["from-train"]
 
 
+def test_commands_that_fail_take_the_kind_from_others() -> None:
+    fails = commands("fails", fails=True)
+    fails.corenas_kinds = owning(DATA_SETS).corenas_kinds
+    adds = commands("letters")
+    adds.corenas_data_sets = plugin(hook=data_sets("letters")).hook
+    registry = core_kinds()
+    registry.register("owner", fails)
+    registry.register("other", adds)
+    app = typer.Typer()
+    registry.add_commands(app)
+    assert app.registered_commands == []
+    assert statuses(registry)["other"].error == (
+        "corenas_data_sets: the kind 'data_sets' belongs to the plugin 'owner', which is broken"
+    )
+
+
 def test_a_group_of_commands_is_added() -> None:
     def corenas_commands(app: typer.Typer) -> None:
         group = typer.Typer()
@@ -350,7 +631,7 @@ def test_a_group_of_commands_is_added() -> None:
         group.command("fetch")(lambda: None)
         app.add_typer(group, name="data")
 
-    registry = Registry()
+    registry = core_kinds()
     registry.register("one", plugin(corenas_commands=corenas_commands))
     app = typer.Typer()
     registry.add_commands(app)
@@ -362,7 +643,7 @@ def test_a_malformed_command_breaks_its_plugin_only() -> None:
         @app.command("odd")
         def odd(value: int | str) -> None: ...
 
-    registry = Registry()
+    registry = core_kinds()
     registry.register("one", plugin(corenas_commands=corenas_commands))
     app = typer.Typer()
     registry.add_commands(app)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from attrs import frozen
-from corenas import MetricInfo, SearchConfig, option, section
+from corenas import SearchConfig, option, section
+from corenas_sr.metric import MetricInfo
 
 MAE = MetricInfo("lower", range="0 to 255", protocol="RGB, shave 0")
 

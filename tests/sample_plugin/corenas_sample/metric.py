@@ -1,9 +1,10 @@
-"""A metric of images."""
+"""An image metric."""
 
 from __future__ import annotations
 
 from attrs import frozen
-from corenas import Metric, MetricInfo, NoOptions
+from corenas import NoOptions
+from corenas_sr.metric import ImageMetric, MetricInfo
 from torch import Tensor
 
 from corenas_sample.config import MAE
@@ -19,5 +20,5 @@ class MeanAbsoluteError:
         return (image.double() - reference.double()).abs().mean((1, 2, 3))
 
 
-def mae(config: NoOptions) -> Metric:
+def mae(config: NoOptions) -> ImageMetric:
     return MeanAbsoluteError()

@@ -20,7 +20,8 @@ __all__ = ["install_plugin"]
 
 STRANGER = """
 import torch
-from corenas import Component, MetricInfo, hookimpl, option
+from corenas import Component, hookimpl, option
+from corenas_sr.metric import MetricInfo
 from attrs import frozen
 
 
@@ -80,7 +81,7 @@ def test_later_options_win_and_others_stay() -> None:
 @pytest.mark.parametrize(
     ("names", "options", "error", "message"),
     [
-        (["pnsr"], [], UnknownName, r"unknown metric 'pnsr'; did you mean 'psnr'\?"),
+        (["pnsr"], [], UnknownName, r"unknown image metric 'pnsr'; did you mean 'psnr'\?"),
         (["psnr", "psnr"], [], InputError, "--metrics: 'psnr' stands twice"),
         (["psnr"], ["ssim.protocol=y"], ConfigError, "'ssim' is not measured; allowed: psnr|mean"),
         (

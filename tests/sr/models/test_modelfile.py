@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from corenas import builtin
 from corenas.errors import CorenasError, DataError, InputError
 from corenas.options.structuring import Chosen, choose, option
 from corenas.plugins.hookspecs import Component, hookimpl
@@ -66,6 +67,7 @@ class TinyPlugin:
 @pytest.fixture
 def registry() -> Registry:
     registry = Registry()
+    registry.register("corenas", builtin)
     registry.register("tiny-plugin", TinyPlugin())
     return registry
 

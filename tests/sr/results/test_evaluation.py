@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from corenas import Metric, MetricInfo
 from corenas.values.result import finite
 from corenas_sr.data.datasets import ImagePair
+from corenas_sr.metric import ImageMetric, MetricInfo
 from corenas_sr.models.inference import bicubic
 from corenas_sr.results.evaluation import Crops, Evaluation, evaluate, validator
 
@@ -46,7 +46,7 @@ class MeanDifference:
         return (image.double() - reference.double()).abs().mean((1, 2, 3))
 
 
-METRICS: dict[str, Metric] = {"difference": MeanDifference()}
+METRICS: dict[str, ImageMetric] = {"difference": MeanDifference()}
 
 
 class Enlarge(nn.Module):

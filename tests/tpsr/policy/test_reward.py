@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from corenas.errors import ConfigError
 from corenas.options.structuring import structure
+from corenas.plugins.registry import default_registry
 from corenas.protocols import Reward
 from corenas.testing.contracts import RewardContract
 from corenas_tpsr.policy.config import AdvantageConfig, AverageConfig, RewardConfig
@@ -117,3 +121,12 @@ def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"order: .*'update-then-us'.*'update-then-use'"):
         structure(AdvantageConfig, {"order": "update-then-us"})
     assert structure(AdvantageConfig, {"bounds": [30, 40]}).bounds == (30, 40)
+
+
+def test_the_list_and_the_documentation_name_the_same_equation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "papers.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if "policy.reward.Advantage" in line)
+    for name in ("advantage", "literal-ema"):
+        summary = default_registry().component("rewards", name).summary
+        (equation,) = re.findall(r"supplement Eq\. \d+", summary)
+        assert equation in row

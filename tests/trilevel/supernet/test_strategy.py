@@ -7,7 +7,16 @@ import pytest
 import torch
 from attrs import evolve
 
-from corenas import Architecture, ConfigError, DataError, Diverged, Run, Stop, Trial, structure
+from corenas import (
+    Architecture,
+    ConfigError,
+    DataError,
+    Diverged,
+    Run,
+    SearchResult,
+    Stop,
+    structure,
+)
 from corenas.cost import count
 from corenas.runs import run as run_module
 from corenas.show.reporter import Quiet

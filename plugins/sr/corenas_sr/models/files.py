@@ -214,7 +214,7 @@ def _space(path: Path, description: _Description, registry: Registry) -> Chosen:
         ) from error
     except ConfigError as error:
         raise InputError(f"{path}: the options of its search space {name!r}: {error}") from error
-    return Chosen(_SPACES, name, config, component, registry.owner(_SPACES, name))
+    return Chosen.of(component, _SPACES, config, registry)
 
 
 def _built(path: Path, chosen: Chosen, architecture: Architecture) -> nn.Module:

@@ -10,12 +10,13 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from corenas import Chosen, DataError, InputError, Metric
+from corenas import Chosen, DataError, InputError
 from corenas.show.progress_bar import bar
 from corenas.values.result import finite
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.folders import image_files
 from corenas_sr.data.images import quantise, read_image
+from corenas_sr.metric import ImageMetric
 from corenas_sr.models.inference import upscale
 
 Restore = Callable[[ImagePair], Tensor]
@@ -43,33 +44,33 @@ class Evaluation:
 
 _KEPT_METRICS = 8
 
-_built: list[tuple[Chosen, Metric]] = []
+_built: list[tuple[Chosen, ImageMetric]] = []
 """The metrics built last: a network's weights are not read again for each measurement."""
 
 
-def build_metrics(chosen: Sequence[Chosen]) -> dict[str, Metric]:
+def build_metrics(chosen: Sequence[Chosen]) -> dict[str, ImageMetric]:
     """Build the metrics that a configuration names; one that was built before is given again."""
     return {choice.name: _metric(choice) for choice in chosen}
 
 
-def _metric(choice: Chosen) -> Metric:
+def _metric(choice: Chosen) -> ImageMetric:
     for known, metric in _built:
         # Equal options may belong to different components after a plugin was loaded anew.
         if known == choice and known.component is choice.component:
             return metric
-    built: Metric = choice.build()
+    built: ImageMetric = choice.build()
     _built.append((choice, built))
     del _built[:-_KEPT_METRICS]
     return built
 
 
-def protocols(metrics: Mapping[str, Metric], *, scale: int) -> dict[str, str]:
+def protocols(metrics: Mapping[str, ImageMetric], *, scale: int) -> dict[str, str]:
     """Return how each metric measures at a scale, by name."""
     return {name: metric.info.protocol_at(scale) for name, metric in metrics.items()}
 
 
 def evaluate(
-    restore: Restore, pairs: Iterable[ImagePair], metrics: Mapping[str, Metric], *, scale: int
+    restore: Restore, pairs: Iterable[ImagePair], metrics: Mapping[str, ImageMetric], *, scale: int
 ) -> Evaluation:
     """Upscale every low-resolution image and measure it against its partner.
 
@@ -82,7 +83,7 @@ def evaluate(
     return Evaluation(images, protocols(metrics, scale=scale))
 
 
-def measure_folder(folder: Path, metrics: Mapping[str, Metric]) -> Evaluation:
+def measure_folder(folder: Path, metrics: Mapping[str, ImageMetric]) -> Evaluation:
     """Measure the images of a folder by metrics that compare with nothing.
 
     Raises:
@@ -105,7 +106,11 @@ def measure_folder(folder: Path, metrics: Mapping[str, Metric]) -> Evaluation:
 
 
 def _measured(
-    name: str, image: Tensor, reference: Tensor | None, metrics: Mapping[str, Metric], scale: int
+    name: str,
+    image: Tensor,
+    reference: Tensor | None,
+    metrics: Mapping[str, ImageMetric],
+    scale: int,
 ) -> dict[str, float]:
     try:
         return measure(image, reference, metrics, scale=scale)
@@ -114,7 +119,7 @@ def _measured(
 
 
 def validator(
-    pairs: Sequence[ImagePair], metrics: Mapping[str, Metric], *, scale: int, device: str
+    pairs: Sequence[ImagePair], metrics: Mapping[str, ImageMetric], *, scale: int, device: str
 ) -> Callable[[nn.Module], dict[str, float]]:
     """Return what measures a network on whole images, for a training to call now and then."""
 
@@ -134,7 +139,7 @@ def validator(
 
 
 def measure(
-    image: Tensor, reference: Tensor | None, metrics: Mapping[str, Metric], *, scale: int
+    image: Tensor, reference: Tensor | None, metrics: Mapping[str, ImageMetric], *, scale: int
 ) -> dict[str, float]:
     """Measure one uint8 image of shape (3, H, W)."""
     partner = None if reference is None else reference[None]
@@ -182,7 +187,7 @@ class Crops:
         return cls(torch.stack(lows), torch.stack(highs))
 
     def measure(
-        self, model: nn.Module, metrics: Mapping[str, Metric], *, scale: int, device: str
+        self, model: nn.Module, metrics: Mapping[str, ImageMetric], *, scale: int, device: str
     ) -> dict[str, float]:
         """Return the mean of each metric over the crops."""
         model.eval()

@@ -9,13 +9,14 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas import PARAMS, Chosen, Metric, Run, SearchResult, Trial
+from corenas import PARAMS, Chosen, Run, SearchResult, Trial
 from corenas.cost import Cost, count, human
 from corenas.drawing.plots import pareto_plot, search_plot
 from corenas.search.pareto import directions, front
 from corenas.values.result import finite
 from corenas_sr.config import OUTPUT, DataConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
+from corenas_sr.metric import ImageMetric
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
@@ -65,7 +66,7 @@ def hand_over(
 
 
 def _measure_model(
-    run: Run, name: str, file: Path, data: DataConfig, metrics: Mapping[str, Metric]
+    run: Run, name: str, file: Path, data: DataConfig, metrics: Mapping[str, ImageMetric]
 ) -> tuple[dict[str, Any], Path]:
     model = load_model(file)
     scale = model.scale
@@ -109,7 +110,7 @@ def cost_at_output(model: LoadedModel, output: tuple[int, int] = OUTPUT) -> Cost
 def measure(
     model: LoadedModel,
     pairs: Sequence[ImagePair],
-    metrics: Mapping[str, Metric],
+    metrics: Mapping[str, ImageMetric],
     *,
     source: str,
     device: str,

@@ -126,7 +126,7 @@ def quantities_of(metrics: Sequence[Chosen], scale: int, where: str) -> list[Qua
     """
     infos = ((each.name, each.component.metadata) for each in metrics)
     return [
-        Quantity(name, info.better, info.unit, f"{info.protocol_at(scale)}; {where}")
+        evolve(info.quantity(name), protocol=f"{info.protocol_at(scale)}; {where}")
         for name, info in infos
     ]
 
