@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ACCENT = "#d1495b"
 CALM = "#30638e"
 GREY = "#5c6670"
+INK = "#20262b"
 
 
 def style(axes: Axes) -> None:
@@ -47,8 +48,17 @@ def save_figure(figure: Figure, path: Path) -> None:
             figure.savefig(content, format="svg", metadata={"Date": None})
     else:
         figure.savefig(content, format="png", pil_kwargs={"optimize": True})
+    write_whole(path, content.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is either whole or not there.
+
+    Raises:
+        CorenasError: It cannot be written.
+    """
     try:
         with atomic_write(path) as file:
-            file.write(content.getbuffer())
+            file.write(content)
     except OSError as error:
         raise CorenasError(f"{path}: cannot be written: {error.strerror or error}") from error
