@@ -29,6 +29,7 @@ _BETWEEN_BOXES = 20.0  # of one layer
 _BESIDE_BEND = 14.0  # between an edge and what it passes
 _BETWEEN_LAYERS = (24.0, 60.0)  # at least and at most
 _STEEPNESS = 6.0  # points to the side for each point that layers stand further apart
+_STRAIGHT = 2.0  # an edge that would arrive so little to the side arrives straight
 _BETWEEN_ROWS = 32.0
 _TURN = 20.0  # beside the rows, for the edge that leads to the next one
 _RADIUS = 8.0  # of its corners; each of its pieces is longer than two of them
@@ -303,6 +304,8 @@ class _Drawing:
             else:
                 along = bands[first : first + len(route)]
                 lane = [y[v] for v in route]
+                if abs(lane[-1] - lane[-2]) < _STRAIGHT:
+                    lane[-1] = lane[-2]
                 curves[edge] = _through(lane, along, source.right, target.left)
         frames = tuple(self._frame(each, bands, y) for each in self.frames)
         return Layout(boxes, curves, frames, right, bottoms[-1] if bottoms else 0.0)

@@ -99,7 +99,7 @@ def _of_file(path: Path) -> Named:
 
 
 def draw(path: Path, space: SearchSpace, architecture: Architecture) -> None:
-    """Draw an architecture as ``path`` with ``.svg`` and ``.png`` added, if its space can.
+    """Draw an architecture as ``path`` with ``.svg``, ``.png`` and ``.dot`` added, if its space can.
 
     A space that can has a method ``draw(architecture, path)``.
 
