@@ -129,23 +129,25 @@ def pareto_plot(path: Path, trials: Sequence[Trial], quantities: Mapping[str, Qu
     Args:
         path: Where to.
         trials: Any trials; in each plot those that have both numbers are drawn.
-        quantities: The numbers, by name.
+        quantities: The numbers, by name; those of which neither more nor less is better are left
+            out.
 
     Raises:
         CorenasError: The file cannot be written.
     """
     from matplotlib.figure import Figure
 
-    pairs = every = list(combinations(quantities.values(), 2))
+    aims = [quantity for quantity in quantities.values() if quantity.sign]
+    pairs = every = list(combinations(aims, 2))
     if not pairs:
         return
     if len(every) > _MOST_PLOTS:
-        pairs = every[: min(len(quantities) - 1, _MOST_PLOTS)]  # those of the first come first
+        pairs = every[: min(len(aims) - 1, _MOST_PLOTS)]  # those of the first come first
     columns = min(len(pairs), _PLOTS_IN_A_ROW)
     rows = math.ceil(len(pairs) / columns)
     figure = Figure(figsize=(5.5 * columns, 4.2 * rows), dpi=130, layout="constrained")
     if len(pairs) < len(every):
-        figure.suptitle(f"{len(pairs)} of {len(every)} pairs of {len(quantities)} numbers")
+        figure.suptitle(f"{len(pairs)} of {len(every)} pairs of {len(aims)} numbers")
     places = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, (y, x) in zip(places, pairs, strict=False):
         _plot_front(axes, trials, x, y)
@@ -192,7 +194,8 @@ def _drawable(value: float) -> bool:
 
 def _label(quantity: Quantity) -> str:
     unit = f" in {quantity.unit}" if quantity.unit else ""
-    return f"{shortened(quantity.name, _LONGEST_NAME)}{unit} ({quantity.better} is better)"
+    aim = f" ({quantity.better} is better)" if quantity.sign else ""
+    return f"{shortened(quantity.name, _LONGEST_NAME)}{unit}{aim}"
 
 
 def _describe(axis: Axis, text: str, values: Sequence[float]) -> None:

@@ -227,6 +227,15 @@ def test_large_numbers_that_hardly_differ_have_different_ticks(drawn: list[Figur
     assert len(shown) == len(set(shown))
 
 
+def test_number_without_a_good_direction_has_no_front(drawn: list[Figure]) -> None:
+    depth = Quantity("depth", "neither", "layers")
+    trials = [trial(n, psnr=30.0, mult_adds=1e9, depth=float(n)) for n in range(3)]
+    pareto_plot(Path("a.png"), trials, {"depth": depth, **TWO})
+    search_plot(Path("a.png"), trials, {"depth": depth, **TWO}, cost="depth")
+    assert len(drawn[0].axes) == 1
+    assert "depth in layers" in texts(drawn[1])
+
+
 @pytest.mark.parametrize("name", WILD)
 def test_names_are_written_as_they_are(tmp_path: Path, name: str) -> None:
     """Mathtext would fail for some of them, and read others wrongly; here they are drawn."""
