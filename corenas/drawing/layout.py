@@ -139,8 +139,14 @@ def lay_out(
     framed = [_framed(graph, tuple(sizes), frame, columns) for frame in frames]
     for each in framed:
         columns[each.layers[0]].before = columns[each.layers[-1]].after = each.margin
-    drawing = _Drawing(graph, sizes, half, framed, _rows(graph, framed, columns, row_width))
-    return drawing.layout(edges, columns, y)
+    rows = _rows(graph, framed, columns, row_width)
+    bands, right = _bands(rows, columns)
+    drawing = _Drawing(graph, sizes, half, framed, bands)
+    y, bottoms = drawing.stacked(rows, y)
+    boxes, outlines = drawing.boxes(y), tuple(drawing.outline(each, y) for each in framed)
+    turns = {row.start: bottom for row, bottom in zip(rows[1:], bottoms, strict=False)}
+    curves = drawing.curves(edges, y, boxes, turns)
+    return Layout(boxes, curves, outlines, right, bottoms[-1] if bottoms else 0.0)
 
 
 def broken(widths: Sequence[float], row_width: float, *, gap: float) -> list[range]:
@@ -232,7 +238,7 @@ def _length(columns: Sequence[_Column]) -> float:
 
 @frozen
 class _Framed:
-    """The layers of a group, and the room between them and its frame on both sides."""
+    """The layers in a frame, and the room before and after them within it."""
 
     layers: range
     margin: float
@@ -268,65 +274,40 @@ def _rows(
     return [range(cuts[row.start], cuts[row.stop]) for row in rows]
 
 
+def _bands(rows: Sequence[range], columns: Sequence[_Column]) -> tuple[list[Point], float]:
+    """Return left and right of each layer, and how far right all rows reach."""
+    turn = _TURN if len(rows) > 1 else 0.0
+    bands, reach = list[Point](), 0.0
+    for row in rows:
+        x = turn - columns[row.start].gap
+        for column in (columns[layer] for layer in row):
+            x += column.gap + column.before
+            bands.append((x, x + column.width))
+            x += column.width + column.after
+        reach = max(reach, x + turn)
+    return bands, reach
+
+
 @frozen
 class _Drawing:
-    """A graph in rows of layers; ``half`` is half the height of each vertex, for a bend nothing."""
+    """A graph of which all but the y is known.
+
+    ``half`` is half the height of each vertex, which is nothing for a bend; ``bands`` are left and
+    right of each layer.
+    """
 
     graph: LayeredGraph
     sizes: Mapping[str, Size]
     half: Sequence[float]
     frames: Sequence[_Framed]
-    rows: Sequence[range]
+    bands: Sequence[Point]
 
-    def layout(
-        self, edges: Sequence[Edge], columns: Sequence[_Column], y: Mapping[int, float]
-    ) -> Layout:
-        """Lay out all; ``y`` is that of each vertex, were there one row."""
-        y, bottoms = self._stacked(y)
-        bands, right = self._bands(columns)
-        middle = {
-            v: sum(band) / 2
-            for layer, band in zip(self.graph.layers, bands, strict=True)
-            for v in layer
-        }
-        boxes = {
-            name: Box(middle[v] - width / 2, y[v] - height / 2, width, height)
-            for v, (name, (width, height)) in enumerate(self.sizes.items())
-        }
-        turns = dict(zip((row.start for row in self.rows[1:]), bottoms, strict=False))
-        layer_of = {v: index for index, layer in enumerate(self.graph.layers) for v in layer}
-        curves = {}
-        for edge, route in zip(edges, self.graph.routes, strict=True):
-            source, target = (boxes[name] for name in edge)
-            first = layer_of[route[0]]
-            if first + 1 in turns:
-                curves[edge] = _to_next_row(source, target, turns[first + 1])
-            else:
-                along = bands[first : first + len(route)]
-                lane = [y[v] for v in route]
-                if abs(lane[-1] - lane[-2]) < _STRAIGHT:
-                    lane[-1] = lane[-2]
-                curves[edge] = _through(lane, along, source.right, target.left)
-        frames = tuple(self._frame(each, bands, y) for each in self.frames)
-        return Layout(boxes, curves, frames, right, bottoms[-1] if bottoms else 0.0)
-
-    def _bands(self, columns: Sequence[_Column]) -> tuple[list[Point], float]:
-        """Return left and right of each layer, and of all rows how far right they reach."""
-        turn = _TURN if len(self.rows) > 1 else 0.0
-        bands, reach = list[Point](), 0.0
-        for row in self.rows:
-            x = turn - columns[row.start].gap
-            for column in (columns[layer] for layer in row):
-                x += column.gap + column.before
-                bands.append((x, x + column.width))
-                x += column.width + column.after
-            reach = max(reach, x + turn)
-        return bands, reach
-
-    def _stacked(self, y: Mapping[int, float]) -> tuple[dict[int, float], list[float]]:
+    def stacked(
+        self, rows: Sequence[range], y: Mapping[int, float]
+    ) -> tuple[dict[int, float], list[float]]:
         """Return the y of each vertex, rows below each other, and where each row ends."""
         placed, bottoms, top = dict[int, float](), list[float](), 0.0
-        for row in self.rows:
+        for row in rows:
             inside = [frame.layers for frame in self.frames if frame.layers[0] in row]
             extents = [self._extent(row, y), *(_around(*self._extent(f, y)) for f in inside)]
             down = top - min(upper for upper, _ in extents)
@@ -335,16 +316,44 @@ class _Drawing:
             top = bottoms[-1] + _BETWEEN_ROWS
         return placed, bottoms
 
+    def boxes(self, y: Mapping[int, float]) -> dict[str, Box]:
+        layers = zip(self.graph.layers, self.bands, strict=True)
+        middle = {vertex: sum(band) / 2 for layer, band in layers for vertex in layer}
+        return {
+            name: Box(middle[v] - width / 2, y[v] - height / 2, width, height)
+            for v, (name, (width, height)) in enumerate(self.sizes.items())
+        }
+
+    def curves(
+        self,
+        edges: Sequence[Edge],
+        y: Mapping[int, float],
+        boxes: Mapping[str, Box],
+        turns: Mapping[int, float],
+    ) -> dict[Edge, tuple[Point, ...]]:
+        """Draw the edges; ``turns`` has the bottom of the row above by the first layer of a row."""
+        layer_of = {v: index for index, layer in enumerate(self.graph.layers) for v in layer}
+        curves = {}
+        for edge, route in zip(edges, self.graph.routes, strict=True):
+            source, target = (boxes[name] for name in edge)
+            first = layer_of[route[0]]
+            if first + 1 in turns:
+                curves[edge] = _to_next_row(source, target, turns[first + 1])
+            else:
+                bands = self.bands[first : first + len(route)]
+                curves[edge] = _through([y[v] for v in route], bands, source.right, target.left)
+        return curves
+
+    def outline(self, frame: _Framed, y: Mapping[int, float]) -> Box:
+        top, bottom = _around(*self._extent(frame.layers, y))
+        left = self.bands[frame.layers[0]][0] - frame.margin
+        right = self.bands[frame.layers[-1]][1] + frame.margin
+        return Box(left, top, right - left, bottom - top)
+
     def _extent(self, layers: range, y: Mapping[int, float]) -> Point:
         """Return top and bottom of what is in the layers, edges too."""
         inside = [v for layer in layers for v in self.graph.layers[layer]]
         return min(y[v] - self.half[v] for v in inside), max(y[v] + self.half[v] for v in inside)
-
-    def _frame(self, frame: _Framed, bands: Sequence[Point], y: Mapping[int, float]) -> Box:
-        top, bottom = _around(*self._extent(frame.layers, y))
-        left = bands[frame.layers[0]][0] - frame.margin
-        right = bands[frame.layers[-1]][1] + frame.margin
-        return Box(left, top, right - left, bottom - top)
 
 
 def _around(top: float, bottom: float) -> Point:
@@ -356,14 +365,15 @@ def _through(
     y: Sequence[float], bands: Sequence[Point], start: float, end: float
 ) -> tuple[Point, ...]:
     """Return an edge: straight within its layers, and in an S from each to the next."""
-    path = [(start, y[0])]
-    for (here, following), ((_, left), (right, _)) in zip(
-        pairwise(y), pairwise(bands), strict=True
-    ):
+    *lane, last = y
+    lane.append(lane[-1] if abs(last - lane[-1]) < _STRAIGHT else last)
+    path = [(start, lane[0])]
+    gaps = [(left, right) for (_, left), (right, _) in pairwise(bands)]
+    for (here, following), (left, right) in zip(pairwise(lane), gaps, strict=True):
         middle = (left + right) / 2
         path += _line(path[-1], (left, here))
         path += [(middle, here), (middle, following), (right, following)]
-    return (*path, *_line(path[-1], (end, y[-1])))
+    return (*path, *_line(path[-1], (end, lane[-1])))
 
 
 def _to_next_row(source: Box, target: Box, bottom: float) -> tuple[Point, ...]:
