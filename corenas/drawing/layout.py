@@ -140,12 +140,14 @@ def lay_out(
     for each in framed:
         columns[each.layers[0]].before = columns[each.layers[-1]].after = each.margin
     rows = _rows(graph, framed, columns, row_width)
-    bands, right = _bands(rows, columns)
+    bands, ends = _bands(rows, columns)
     drawing = _Drawing(graph, sizes, half, framed, bands)
     y, bottoms = drawing.stacked(rows, y)
     boxes, outlines = drawing.boxes(y), tuple(drawing.outline(each, y) for each in framed)
-    turns = {row.start: bottom for row, bottom in zip(rows[1:], bottoms, strict=False)}
+    corners = list(zip(ends, bottoms, strict=True))
+    turns = {row.start: corner for row, corner in zip(rows[1:], corners, strict=False)}
     curves = drawing.curves(edges, y, boxes, turns)
+    right = max(ends, default=0.0) + (_TURN if turns else 0.0)
     return Layout(boxes, curves, outlines, right, bottoms[-1] if bottoms else 0.0)
 
 
@@ -274,18 +276,17 @@ def _rows(
     return [range(cuts[row.start], cuts[row.stop]) for row in rows]
 
 
-def _bands(rows: Sequence[range], columns: Sequence[_Column]) -> tuple[list[Point], float]:
-    """Return left and right of each layer, and how far right all rows reach."""
-    turn = _TURN if len(rows) > 1 else 0.0
-    bands, reach = list[Point](), 0.0
+def _bands(rows: Sequence[range], columns: Sequence[_Column]) -> tuple[list[Point], list[float]]:
+    """Return left and right of each layer, and where each row ends."""
+    bands, ends = list[Point](), list[float]()
     for row in rows:
-        x = turn - columns[row.start].gap
+        x = (_TURN if len(rows) > 1 else 0.0) - columns[row.start].gap
         for column in (columns[layer] for layer in row):
             x += column.gap + column.before
             bands.append((x, x + column.width))
             x += column.width + column.after
-        reach = max(reach, x + turn)
-    return bands, reach
+        ends.append(x)
+    return bands, ends
 
 
 @frozen
@@ -329,9 +330,9 @@ class _Drawing:
         edges: Sequence[Edge],
         y: Mapping[int, float],
         boxes: Mapping[str, Box],
-        turns: Mapping[int, float],
+        turns: Mapping[int, Point],
     ) -> dict[Edge, tuple[Point, ...]]:
-        """Draw the edges; ``turns`` has the bottom of the row above by the first layer of a row."""
+        """Draw the edges; ``turns`` has the corner of the row above by the first layer of a row."""
         layer_of = {v: index for index, layer in enumerate(self.graph.layers) for v in layer}
         curves = {}
         for edge, route in zip(edges, self.graph.routes, strict=True):
@@ -376,9 +377,10 @@ def _through(
     return (*path, *_line(path[-1], (end, lane[-1])))
 
 
-def _to_next_row(source: Box, target: Box, bottom: float) -> tuple[Point, ...]:
-    """Return an edge that goes back between two rows, the upper of which ends at ``bottom``."""
-    (_, y0), (_, y1), y = source.centre, target.centre, bottom + _BETWEEN_ROWS / 2
-    right, left = source.right + _TURN, _TURN / 3  # the arrow needs most of it
+def _to_next_row(source: Box, target: Box, corner: Point) -> tuple[Point, ...]:
+    """Return an edge that goes back between two rows, the upper of which has the corner."""
+    (_, y0), (_, y1), y = source.centre, target.centre, corner[1] + _BETWEEN_ROWS / 2
+    right = max(source.right + _TURN, corner[0] + _RADIUS)  # beside a frame
+    left = _TURN / 3  # the arrow needs most of the room
     corners = [(right, y0), (right, y), (left, y), (left, y1)]
     return rounded([(source.right, y0), *corners, (target.left, y1)], _RADIUS)

@@ -283,6 +283,15 @@ def test_chain_that_is_too_long_for_a_row_is_broken_outside_frames() -> None:
         assert len(set(rows.values())) == {10_000: 1, 400: 2, 50: 4}[width]
 
 
+def test_edge_to_the_next_row_passes_beside_a_frame_with_a_long_label() -> None:
+    sizes = dict.fromkeys("abc", (60.0, 30.0))
+    frames = [Frame(("b",), 300.0)]
+    edges = [*pairwise("abc")]
+    layout = lay_out(sizes, edges, frames=frames, direction="right", row_width=50)
+    assert max(x for x, _ in layout.curves["b", "c"]) > layout.frames[0].right
+    assert layout.width >= max(x for x, _ in layout.curves["b", "c"])
+
+
 @pytest.mark.parametrize(
     ("members", "message"),
     [
