@@ -1,4 +1,4 @@
-"""A sheet for diagrams: shapes, curves and text at points from the top left."""
+"""A sheet for diagrams: shapes, curves and lines of text, in points, with y downwards."""
 
 from __future__ import annotations
 
@@ -6,32 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corenas.drawing.diagram_layout import Box, Point, outline
-from corenas.drawing.figures import GREY, save_figure
+from corenas.drawing.figures import GREY, INK, save_figure
+from corenas.drawing.layout import Box, Point, rounded
 
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontProperties
     from matplotlib.path import Path as Outline
-
-INK = "#20262b"
 
 _PNG_DPI = 160
 _FONTS = ["DejaVu Sans", "sans-serif"]  # the first comes with matplotlib; a browser may lack it
 
 
 class Canvas:
-    """An empty sheet.
+    """An empty sheet; ``area`` is the part of the plane that it shows."""
 
-    Args:
-        width: In points.
-        height: In points.
-    """
-
-    def __init__(self, width: float, height: float) -> None:
+    def __init__(self, area: Box) -> None:
         from matplotlib.figure import Figure
 
-        self.figure = Figure(figsize=(width / 72, height / 72), dpi=_PNG_DPI)
-        self._axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        self.figure = Figure(figsize=(area.width / 72, area.height / 72), dpi=_PNG_DPI)
+        x, y = (area.left, area.right), (area.bottom, area.top)
+        self._axes = self.figure.add_axes((0, 0, 1, 1), xlim=x, ylim=y)
         self._axes.set_axis_off()
 
     def shape(
@@ -48,8 +42,11 @@ class Canvas:
         """Draw a box with round corners; ``name`` is its id in an SVG."""
         from matplotlib.patches import PathPatch
 
+        left, right, top, bottom = box.left, box.right, box.top, box.bottom
+        corners = [(right, top), (right, bottom), (left, bottom), (left, top)]
+        outline = rounded([(left + radius, top), *corners, (left + radius, top)], radius)
         patch = PathPatch(
-            _path(outline(box, radius)),
+            _bezier(outline),
             facecolor=fill,
             edgecolor=border,
             linewidth=line,
@@ -59,11 +56,11 @@ class Canvas:
         self._axes.add_patch(patch)
 
     def curve(self, points: Sequence[Point], *, name: str, pointed: bool) -> None:
-        """Draw Bézier segments, as `corenas.drawing.diagram_layout.Curve` holds them."""
+        """Draw an edge as `corenas.drawing.layout.Layout` holds it."""
         from matplotlib.patches import FancyArrowPatch
 
         arrow = FancyArrowPatch(
-            path=_path(points),
+            path=_bezier(points),
             arrowstyle="-|>,head_length=0.5,head_width=0.25" if pointed else "-",
             mutation_scale=10,
             color=GREY,
@@ -128,7 +125,7 @@ def _font(size: float, *, bold: bool) -> FontProperties:
     return FontProperties(family=_FONTS, size=size, weight="bold" if bold else "normal")
 
 
-def _path(points: Sequence[Point]) -> Outline:
+def _bezier(points: Sequence[Point]) -> Outline:
     from matplotlib.path import Path as Outline
 
     return Outline(points, [Outline.MOVETO, *[Outline.CURVE4] * (len(points) - 1)])

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from corenas.errors import CorenasError
 from corenas.files import atomic_write
+from corenas.show.progress import printable
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ACCENT = "#d1495b"
 CALM = "#30638e"
 GREY = "#5c6670"
+INK = "#20262b"
+
+LONGEST_LABEL = 56
+"""As many characters as the shortest of axes has room for."""
 
 
 def style(axes: Axes) -> None:
@@ -25,9 +32,23 @@ def style(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def legend(axes: Axes) -> None:
-    """Put the legend beside the title, where it hides no trial."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=2, frameon=False)
+def legend(
+    axes: Axes, names: Sequence[str], marks: Sequence[Artist], *, beside: bool = False
+) -> None:
+    """Name what is plotted where it hides no trial: above, beside the title, or to the right."""
+    loc: Literal["center left", "lower right"] = "center left" if beside else "lower right"
+    # The names come later, because matplotlib leaves out what begins with an underscore.
+    drawn = axes.legend(marks, [" "] * len(names), loc=loc, frameon=False, ncols=2 - beside)
+    drawn.set_bbox_to_anchor((1, 0.5) if beside else (1, 0.99))
+    for text, name in zip(drawn.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
+
+
+def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Return a text on one line, without its middle where it is too long: ends tell more."""
+    text, half = printable(text), longest // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[1 - half :]}"
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -47,8 +68,17 @@ def save_figure(figure: Figure, path: Path) -> None:
             figure.savefig(content, format="svg", metadata={"Date": None})
     else:
         figure.savefig(content, format="png", pil_kwargs={"optimize": True})
+    write_whole(path, content.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is either whole or not there.
+
+    Raises:
+        CorenasError: It cannot be written.
+    """
     try:
         with atomic_write(path) as file:
-            file.write(content.getbuffer())
+            file.write(content)
     except OSError as error:
         raise CorenasError(f"{path}: cannot be written: {error.strerror or error}") from error

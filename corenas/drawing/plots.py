@@ -1,144 +1,222 @@
-"""Plots: how a search went, its best compromises, and candidates by two numbers."""
+"""Plots: how a search went, its best compromises, and candidates by two numbers.
+
+Names are written as they are: a dollar sign begins no formula. Numbers that are not finite, or
+too large to compute with, are left out.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from corenas.drawing.figures import ACCENT, CALM, legend, save_figure, style
-from corenas.metric import COSTS
-from corenas.search.pareto import front
+from corenas.drawing.figures import (
+    ACCENT,
+    CALM,
+    LONGEST_LABEL,
+    legend,
+    save_figure,
+    shortened,
+    style,
+)
 from corenas.show.progress import format_number
+from corenas.values.quantity import Quantity
 from corenas.values.trial import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.collections import PathCollection
+
+SHOWN_DOTS = 10_000
+"""How many dots the plots of a file have at most together; it stays below a megabyte."""
 
 _PLOTS_IN_A_ROW = 3
+_MOST_PLOTS = 12  # four rows fit a screen
+_LONGEST_NAME = LONGEST_LABEL // 2  # as unit and direction follow
+_LONGEST_TITLE = 80
+_LEGEND_LINE = 0.22  # inches
+_LARGEST = 1e100  # matplotlib multiplies ranges, and must not overflow
+
+_Point = tuple[float, float]
 
 
-def search_plot(path: Path, trials: Sequence[Trial]) -> None:
-    """Draw score over trial with the best so far, and score over mult-adds, as a PNG file.
+def search_plot(
+    path: Path,
+    trials: Sequence[Trial],
+    quantities: Mapping[str, Quantity],
+    *,
+    cost: str | None = None,
+) -> None:
+    """Draw score over trial with the best so far, and score over a cost, as a PNG file.
+
+    Of more trials than `SHOWN_DOTS` allows a random choice is drawn, as the legend says; the line
+    of the best so far knows all, and the best one has a star.
 
     Args:
         path: Where to.
-        trials: Any trials; those with a score are drawn. Unless all of them have the metric
-            ``mult_adds``, the second plot is left out.
+        trials: Any trials; those with a score are drawn.
+        quantities: What is known of the measured numbers, by name.
+        cost: Which of them is the cost; the first of which less is better if none is named. Unless
+            all trials drawn have it, the second plot is left out.
 
     Raises:
         CorenasError: The file cannot be written.
     """
     from matplotlib.figure import Figure
 
-    points = [_Point.of(trial) for trial in trials if trial.score is not None]
-    points.sort(key=lambda point: point.number)
-    has_costs = bool(points) and all(point.mult_adds is not None for point in points)
+    scored = [trial for trial in trials if trial.score is not None and _drawable(trial.score)]
+    scored.sort(key=lambda trial: trial.number)
+    if cost is None:
+        cost = next((name for name, each in quantities.items() if each.better == "lower"), "")
+    measured = [_metrics(trial).get(cost) for trial in scored]
+    has_costs = cost in quantities and bool(scored) and None not in measured
     figure = Figure(figsize=(11.0 if has_costs else 5.8, 4.2), dpi=130, layout="constrained")
     left, *right = figure.subplots(1, 1 + has_costs, squeeze=False, sharey=True)[0]
-    for axes in (left, *right):
-        style(axes)
-    _plot_progress(left, points)
+    _plot_progress(left, scored)
     for axes in right:
-        _plot_costs(axes, points)
+        _plot_costs(axes, scored, quantities[cost])
     save_figure(figure, path)
 
 
-@frozen
-class _Point:
-    """A trial in the plots."""
+def _plot_progress(axes: Axes, scored: Sequence[Trial]) -> None:
+    from matplotlib.ticker import MaxNLocator
 
-    number: int
-    score: float
-    mult_adds: float | None
-
-    @classmethod
-    def of(cls, trial: Trial) -> _Point:
-        metrics = trial.measurement.metrics if trial.measurement else {}
-        return cls(trial.number, trial.score or 0.0, metrics.get("mult_adds"))
-
-
-def _plot_progress(axes: Axes, points: Sequence[_Point]) -> None:
+    style(axes)
     axes.set_title("Score of each trial", loc="left", fontsize=11)
-    axes.set(xlabel="trial", ylabel="score")
-    axes.locator_params(axis="x", integer=True)
+    points = [(float(trial.number), trial.score or 0.0) for trial in scored]
+    _describe(axes.xaxis, "trial", [])
+    _describe(axes.yaxis, "score", [score for _, score in points])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if not points:
         return
-    numbers, scores = [p.number for p in points], [p.score for p in points]
-    axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
-    axes.scatter(numbers, scores, s=16, color=CALM, alpha=0.55, linewidths=0, label="trial")
-    best = list(accumulate(scores, max))
-    axes.step(numbers, best, where="post", color=ACCENT, linewidth=1.8, label="best so far")
-    legend(axes)
+    axes.set_xlim(points[0][0] - 0.5, points[-1][0] + 0.5)
+    name, dots = _scatter(axes, points)
+    best = accumulate((score for _, score in points), max)
+    numbers = [number for number, _ in points]
+    (line,) = axes.step(numbers, [*best], where="post", color=ACCENT, linewidth=1.8)
+    legend(axes, [name, "best so far"], [dots, line])
 
 
-def _plot_costs(axes: Axes, points: Sequence[_Point]) -> None:
+def _plot_costs(axes: Axes, scored: Sequence[Trial], cost: Quantity) -> None:
+    style(axes)
     axes.set_title("Score against cost", loc="left", fontsize=11)
-    axes.set_xlabel("mult-adds in G")
-    costs = [(p.mult_adds or 0.0) / 1e9 for p in points]
-    axes.scatter(costs, [p.score for p in points], s=16, color=CALM, alpha=0.55, linewidths=0)
-    best = max(points, key=lambda p: p.score)
-    label = f"trial {best.number}: {format_number(best.score)} at {format_number(best.mult_adds)}"
-    at = (best.mult_adds or 0.0) / 1e9
-    axes.scatter([at], [best.score], s=130, marker="*", color=ACCENT, label=label, zorder=3)
-    legend(axes)
+    measured = [(_metrics(trial)[cost.name], trial.score or 0.0, trial) for trial in scored]
+    shown = [each for each in measured if _drawable(each[0])]
+    _describe(axes.xaxis, _label(cost), [at for at, _, _ in shown])
+    if not shown:
+        return
+    _scatter(axes, [(at, score) for at, score, _ in shown])
+    at, score, best = max(shown, key=lambda each: each[1])
+    number = f"{format_number(at)} {cost.unit}".strip()
+    star = axes.scatter([at], [score], s=130, marker="*", color=ACCENT, zorder=3)
+    legend(axes, [f"trial {best.number}: {format_number(score)} at {number}"], [star])
 
 
-def pareto_plot(path: Path, trials: Sequence[Trial], directions: Mapping[str, int]) -> None:
-    """Draw each two numbers of the trials against each other, with the best compromises.
+def pareto_plot(path: Path, trials: Sequence[Trial], quantities: Mapping[str, Quantity]) -> None:
+    """Draw numbers of the trials against each other, with the best compromises, as a PNG file.
+
+    Every two numbers have a plot. Where that were more than twelve plots, it is the first number
+    against each of the others, twelve of them at most, and the title says so. Fewer than two
+    numbers have no compromise: nothing is written. Of more trials than `SHOWN_DOTS` allows a
+    random choice is drawn, as the legend says, with all of the best compromises.
 
     Args:
-        path: Where to, as a PNG file.
+        path: Where to.
         trials: Any trials; in each plot those that have both numbers are drawn.
-        directions: By metric or cost, 1 where higher is better and -1 where lower is.
+        quantities: The numbers, by name; those of which neither more nor less is better are left
+            out.
 
     Raises:
         CorenasError: The file cannot be written.
-        ValueError: There are fewer than two numbers.
     """
     from matplotlib.figure import Figure
 
-    pairs = list(combinations(directions, 2))
+    aims = [quantity for quantity in quantities.values() if quantity.sign]
+    pairs = every = list(combinations(aims, 2))
     if not pairs:
-        raise ValueError(f"expected two or more numbers, got {list(directions)}")
+        return
+    if len(every) > _MOST_PLOTS:
+        pairs = every[: min(len(aims) - 1, _MOST_PLOTS)]  # those of the first come first
     columns = min(len(pairs), _PLOTS_IN_A_ROW)
     rows = math.ceil(len(pairs) / columns)
     figure = Figure(figsize=(5.5 * columns, 4.2 * rows), dpi=130, layout="constrained")
+    if len(pairs) < len(every):
+        figure.suptitle(f"{len(pairs)} of {len(every)} pairs of {len(aims)} numbers")
     places = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, (y, x) in zip(places, pairs, strict=False):
-        style(axes)
-        _plot_front(axes, trials, {x: directions[x], y: directions[y]})
+        _plot_front(axes, trials, x, y)
     for unused in places[len(pairs) :]:
         unused.set_axis_off()
     save_figure(figure, path)
 
 
-def _plot_front(axes: Axes, trials: Sequence[Trial], directions: Mapping[str, int]) -> None:
-    """Plot the second number over the first."""
+def _plot_front(axes: Axes, trials: Sequence[Trial], x: Quantity, y: Quantity) -> None:
+    style(axes)
+    measured = [_metrics(trial) for trial in trials]
+    both = [(m[x.name], m[y.name]) for m in measured if x.name in m and y.name in m]
+    points = [point for point in both if all(map(_drawable, point))]
+    _describe(axes.xaxis, _label(x), [at for at, _ in points])
+    _describe(axes.yaxis, _label(y), [at for _, at in points])
+    name, dots = _scatter(axes, points)
+    best = _front(points, x, y)
+    xs, ys = [at for at, _ in best], [at for _, at in best]
+    # Between two of them nothing is known to be better than the worse: the line has steps.
+    axes.step(xs, ys, where="post", color=ACCENT, linewidth=1.2)
+    front = axes.scatter(xs, ys, s=34, color=ACCENT, zorder=3, label="best compromises")
+    legend(axes, [name, "best compromises"], [dots, front])
+
+
+def _front(points: Iterable[_Point], x: Quantity, y: Quantity) -> list[_Point]:
+    """Return the Pareto front, from the best to the worst in x.
+
+    For two numbers one pass is enough; `corenas.search.pareto.front` compares each with each.
+    """
+    front: list[_Point] = []
+    for point in sorted(set(points), key=lambda point: (-x.sign * point[0], -y.sign * point[1])):
+        if not front or y.sign * point[1] > y.sign * front[-1][1]:
+            front.append(point)
+    return front
+
+
+def _metrics(trial: Trial) -> Mapping[str, float]:
+    return trial.measurement.metrics if trial.measurement else {}
+
+
+def _drawable(value: float) -> bool:
+    return abs(value) <= _LARGEST  # not so for what is no number
+
+
+def _label(quantity: Quantity) -> str:
+    unit = f" in {quantity.unit}" if quantity.unit else ""
+    aim = f" ({quantity.better} is better)" if quantity.sign else ""
+    return f"{shortened(quantity.name, _LONGEST_NAME)}{unit}{aim}"
+
+
+def _describe(axis: Axis, text: str, values: Sequence[float]) -> None:
+    """Name an axis; large numbers have SI prefixes, unless they differ too little for that."""
     from matplotlib.ticker import EngFormatter
 
-    x, y = directions
-    for name, axis in ((x, axes.xaxis), (y, axes.yaxis)):
-        axis.set_label_text(f"{name} ({'higher' if directions[name] > 0 else 'lower'} is better)")
-        if name in COSTS:
-            axis.set_major_formatter(EngFormatter())
-    best = _both(front(trials, directions), x, y)
-    axes.scatter(*_both(trials, x, y), s=16, color=CALM, alpha=0.55, linewidths=0, label="trial")
-    # Between two of them nothing is known to be better than the worse: the line has steps.
-    axes.step(*best, where="post", color=ACCENT, linewidth=1.2)
-    axes.scatter(*best, s=34, color=ACCENT, zorder=3, label="best compromises")
-    legend(axes)
+    axis.set_label_text(shortened(text), parse_math=False)
+    largest = max(map(abs, values), default=0.0)
+    if largest >= 1e4 and not 0 < max(values) - min(values) < largest / 1e4:
+        axis.set_major_formatter(EngFormatter())
 
 
-def _both(trials: Sequence[Trial], x: str, y: str) -> tuple[list[float], list[float]]:
-    """Return two numbers of all trials that have both."""
-    measured = [trial.measurement.metrics for trial in trials if trial.measurement]
-    known = [metrics for metrics in measured if x in metrics and y in metrics]
-    return [metrics[x] for metrics in known], [metrics[y] for metrics in known]
+def _scatter(axes: Axes, points: Sequence[_Point]) -> tuple[str, PathCollection]:
+    """Draw points, or a random choice of them, and return what the legend says."""
+    name, most = "trial", SHOWN_DOTS // len(axes.figure.axes)
+    if len(points) > most:
+        name = f"{most} of {len(points)} trials"
+        # At random: every tenth would always be the same member of a population of ten.
+        points = random.Random(0).sample(points, most)
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return name, axes.scatter(xs, ys, s=16, color=CALM, alpha=0.55, linewidths=0, label=name)
 
 
 @frozen
@@ -165,16 +243,19 @@ def dots_plot(path: Path, dots: Sequence[Dot], *, x: str, y: str, title: str) ->
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 4.8), dpi=130, layout="constrained")
+    shown = [dot for dot in dots if _drawable(dot.x) and _drawable(dot.y)]
+    height = max(4.8, 1.5 + _LEGEND_LINE * len(shown))
+    figure = Figure(figsize=(7.2, height), dpi=130, layout="constrained")
     axes = figure.subplots()
     style(axes)
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.set(xlabel=x, ylabel=y)
-    markers = "os^Dv<>P*X"
-    for number, dot in enumerate(dots):
-        if math.isfinite(dot.x) and math.isfinite(dot.y):
-            marker = markers[number % len(markers)]
-            axes.scatter([dot.x], [dot.y], s=52, marker=marker, alpha=0.8, label=dot.name)
+    axes.set_title(shortened(title, _LONGEST_TITLE), loc="left", fontsize=11, parse_math=False)
+    _describe(axes.xaxis, x, [dot.x for dot in shown])
+    _describe(axes.yaxis, y, [dot.y for dot in shown])
+    markers = "os^Dv<>P*"  # nine, as there are ten colours: 90 points differ
+    marks = [
+        axes.scatter([dot.x], [dot.y], s=52, marker=markers[number % len(markers)], alpha=0.8)
+        for number, dot in enumerate(shown)
+    ]
     # Beside the plot, because good points lie close together.
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    legend(axes, [shortened(dot.name, _LONGEST_NAME) for dot in shown], marks, beside=True)
     save_figure(figure, path)

@@ -26,7 +26,7 @@ PLUGINS = [f"{room}.plugin" for room in ROOMS if room != "corenas"]
 LAYERS = (
     {"errors", "names", "files"},
     {"values", "stopping", "cost"},
-    {"protocols", "devices", "metric"},
+    {"protocols", "devices"},
     {"plugins"},
     {"options"},
     {"search", "training", "drawing", "show"},

@@ -197,7 +197,7 @@ def test_papers_row_stands_beside_ours(finished: Path) -> None:
 def test_pictures_are_those_of_what_was_recorded(finished: Path) -> None:
     pictures = {file.name for file in (finished / "images").iterdir()}
     assert pictures == {
-        *("sparsity.png", "paths.png", "network.png", "network.svg"),
+        *("sparsity.png", "paths.png", "network.png", "network.svg", "network.dot"),
         *("comparison-x2-search.png", "comparison-x2-scratch.png"),
     }
 
@@ -256,7 +256,14 @@ def test_sampler_over_the_same_space_hands_over_the_same_kind(
     )
     pictures = {file.name for file in (out / "images").iterdir()}
     assert pictures == {
-        *("search.png", "pareto.png", "network.png", "network.svg", "comparison-x2.png"),
+        *(
+            "search.png",
+            "pareto.png",
+            "network.png",
+            "network.svg",
+            "network.dot",
+            "comparison-x2.png",
+        ),
     }
 
 

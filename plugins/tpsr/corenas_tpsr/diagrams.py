@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corenas.cost import human
-from corenas.drawing.diagrams import Group, Kind, Node, draw_chain, draw_graph, name_of
+from corenas.drawing.diagrams import draw_graph, name_of
+from corenas.drawing.parts import Group, Kind, Node
 from corenas.values.architecture import Architecture
 from corenas_sr.config import OUTPUT
 from corenas_tpsr.generator.space import leaves
@@ -33,7 +34,7 @@ def draw_generator(path: Path, space: GeneratorSpace, architecture: Architecture
     """Draw a generator: its cell as a graph with marked leaves, what is around it, its cost.
 
     Args:
-        path: Where to, without a suffix: ``.svg`` and ``.png`` are added.
+        path: Where to, without a suffix: ``.svg``, ``.png`` and ``.dot`` are added.
         space: What the architecture is of.
         architecture: Which generator.
 
@@ -69,7 +70,7 @@ def draw_discriminator(path: Path, space: DiscriminatorSpace, architecture: Arch
     """Draw a discriminator: its blocks as a chain, with channels and sizes of what they give.
 
     Args:
-        path: Where to, without a suffix: ``.svg`` and ``.png`` are added.
+        path: Where to, without a suffix: ``.svg``, ``.png`` and ``.dot`` are added.
         space: What the architecture is of.
         architecture: Which discriminator.
 
@@ -91,13 +92,16 @@ def draw_discriminator(path: Path, space: DiscriminatorSpace, architecture: Arch
         channels, side = 2 * channels, side // 2
         nodes.append(Node(members[1], reduction, "reduction", _maps(channels, side)))
         blocks.append(Group(f"block {number}", members))
-    draw_chain(
+    nodes += _judge(channels * side**2, config.bottleneck)
+    draw_graph(
         path,
-        [*nodes, *_judge(channels * side**2, config.bottleneck)],
+        nodes,
+        list(pairwise(node.name for node in nodes)),
         title=name_of(space, architecture),
         groups=blocks,
         footer=f"{human(cost.params)} parameters, {human(cost.mult_adds)} mult-adds for a patch of "
         f"{config.patch}×{config.patch}; a PReLU follows each layer but the last",
+        direction="right",
     )
 
 

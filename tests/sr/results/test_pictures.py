@@ -4,24 +4,15 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from corenas.drawing import plots
-from corenas.drawing.plots import search_plot
-from corenas.errors import CorenasError
-from corenas.values.architecture import Architecture
-from corenas.values.trial import Measurement, Trial
 from corenas_sr.data.images import resize
 from corenas_sr.models.inference import bicubic
 from corenas_sr.results.pictures import comparison, most_detailed
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MARGIN, HEAD, PANEL, GAP, FOOT = 24, 72, 360, 12, 40
 
@@ -135,54 +126,6 @@ def test_images_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         )
     with pytest.raises(ValueError, match="low resolution"):
         comparison(tmp_path / "a.png", name="a", lr=lr[..., 1:], hr=hr, images={}, numbers={})
-
-
-def test_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(CorenasError, match=r"search\.png: cannot be written"):
-        search_plot(tmp_path / "file" / "search.png", [])
-
-
-def trial(number: int, score: float | None, cost: float | None = None) -> Trial:
-    architecture = Architecture("s", {"d": str(number)})
-    if score is None:
-        return Trial(number, architecture, status="failed", reason="killed")
-    metrics = {"psnr": score} if cost is None else {"psnr": score, "mult_adds": cost}
-    return Trial(number, architecture, Measurement(metrics), score)
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    drawn: list[Figure] = []
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.append(figure))
-    return drawn
-
-
-def test_search_plot_shows_every_score_and_the_best_so_far(figures: list[Figure]) -> None:
-    trials = [trial(4, 31.0, 3e9), trial(0, 30.0, 1e9), trial(2, None), trial(3, 29.0, 2e9)]
-    search_plot(Path("search.png"), trials)
-    progress, costs = figures[0].axes
-    points = np.asarray(progress.collections[0].get_offsets())
-    assert points.tolist() == [[0, 30], [3, 29], [4, 31]]
-    assert np.asarray(progress.lines[0].get_ydata()).tolist() == [30, 30, 31]
-    cloud, best = (np.asarray(c.get_offsets()).tolist() for c in costs.collections)
-    assert cloud == [[1, 30], [2, 29], [3, 31]]
-    assert best == [[3, 31]]
-    legend = costs.get_legend()
-    assert legend is not None
-    assert legend.get_texts()[0].get_text() == "trial 4: 31 at 3.00 G"
-
-
-def test_search_plot_without_costs_has_one_plot(figures: list[Figure]) -> None:
-    search_plot(Path("search.png"), [trial(0, 30.0, 1e9), trial(1, 31.0)])
-    assert len(figures[0].axes) == 1
-
-
-def test_search_plot_is_written(tmp_path: Path) -> None:
-    for count in (0, 1, 5):
-        path = tmp_path / f"{count}.png"
-        search_plot(path, [trial(n, 30.0 + n, 1e9) for n in range(count)])
-        assert read_opaque(path).shape[1] > 400
 
 
 def test_matplotlib_is_loaded_only_to_draw() -> None:

@@ -257,4 +257,4 @@ def test_diagram_follows_the_options(tmp_path: Path) -> None:
     assert "2 → 6" in texts
     with pytest.raises(InputError, match="belongs to the space"):
         draw_network(tmp_path / "b", space, evolve(Architecture(space.name, first), space="x"))
-    assert {file.name for file in tmp_path.iterdir()} == {"a.svg"}
+    assert {file.name for file in tmp_path.iterdir()} == {"a.svg", "a.dot"}

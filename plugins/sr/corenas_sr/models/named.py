@@ -99,9 +99,9 @@ def _of_file(path: Path) -> Named:
 
 
 def draw(path: Path, space: SearchSpace, architecture: Architecture) -> None:
-    """Draw an architecture as ``path`` with ``.svg`` and ``.png`` added, if its space can.
+    """Draw an architecture as ``path`` with ``.svg``, ``.png`` and ``.dot`` added.
 
-    A space that can has a method ``draw(architecture, path)``.
+    Nothing is drawn unless its space has a method ``draw(architecture, path)``.
 
     Raises:
         CorenasError: A file cannot be written.

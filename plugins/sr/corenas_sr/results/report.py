@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas import PARAMS, Chosen, Run, SearchResult, Trial
+from corenas import MULT_ADDS, PARAMS, Chosen, Run, SearchResult, Trial
 from corenas.cost import Cost, count, human
 from corenas.drawing.plots import pareto_plot, search_plot
 from corenas.search.pareto import directions, front
@@ -178,11 +178,10 @@ def draw_trials(run: Run, found: SearchResult, *, stage: str) -> list[Trial]:
     if not trials:
         return []
     # The number of parameters goes with the mult-adds, and would double the plots.
-    measured = directions(q for q in found.quantities if q.name != PARAMS.name)
-    search_plot(run.images / "search.png", trials)
-    if len(measured) > 1:
-        pareto_plot(run.images / "pareto.png", trials, measured)
-    return front(trials, measured)
+    drawn = {q.name: q for q in found.quantities if q.name != PARAMS.name}
+    search_plot(run.images / "search.png", trials, drawn, cost=MULT_ADDS.name)
+    pareto_plot(run.images / "pareto.png", trials, drawn)
+    return front(trials, directions(drawn.values()))
 
 
 def table(entries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -156,7 +156,7 @@ class DiscriminatorSpace:
         return self._architecture(self._blocks(architecture))
 
     def draw(self, architecture: Architecture, path: Path) -> None:
-        """Draw an architecture as ``path`` with ``.svg`` and ``.png`` added.
+        """Draw an architecture as ``path`` with ``.svg``, ``.png`` and ``.dot`` added.
 
         Raises:
             CorenasError: A file cannot be written.

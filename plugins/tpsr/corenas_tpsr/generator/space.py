@@ -183,7 +183,7 @@ class GeneratorSpace:
         return self._architecture(self._cell(architecture))
 
     def draw(self, architecture: Architecture, path: Path) -> None:
-        """Draw an architecture as ``path`` with ``.svg`` and ``.png`` added.
+        """Draw an architecture as ``path`` with ``.svg``, ``.png`` and ``.dot`` added.
 
         Raises:
             CorenasError: A file cannot be written.

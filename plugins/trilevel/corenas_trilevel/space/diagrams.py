@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from corenas.cost import count, human
-from corenas.drawing.diagrams import Group, Kind, Node, draw_chain, name_of
+from corenas.drawing.diagrams import draw_graph, name_of
+from corenas.drawing.parts import Group, Kind, Node
 from corenas.values.architecture import Architecture
 from corenas_sr.config import OUTPUT
 from corenas_trilevel.space.config import SpaceConfig
@@ -32,7 +33,7 @@ def draw_network(path: Path, space: TrilevelSpace, architecture: Architecture) -
     """Draw a derived network: its path as a chain of cells and convolutions, and its cost.
 
     Args:
-        path: Where to, without a suffix: ``.svg`` and ``.png`` are added.
+        path: Where to, without a suffix: ``.svg``, ``.png`` and ``.dot`` are added.
         space: What the architecture is of.
         architecture: Which network.
 
@@ -53,13 +54,16 @@ def draw_network(path: Path, space: TrilevelSpace, architecture: Architecture) -
             nodes += members
         else:
             nodes.append(_path_convolution(config, f"step-{number}"))
-    draw_chain(
+    nodes += _tail(config)
+    skips = [(group.members[0], group.members[-1]) for group in groups]
+    draw_graph(
         path,
-        [*nodes, *_tail(config)],
+        nodes,
+        [*skips, *pairwise(node.name for node in nodes)],  # a skip stands above: it comes first
         title=f"{name_of(space, architecture)}, path {architecture[PATH]}, ×{config.scale}",
         groups=groups,
-        arcs=[(group.members[0], group.members[-1]) for group in groups],
         footer=footer,
+        direction="right",
     )
 
 

@@ -148,7 +148,7 @@ class TrilevelSpace:
         return list(zip(operations, [*widths, self.config.features], strict=True))
 
     def draw(self, architecture: Architecture, path: Path) -> None:
-        """Draw an architecture as ``path`` with ``.svg`` and ``.png`` added.
+        """Draw an architecture as ``path`` with ``.svg``, ``.png`` and ``.dot`` added.
 
         Raises:
             CorenasError: A file cannot be written.
