@@ -25,7 +25,7 @@ from corenas import (
 from corenas.files import atomic_write
 from corenas.runs.run import writing
 from corenas.training.networks import carry_over, seeded
-from corenas_sr.config import TrainingConfig
+from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.files import load_model, save_model
@@ -215,7 +215,7 @@ def _train_at(
     space: Chosen,
     winner: Architecture,
     model: nn.Module,
-    training: TrainingConfig,
+    training: PatchTrainingConfig,
 ) -> Path:
     scale = space.config.scale
     name = f"tpsr-x{scale}.safetensors"

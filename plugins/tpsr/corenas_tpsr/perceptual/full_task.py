@@ -13,7 +13,7 @@ from torch import nn
 from corenas import Architecture, Chosen, Task
 from corenas.cost import Cost, count
 from corenas.training.networks import seeded
-from corenas.training.sequence import Member, Series
+from corenas.training.sequence import Part, TaskSequence
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.results.evaluation import build_metrics, validator
@@ -122,16 +122,16 @@ def comparison(
     generator: Path,
     seed_for: Callable[..., int],
     device: str,
-) -> Series:
+) -> TaskSequence:
     """Return the trainings of the full task, one after the other, as one stage.
 
     Every one starts from the same generator; they differ in discriminator, its first weights, and
     patches.
     """
     compare = config.compare
-    return Series(
+    return TaskSequence(
         [
-            Member(
+            Part(
                 f"{contender.name}-{number}",
                 _training(
                     config,
