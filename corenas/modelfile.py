@@ -43,7 +43,7 @@ _ENTRIES = ("format", "corenas", "plugin", "space", "architecture", "digest", "e
 _NAMED_MISFITS = 3
 
 _LONGEST_HEADER = 2**23
-"""Bytes; ten thousand tensors take one of them in eight."""
+"""Bytes; ten thousand tensors need about a million."""
 
 _LONGEST_DESCRIPTION = 2**20
 _MOST_CHOICES = 10_000
