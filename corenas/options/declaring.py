@@ -79,6 +79,16 @@ class Option:
         return ""
 
 
+def fields_in_order(cls: type[Any]) -> list[attrs.Attribute[Any]]:
+    """Return the fields of a config class as a person reads them.
+
+    attrs puts a field last that a subclass describes anew; here it stays where the base has it.
+    """
+    known = attrs.fields_dict(cls)
+    bases = filter(attrs.has, reversed(cls.__mro__))
+    return [known[n] for n in dict.fromkeys(f.name for base in bases for f in attrs.fields(base))]
+
+
 def _elements(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
         return value.values()

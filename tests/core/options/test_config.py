@@ -320,6 +320,23 @@ def test_a_bounded_option_is_a_finite_number(name: str, number: float, registry:
         Bounded(**{name: plain})
 
 
+@frozen
+class Longer(Training):
+    epochs: int = option(3, "rounds")
+    steps: int = option(5, "updates in a round", ge=1)
+
+
+@frozen
+class Longest(Longer):
+    crop: float | None = option(0.1, "share of an image", gt=0)
+
+
+def test_an_option_that_is_described_anew_keeps_its_place() -> None:
+    expected = {"steps": 5, "limit": None, "crop": 0.1, "epochs": 3}
+    assert list(unstructure(Longest()).items()) == list(expected.items())
+    assert structure(Longest, {"steps": 7}) == Longest(steps=7)
+
+
 def test_the_learning_rate_of_a_training_is_finite() -> None:
     with pytest.raises(ConfigError, match="learning_rate: must be a finite number, got inf"):
         structure(TrainingConfig, {"learning_rate": math.inf})
