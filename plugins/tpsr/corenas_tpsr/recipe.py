@@ -28,6 +28,7 @@ from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.files import load_model
 from corenas_sr.models.named import at_scale, draw
+from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.results.report import draw_trials, hand_over
 from corenas_sr.training.final import FinalTraining
 from corenas_tpsr import checks
