@@ -1,9 +1,10 @@
-"""Where work is done: torch devices, and how many workers they carry."""
+"""Where work is done: torch devices, how many workers they carry, and CPU threads."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from corenas.errors import InputError
 
@@ -32,3 +33,20 @@ def default_workers(devices: Sequence[str]) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Let torch use so many CPU threads inside, and as many as before afterwards.
+
+    The count is one of the whole process, so a generator must not yield inside: what runs between
+    two of its events would have it as well.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ class Option:
 
     ``paper`` is the published value as text; the bounds and ``choices`` hold for each element of
     a tuple or mapping; ``kind`` is that of the components which the option names; ``default`` is
-    that of a section or component, as a layer would write it.
+    that of a section or component, as a layer would write it. A number with a bound is finite.
     """
 
     help: str = ""
@@ -73,7 +74,19 @@ class Option:
                 return f"expected a number, got {value!r}"
             if not holds(value, bound):
                 return f"must be {words} {bound}, got {value!r}"
+            if not math.isfinite(value):  # a bound on one side lets one infinity through
+                return f"must be a finite number, got {value!r}"
         return ""
+
+
+def fields_in_order(cls: type[Any]) -> list[attrs.Attribute[Any]]:
+    """Return the fields of a config class as a person reads them.
+
+    attrs puts a field last that a subclass describes anew; here it stays where the base has it.
+    """
+    known = attrs.fields_dict(cls)
+    bases = filter(attrs.has, reversed(cls.__mro__))
+    return [known[n] for n in dict.fromkeys(f.name for base in bases for f in attrs.fields(base))]
 
 
 def _elements(value: Any) -> Iterable[Any]:
@@ -107,7 +120,8 @@ def option(
         help: The meaning, as a phrase.
         unit: Such as ``dB`` or ``seconds``.
         paper: The published value, as text.
-        gt: The value, or each element of it, is greater than this; `ConfigError` otherwise.
+        gt: The value, or each element of it, is finite and greater than this; `ConfigError`
+            otherwise.
         ge: It is at least this.
         lt: It is less than this.
         le: It is at most this.

@@ -19,7 +19,7 @@ from attrs import field, frozen
 from corenas.errors import ConfigError, UnknownName
 from corenas.names import nearest
 from corenas.options.chosen import Chosen
-from corenas.options.declaring import METADATA, Option, option
+from corenas.options.declaring import METADATA, Option, fields_in_order, option
 from corenas.plugins.hookspecs import Component
 from corenas.plugins.registry import Registry, default_registry
 
@@ -115,7 +115,7 @@ def unstructure(config: Any) -> Any:
     if isinstance(config, Chosen):
         return {"use": config.name, **unstructure(config.config)}
     if attrs.has(type(config)):
-        return {f.name: unstructure(getattr(config, f.name)) for f in attrs.fields(type(config))}
+        return {f.name: unstructure(getattr(config, f.name)) for f in fields_in_order(type(config))}
     if isinstance(config, Mapping):
         return {str(key): unstructure(value) for key, value in config.items()}
     if isinstance(config, tuple | list):
@@ -160,7 +160,7 @@ def _at(path: str, message: str) -> ConfigError:
 
 
 def _fields(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
-    return {f.name: f for f in attrs.fields(attrs.resolve_types(cls))}
+    return {f.name: f for f in fields_in_order(attrs.resolve_types(cls))}
 
 
 def _section_class(attribute: attrs.Attribute[Any]) -> type[Any] | None:

@@ -12,6 +12,7 @@ import attrs
 import tomlkit
 
 from corenas.errors import ConfigError
+from corenas.options.declaring import fields_in_order
 from corenas.options.structuring import UNSET, Chosen, Option, structure, unstructure
 from corenas.plugins.registry import Registry, default_registry
 
@@ -75,7 +76,7 @@ def to_toml(config: Any, *, registry: Registry | None = None) -> str:
 def _table(config: Any, default: Any, path: str, registry: Registry) -> Iterator[str]:
     """Yield the keys of a config instance, and then its tables, whose headers need ``path``."""
     tables = []
-    for attribute in attrs.fields(attrs.resolve_types(type(config))):
+    for attribute in fields_in_order(attrs.resolve_types(type(config))):
         value = getattr(config, attribute.name)
         if _is_table(value) or _is_array_of_tables(value):
             tables.append(attribute)

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas.devices import default_workers, pick_devices
+from corenas.devices import cpu_threads, default_workers, pick_devices
 from corenas.errors import InputError, ResumeError, Stopped
 from corenas.files import atomic_write, write_json
 from corenas.options.structuring import differences, structure
@@ -114,7 +114,10 @@ def _carry_out(
             devices=devices,
         )
         try:
-            summary = work(run, config)
+            # What a run gives must not depend on how many cores there are, nor on whether something
+            # was trained in this process before it was measured. Trainings have their own option.
+            with cpu_threads(1):
+                summary = work(run, config)
         except Stopped as nothing_yet:
             if not run.stopped:
                 raise

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 Update = Callable[[Tensor, Tensor], Tensor]
-"""Does one update on LR and HR images on the device; returns the detached loss."""
+"""Does one update on inputs and targets on the device; returns the detached loss."""
 
 WARM_UP = 3
 
@@ -35,38 +35,38 @@ class CapturedUpdate:
         self._warm = 0
         self._possible = True
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._inputs: tuple[Tensor, Tensor] | None = None
+        self._batch: tuple[Tensor, Tensor] | None = None
         self._loss: Tensor | None = None
 
-    def __call__(self, low: Tensor, high: Tensor) -> Tensor:
+    def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Do one update; return its loss."""
         if self._possible and self._graph is None and self._warm == WARM_UP:
-            self._possible = self._try_to_capture(low, high)
+            self._possible = self._try_to_capture(inputs, targets)
         if self._graph is None:
-            return self._run(low, high)
-        return self._replay(low, high)
+            return self._run(inputs, targets)
+        return self._replay(inputs, targets)
 
-    def _run(self, low: Tensor, high: Tensor) -> Tensor:
+    def _run(self, inputs: Tensor, targets: Tensor) -> Tensor:
         if not self._possible:
-            return self._update(low, high)
+            return self._update(inputs, targets)
         self._warm += 1
-        return self._on_side_stream(low, high)
+        return self._on_side_stream(inputs, targets)
 
-    def _on_side_stream(self, low: Tensor, high: Tensor) -> Tensor:
+    def _on_side_stream(self, inputs: Tensor, targets: Tensor) -> Tensor:
         stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch's
         stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(stream):
-            loss = self._update(low, high)
+            loss = self._update(inputs, targets)
         torch.cuda.current_stream(self._device).wait_stream(stream)
         return loss
 
-    def _try_to_capture(self, low: Tensor, high: Tensor) -> bool:
+    def _try_to_capture(self, inputs: Tensor, targets: Tensor) -> bool:
         """Record the update, which does not execute it; return whether that worked."""
         graph = torch.cuda.CUDAGraph()
-        self._inputs = low.clone(), high.clone()
+        self._batch = inputs.clone(), targets.clone()
         try:
             with torch.cuda.graph(graph):
-                self._loss = self._update(*self._inputs)
+                self._loss = self._update(*self._batch)
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             warnings.warn(f"training without a CUDA graph: {reason}", stacklevel=2)
@@ -74,12 +74,12 @@ class CapturedUpdate:
         self._graph = graph
         return True
 
-    def _replay(self, low: Tensor, high: Tensor) -> Tensor:
-        if self._graph is None or self._inputs is None or self._loss is None:
+    def _replay(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        if self._graph is None or self._batch is None or self._loss is None:
             raise RuntimeError("nothing was captured")
-        if (low.shape, high.shape) != tuple(image.shape for image in self._inputs):
-            return self._update(low, high)
-        for static, image in zip(self._inputs, (low, high), strict=True):
-            static.copy_(image)
+        if (inputs.shape, targets.shape) != tuple(static.shape for static in self._batch):
+            return self._update(inputs, targets)
+        for static, new in zip(self._batch, (inputs, targets), strict=True):
+            static.copy_(new)
         self._graph.replay()
         return self._loss.clone()  # the next replay writes into it

@@ -12,8 +12,10 @@ import torch
 from attrs import asdict, frozen
 from torch import Tensor, nn
 
+from corenas.devices import cpu_threads
 from corenas.errors import Diverged
-from corenas.training.schedules import Schedule
+from corenas.training.config import TrainingConfig
+from corenas.training.schedules import Schedule, schedule_of
 from corenas.training.step import Stream, TrainingStep
 from corenas.values.result import Result, State, finite
 from corenas.values.trial import Event
@@ -49,7 +51,8 @@ class Training:
         save: Writes the deliverable into a folder; returns file names by purpose.
         keep: Scores each validation. The result is then the network that scored highest, of equals
             the earliest; before any did, and without ``keep``, it is the newest one.
-        threads: How many CPU threads torch may use; validation has them as well.
+        threads: How many CPU threads torch may use while it trains and validates; between two
+            events it is as many as outside.
     """
 
     def __init__(
@@ -80,20 +83,52 @@ class Training:
         self._scalars: dict[str, float] = {}
         self._kept: _Kept | None = None
 
+    @classmethod
+    def of(
+        cls,
+        config: TrainingConfig,
+        step: TrainingStep,
+        streams: Sequence[Stream],
+        *,
+        validate: Validate = lambda module: {},
+        save: Save = lambda module, folder: {},
+        keep: Score | None = None,
+    ) -> Training:
+        """Return a training as the options say; the rest is as above.
+
+        Batch size and learning rate are not read here: the streams and the step have them already.
+        """
+        return cls(
+            step,
+            streams,
+            steps=config.steps,
+            schedule=schedule_of(config),
+            report_every=config.report_every,
+            validate=validate,
+            validate_every=config.validate_every,
+            save=save,
+            keep=keep,
+            threads=config.threads,
+        )
+
     def events(self) -> Iterator[Event]:
         """Train; yield an ``epoch`` event every so many steps.
 
         Raises:
             Diverged: The scalars since the last event are not all finite.
         """
-        torch.set_num_threads(self._threads)
         while self._done < self._steps:
-            until = min(self._steps, self._done + self._report_every)
-            self._scalars = self._train(until)
-            remark = self._step.remark(self._scalars)
-            if self._validation_due():
-                self._measure()
+            with cpu_threads(self._threads):
+                remark = self._train_and_measure()
             yield Event("epoch", self._done, self._steps, self._scalars, message=remark)
+
+    def _train_and_measure(self) -> str:
+        """Do the work up to the next event; return the step's remark on it."""
+        self._scalars = self._train(min(self._steps, self._done + self._report_every))
+        remark = self._step.remark(self._scalars)
+        if self._validation_due():
+            self._measure()
+        return remark
 
     def _train(self, until: int) -> dict[str, float]:
         """Train up to a step; return the mean of each scalar, read from the device once."""
@@ -108,7 +143,10 @@ class Training:
         means = {name: float(total) / (until - first) for name, total in sums.items()}
         for name, mean in means.items():
             if not math.isfinite(mean):
-                raise Diverged(f"{name} became {mean} between steps {first} and {until}")
+                raise Diverged(
+                    f"{name} became {mean} between steps {first} and {until}; a smaller "
+                    "learning_rate may help"
+                )
         return means
 
     def _set_rates(self, factor: float) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from corenas.training.config import TrainingConfig
+
 Schedule = Callable[[int], float]
 """The factor on the learning rate at a step, counted from 0."""
 
@@ -22,3 +24,14 @@ def cosine(steps: int, *, final: float = 0.0) -> Schedule:
 def multistep(milestones: Sequence[int], *, gamma: float = 0.5) -> Schedule:
     """Multiply by ``gamma`` at each milestone, given in steps."""
     return lambda step: gamma ** sum(step >= milestone for milestone in milestones)
+
+
+def schedule_of(config: TrainingConfig) -> Schedule:
+    """Return the schedule that the options name."""
+    match config.schedule:
+        case "constant":
+            return constant()
+        case "cosine":
+            return cosine(config.steps)
+        case "multistep":
+            return multistep(config.milestones, gamma=config.gamma)

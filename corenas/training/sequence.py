@@ -20,10 +20,10 @@ from corenas.values.trial import Event
 
 
 @frozen
-class Member:
-    """One task of a series.
+class Part:
+    """One task of a sequence.
 
-    ``name`` is no other member's and serves as a folder's name; ``build`` makes the task when its
+    ``name`` is no other part's and serves as a folder's name; ``build`` makes the task when its
     turn comes; ``steps`` is the total of the task's events.
     """
 
@@ -34,7 +34,7 @@ class Member:
 
 @frozen
 class _Ended:
-    """What is left of a member: the result with its files' contents, or why it failed.
+    """What is left of a part: the result with its files' contents, or why it failed.
 
     ``files`` are paths by purpose, ``contents`` bytes by path, uint8 of shape (N,).
     """
@@ -59,7 +59,7 @@ class _Ended:
         return cls(name, result.values, result.files, contents)
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write the files into the member's own folder in ``folder``; return the rest as JSON."""
+        """Write the files into the part's own folder in ``folder``; return the rest as JSON."""
         for path, content in self.contents.items():
             with atomic_write(folder / self.name / path) as file:
                 file.write(content.numpy().tobytes())
@@ -71,87 +71,87 @@ class _Ended:
         }
 
 
-class Series:
+class TaskSequence:
     """A task made of others, done in order; one that fails is recorded and passed over.
 
-    Until the end, the files of a member that is done live in the state, so they should be small.
+    Until the end, the files of a part that is done live in the state, so they should be small.
 
     Raises:
-        ValueError: Two members have the same name.
+        ValueError: Two parts have the same name.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
-        names = [member.name for member in members]
+    def __init__(self, parts: Sequence[Part]) -> None:
+        names = [part.name for part in parts]
         if len(set(names)) < len(names):
-            raise ValueError(f"each member needs a name of its own, got {names}")
-        self._members = tuple(members)
-        self._total = sum(member.steps for member in members)
+            raise ValueError(f"each part needs a name of its own, got {names}")
+        self._parts = tuple(parts)
+        self._total = sum(part.steps for part in parts)
         self._ended: list[_Ended] = []
         self._task: Task | None = None
 
     def events(self) -> Iterator[Event]:
-        """Pass on the members' events, counted through; messages begin with the member's name.
+        """Pass on the parts' events, counted through; messages begin with the part's name.
 
-        A member's failure is an event of the kind ``failed`` at the last step it would have done.
+        A part's failure is an event of the kind ``failed`` at the last step it would have done.
 
         Raises:
-            CorenasError: All members failed; it is the last one's error.
+            CorenasError: All parts failed; it is the last one's error.
         """
-        while len(self._ended) < len(self._members):
-            member = self._members[len(self._ended)]
+        while len(self._ended) < len(self._parts):
+            part = self._parts[len(self._ended)]
             try:
-                for event in self._begun(member).events():
-                    yield self._counted_through(member, event)
+                for event in self._begun(part).events():
+                    yield self._counted_through(part, event)
             except Stopped:
                 raise
             except CorenasError as error:
                 if self._is_last_hope():
                     raise
-                ended = _Ended(member.name, failed=str(error))
+                ended = _Ended(part.name, failed=str(error))
             else:
-                ended = _Ended.of(member.name, self._begun(member))
+                ended = _Ended.of(part.name, self._begun(part))
             self._ended.append(ended)
             self._task = None
             if ended.failed:
-                failure = Event("failed", member.steps, message=ended.failed)
-                yield self._counted_through(member, failure)
+                failure = Event("failed", part.steps, message=ended.failed)
+                yield self._counted_through(part, failure)
 
-    def _begun(self, member: Member) -> Task:
+    def _begun(self, part: Part) -> Task:
         """Return the task in progress: the one that was restored, or else a new one."""
         if self._task is None:
-            self._task = member.build()
+            self._task = part.build()
         return self._task
 
     def _is_last_hope(self) -> bool:
-        """Tell whether the member in progress is the last one, and all before it failed."""
-        before = len(self._members) - 1
+        """Tell whether the part in progress is the last one, and all before it failed."""
+        before = len(self._parts) - 1
         return len(self._ended) == before and all(ended.failed for ended in self._ended)
 
-    def _counted_through(self, member: Member, event: Event) -> Event:
-        before = sum(each.steps for each in self._members[: self._members.index(member)])
-        message = f"{member.name}: {event.message}" if event.message else member.name
+    def _counted_through(self, part: Part, event: Event) -> Event:
+        before = sum(each.steps for each in self._parts[: self._parts.index(part)])
+        message = f"{part.name}: {event.message}" if event.message else part.name
         return evolve(event, step=before + event.step, total=self._total, message=message)
 
     def state(self) -> State:
-        """Return what the ended members left, and the state of the one in progress."""
+        """Return what the ended parts left, and the state of the one in progress."""
         return {
             "ended": [asdict(ended, recurse=False) for ended in self._ended],
             "current": None if self._task is None else self._task.state(),
         }
 
     def restore(self, state: State) -> None:
-        """Continue inside the member that was in progress."""
+        """Continue inside the part that was in progress."""
         self._ended = [_Ended(**saved) for saved in state["ended"]]
         if state["current"] is not None:
-            self._begun(self._members[len(self._ended)]).restore(state["current"])
+            self._begun(self._parts[len(self._ended)]).restore(state["current"])
 
     def result(self, folder: Path) -> Result:
-        """Return the members that have ended, and write the files of each into its own folder.
+        """Return the parts that have ended, and write the files of each into its own folder.
 
-        The values of ``members`` are a list, in order: ``name``, ``values``, ``files`` (paths in
-        ``folder`` by purpose), ``failed`` (the reason, or an empty string). The result's files are
-        the members' files ``model``, by member.
+        The value ``members`` is a list that says of each part, in order: ``name``, ``values``,
+        ``files`` (paths in ``folder`` by purpose), ``failed`` (the reason, or an empty string).
+        The result's files are the parts' files ``model``, by part.
         """
-        members = [ended.write(folder) for ended in self._ended]
-        models = {m["name"]: m["files"]["model"] for m in members if "model" in m["files"]}
-        return Result({"members": members}, models)
+        parts = [ended.write(folder) for ended in self._ended]
+        models = {p["name"]: p["files"]["model"] for p in parts if "model" in p["files"]}
+        return Result({"members": parts}, models)

@@ -29,7 +29,7 @@ LAYERS = (
     {"protocols", "devices"},
     {"plugins"},
     {"options"},
-    {"search", "training", "drawing", "show"},
+    {"search", "training", "drawing", "show", "modelfile"},
     {"runs"},
     {"builtin", "testing", "commands"},
     {"cli"},

@@ -157,7 +157,8 @@ def test_interrupted_search_hands_over_and_resumes_to_the_same_end(
     loaded = load_model(out / model["file"])
     assert loaded.architecture.id == so_far["architecture"]["id"]
     weights = loaded.module.state_dict()
-    cached = read_weights(out / "models" / "search" / "weight-cache.safetensors", loaded.architecture)
+    cache = out / "models" / "search" / "weight-cache.safetensors"
+    cached = read_weights(cache, loaded.architecture)
     assert all(torch.equal(weights[name], cached[name]) for name in weights)
     assert command("resume", out).status == 0
     assert journal(out) == journal(finished)

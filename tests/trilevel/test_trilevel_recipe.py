@@ -273,7 +273,9 @@ def test_sampler_over_the_same_space_hands_over_the_same_kind(
 @pytest.mark.parametrize(
     ("moment", "stages", "model"),
     [
-        pytest.param("search epoch 5", ["search"], "search/trilevel-b-inherited", id="in the search"),
+        pytest.param(
+            "search epoch 5", ["search"], "search/trilevel-b-inherited", id="in the search"
+        ),
         pytest.param(
             "search stage 6",  # "finished"
             ["search"],
@@ -423,7 +425,10 @@ def test_network_learns_from_the_teacher_in_search_and_training(
         ),
         ({"training.perceptual": 1, "training.patch": 7}, "training.patch: must be at least 8"),
         ({"training.pixel": 0}, "training.perceptual: must be greater than 0 where pixel is 0"),
-        ({"search.space": "tpsr-generator"}, "the strategy 'trilevel' needs a supernet of path, operations and widths"),
+        (
+            {"search.space": "tpsr-generator"},
+            "the strategy 'trilevel' needs a supernet of path, operations and widths",
+        ),
         ({"published": "psnr-c"}, "published: unknown value 'psnr-c'; did you mean 'psnr-b'?"),
         (
             CANDIDATES | {"search.objective": '{use="metric", metric="ssim"}'},

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+from corenas.devices import cpu_threads
 from corenas.protocols import Executor, Job
 from corenas.search.executors.attempt import attempt
 from corenas.search.executors.config import SerialConfig
@@ -57,7 +58,8 @@ class Serial:
             raise RuntimeError("next() was called without a job in flight")
         key, job = self._jobs.popleft()
         watch = _Watch(self._stop, self._time_limit)
-        outcome = attempt(job, self._device, watch.report)
+        with cpu_threads(1):  # as many as a worker process has, so that both give the same
+            outcome = attempt(job, self._device, watch.report)
         if not watch.told:
             return key, outcome
         # What a job gives after it was told to stop, if it gives anything, depends on timing.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from attrs import frozen
 
 from corenas.options.declaring import option
 from corenas.options.structuring import Chosen, components, section
+from corenas.training.config import TrainingConfig
 
 EMBEDDED = "embedded"
 """Names the photographs that come with scikit-image, instead of a folder."""
@@ -54,33 +54,22 @@ class DataConfig:
 
 
 @frozen
-class TrainingConfig:
-    """Options of a training against the ground truth (L1, Adam)."""
+class PatchTrainingConfig(TrainingConfig):
+    """Options of a training on patches of images (L1 against the ground truth, Adam)."""
 
     steps: int = option(100_000, "optimiser steps; an epoch of the papers is 1000", ge=1)
     batch: int = option(16, "patches in a step", ge=1)
     patch: int = option(48, "side of a patch", unit="low-resolution pixels", ge=4)
     learning_rate: float = option(1e-4, "step size of Adam", paper="1e-4", gt=0)
-    schedule: Literal["constant", "multistep", "cosine"] = option(
-        "constant", "how the step size falls: never, at the milestones, or along half a cosine"
-    )
-    milestones: tuple[int, ...] = option((), "steps at which a multistep schedule falls", ge=1)
     gamma: float = option(0.5, "factor at a milestone", paper="0.5", gt=0, le=1)
-    report_every: int = option(100, "steps from one event to the next", ge=1)
-    validate_every: int = option(
-        0, "steps from one validation to the next; 0 validates at the end only", ge=0
-    )
-    threads: int = option(
-        1, "CPU threads; more than one pays only where nothing else wants the cores", ge=1
-    )
 
 
 @frozen
 class CandidateConfig:
     """Options of the evaluator ``sr-training``: how one candidate is trained and measured."""
 
-    training: TrainingConfig = section(
-        TrainingConfig,
+    training: PatchTrainingConfig = section(
+        PatchTrainingConfig,
         "the training of a candidate, from fresh weights",
         steps=2000,
         patch=24,
@@ -120,8 +109,8 @@ class TrainConfig:
     metrics: tuple[Chosen, ...] = components(
         "metrics", ("psnr", "ssim"), "what the model is measured by"
     )
-    training: TrainingConfig = section(
-        TrainingConfig,
+    training: PatchTrainingConfig = section(
+        PatchTrainingConfig,
         "the training",
         steps=20_000,
         learning_rate=1e-3,

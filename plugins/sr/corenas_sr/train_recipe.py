@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -14,11 +13,11 @@ from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import TrainConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
-from corenas_sr.models.files import load_model, save_model
+from corenas_sr.models.files import load_model
 from corenas_sr.models.named import Named, find_architecture, scale_of
-from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.results.report import hand_over
-from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.final import FinalTraining
 from corenas_sr.training.timing import time_training
 
 
@@ -52,29 +51,16 @@ def check(config: TrainConfig, *, devices: Sequence[str], workers: int) -> list[
 def training_of(config: TrainConfig, named: Named, *, seed: int, device: str) -> Training:
     """Build the network and the training of it."""
     scale = scale_of(named.space)
-    name = f"model-x{scale}.safetensors"
-
-    def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
-        save_model(
-            folder / name, module, space=named.space, architecture=named.architecture, scale=scale
-        )
-        return {"model": name}
-
-    return pixel_training(
-        _network(config, named, seed=seed),
-        load_pairs(config.data.train, scale=scale, split="train"),
-        config.training,
-        scale=scale,
-        seed=seed,
-        device=device,
-        validate=validator(
-            load_pairs(config.data.validation, scale=scale, split="validation"),
-            build_metrics(config.metrics),
-            scale=scale,
-            device=device,
-        ),
-        save=save,
+    final = FinalTraining(
+        f"model-x{scale}.safetensors",
+        named.space,
+        named.architecture,
+        scale,
+        config.data,
+        config.metrics,
+        device,
     )
+    return final.task(_network(config, named, seed=seed), config.training, seed=seed)
 
 
 def _network(config: TrainConfig, named: Named, *, seed: int) -> nn.Module:

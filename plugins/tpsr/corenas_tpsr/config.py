@@ -10,7 +10,7 @@ from attrs import frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
 from corenas.search.config import SearchConfig
-from corenas_sr.config import CandidateConfig, DataConfig, TrainingConfig, absolute_file
+from corenas_sr.config import CandidateConfig, DataConfig, PatchTrainingConfig, absolute_file
 from corenas_tpsr.perceptual.config import CompareConfig, PerceptualConfig
 
 
@@ -18,8 +18,8 @@ from corenas_tpsr.perceptual.config import CompareConfig, PerceptualConfig
 class ProxyConfig(CandidateConfig):
     """Options of the evaluator ``tpsr-proxy``: how one candidate is trained and measured."""
 
-    training: TrainingConfig = section(
-        TrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
+    training: PatchTrainingConfig = section(
+        PatchTrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
     )
     latency: tuple[int, int] | None = option(
         None,
@@ -79,8 +79,8 @@ class TpsrConfig:
         evaluator="tpsr-proxy",
     )
     fresh: FreshConfig = section(FreshConfig, "the best candidates again, from scratch")
-    x2: TrainingConfig = section(
-        TrainingConfig,
+    x2: PatchTrainingConfig = section(
+        PatchTrainingConfig,
         "full training at scale 2, from the cached weights",
         steps=450_000,
         patch=96,
@@ -88,8 +88,8 @@ class TpsrConfig:
         milestones=(200_000,),
         validate_every=10_000,
     )
-    x4: TrainingConfig = section(
-        TrainingConfig,
+    x4: PatchTrainingConfig = section(
+        PatchTrainingConfig,
         "full training at scale 4, from the model at scale 2",
         steps=450_000,
         patch=48,

@@ -8,12 +8,13 @@ from attrs import evolve
 from torch import nn
 
 from corenas import Chosen, StagePlan, plan_search
-from corenas_sr.config import TrainingConfig
+from corenas.training.timing import seconds_of
+from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import at_scale, typical_network
 from corenas_sr.results.evaluation import build_metrics, validator
-from corenas_sr.training.timing import seconds_of, time_training
+from corenas_sr.training.timing import time_training
 from corenas_tpsr import checks
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.dry_run import perceptual_plans
@@ -59,7 +60,7 @@ def _generator(config: TpsrConfig, devices: Sequence[str], workers: int) -> list
 
 
 def _training(
-    stage: str, config: TpsrConfig, space: Chosen, training: TrainingConfig, device: str
+    stage: str, config: TpsrConfig, space: Chosen, training: PatchTrainingConfig, device: str
 ) -> StagePlan:
     """Time a full training: its steps, and its validations."""
     plan, model = _steps(stage, config, space, training, device)
@@ -72,7 +73,7 @@ def _training(
 
 
 def _steps(
-    stage: str, config: TpsrConfig, space: Chosen, training: TrainingConfig, device: str
+    stage: str, config: TpsrConfig, space: Chosen, training: PatchTrainingConfig, device: str
 ) -> tuple[StagePlan, nn.Module]:
     scale = space.config.scale
     model, note = typical_network(space.build(), scale)

@@ -18,21 +18,19 @@ from corenas import (
     Run,
     SearchError,
     SearchResult,
-    Task,
     Trial,
     listed,
 )
 from corenas.files import atomic_write
 from corenas.runs.run import writing
 from corenas.training.networks import carry_over, seeded
-from corenas_sr.config import TrainingConfig
-from corenas_sr.data.datasets import load_pairs
+from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.preflight import check_data
-from corenas_sr.models.files import load_model, save_model
+from corenas_sr.models.files import load_model
 from corenas_sr.models.named import at_scale, draw
-from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.results.report import draw_trials, hand_over
-from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.final import FinalTraining
 from corenas_tpsr import checks
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.weight_cache import read_weights
@@ -210,29 +208,18 @@ def _train_at(
     space: Chosen,
     winner: Architecture,
     model: nn.Module,
-    training: TrainingConfig,
+    training: PatchTrainingConfig,
 ) -> Path:
     scale = space.config.scale
-    name = f"tpsr-x{scale}.safetensors"
-
-    def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
-        save_model(folder / name, module, space=space, architecture=winner, scale=scale)
-        return {"model": name}
-
-    task: Task = pixel_training(
-        model,
-        load_pairs(config.data.train, scale=scale, split="train"),
-        training,
-        scale=scale,
-        seed=run.seed_for(f"train-x{scale}", "patches"),
-        device=run.device,
-        validate=validator(
-            load_pairs(config.data.validation, scale=scale, split="validation"),
-            build_metrics(config.metrics),
-            scale=scale,
-            device=run.device,
-        ),
-        save=save,
+    final = FinalTraining(
+        f"tpsr-x{scale}.safetensors",
+        space,
+        winner,
+        scale,
+        config.data,
+        config.metrics,
+        run.device,
     )
+    task = final.task(model, training, seed=run.seed_for(f"train-x{scale}", "patches"))
     result = run.stage(f"train-x{scale}", task)
     return run.models / result.files["model"]

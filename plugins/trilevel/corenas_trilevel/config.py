@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
 from corenas.search.config import SearchConfig
-from corenas_sr.config import DataConfig, TrainingConfig
+from corenas_sr.config import DataConfig, PatchTrainingConfig
 from corenas_trilevel.published import RESULTS
 from corenas_trilevel.supernet.config import PerceptualConfig
 from corenas_trilevel.teacher.config import TeacherConfig
@@ -25,7 +25,7 @@ def steps_of(epochs: int, *, batch: int = 16) -> int:
 
 
 @frozen
-class TaughtTrainingConfig(TrainingConfig):
+class TaughtTrainingConfig(PatchTrainingConfig):
     """Options of a training against the teacher's images (Adam)."""
 
     pixel: float = option(

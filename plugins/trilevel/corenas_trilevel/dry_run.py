@@ -9,13 +9,14 @@ from torch import nn
 
 from corenas import Architecture, StagePlan, plan_search
 from corenas.cost import human
+from corenas.training.timing import seconds_of
 from corenas_sr.config import OUTPUT
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.folders import Split
 from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.losses import feature_loss
 from corenas_sr.training.pixel import PixelStep
-from corenas_sr.training.timing import seconds_of, time_step
+from corenas_sr.training.timing import time_step
 from corenas_trilevel import checks
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.final_training import STAGES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -12,10 +12,9 @@ from corenas import Architecture, Run
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.models.files import load_model, save_model
-from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.models.files import load_model
+from corenas_sr.training.final import FinalTraining
 from corenas_sr.training.losses import feature_loss
-from corenas_sr.training.pixel import pixel_training
 from corenas_trilevel.config import TaughtTrainingConfig, TrilevelConfig
 from corenas_trilevel.teacher.images import taught_pairs
 from corenas_trilevel.teacher.loss import TeacherLoss
@@ -100,27 +99,21 @@ class _Network:
         return module
 
     def _task(self, name: str, module: nn.Module, training: TaughtTrainingConfig) -> Training:
-        config, device = self.config, self.run.device
-        space = config.search.space
-        scale = space.config.scale
-
-        def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
-            path = folder / name
-            save_model(path, module, space=space, architecture=self.architecture, scale=scale)
-            return {"model": name}
-
+        config, space = self.config, self.config.search.space
+        final = FinalTraining(
+            name,
+            space,
+            self.architecture,
+            space.config.scale,
+            config.data,
+            config.metrics,
+            self.run.device,
+        )
         features = feature_loss(config.features) if training.perceptual else None
-        validation = load_pairs(config.data.validation, scale=scale, split="validation")
-        return pixel_training(
+        return final.task(
             module,
-            self.pairs,
             training,
-            scale=scale,
             seed=self.run.seed_for("train", "patches"),
-            loss=TeacherLoss(training, features).to(device),
-            device=device,
-            validate=validator(
-                validation, build_metrics(config.metrics), scale=scale, device=device
-            ),
-            save=save,
+            loss=TeacherLoss(training, features).to(self.run.device),
+            pairs=self.pairs,
         )

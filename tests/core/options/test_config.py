@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 
 from corenas.errors import ConfigError, PluginError
 from corenas.options.structuring import (
@@ -25,6 +25,7 @@ from corenas.options.structuring import (
 )
 from corenas.plugins.hookspecs import Component, Kind, hookimpl
 from corenas.plugins.registry import Registry
+from corenas.training.config import TrainingConfig
 
 
 @frozen
@@ -293,6 +294,52 @@ def test_ranges_hold_at_plain_construction(values: dict[str, Any], message: str)
     with pytest.raises(ConfigError) as caught:
         Training(**values)
     assert str(caught.value) == message
+
+
+@frozen
+class Bounded:
+    above: float = option(1.0, "from below", gt=0)
+    least: float = option(1.0, "from below, with the bound", ge=0)
+    below: float = option(1.0, "from above", lt=2)
+    most: float = option(1.0, "from above, with the bound", le=2)
+    unset: float | None = option(None, "may be unset", gt=0)
+    listed: tuple[float, ...] = option((1.0,), "each of a list", gt=0)
+    pair: tuple[float, float] = option((1.0, 1.0), "each of two", le=2)
+    table: Mapping[str, float] = option({}, "each of a table", gt=0)
+
+
+@pytest.mark.parametrize("name", [attribute.name for attribute in fields(Bounded)])
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_bounded_option_is_a_finite_number(name: str, number: float, registry: Registry) -> None:
+    values = {"listed": [number], "pair": [1.0, number], "table": {"a": number}}
+    value = values.get(name, number)
+    with pytest.raises(ConfigError, match=rf"^{name}: must be .*, got {number}$"):
+        structure(Bounded, {name: value}, registry=registry)
+    plain: Any = tuple(value) if isinstance(value, list) else value
+    with pytest.raises(ConfigError, match=rf"^{name}: must be .*, got {number}$"):
+        Bounded(**{name: plain})
+
+
+@frozen
+class Longer(Training):
+    epochs: int = option(3, "rounds")
+    steps: int = option(5, "updates in a round", ge=1)
+
+
+@frozen
+class Longest(Longer):
+    crop: float | None = option(0.1, "share of an image", gt=0)
+
+
+def test_an_option_that_is_described_anew_keeps_its_place() -> None:
+    expected = {"steps": 5, "limit": None, "crop": 0.1, "epochs": 3}
+    assert list(unstructure(Longest()).items()) == list(expected.items())
+    assert structure(Longest, {"steps": 7}) == Longest(steps=7)
+
+
+def test_the_learning_rate_of_a_training_is_finite() -> None:
+    with pytest.raises(ConfigError, match="learning_rate: must be a finite number, got inf"):
+        structure(TrainingConfig, {"learning_rate": math.inf})
 
 
 def test_plain_construction_takes_defaults_from_what_is_installed() -> None:

@@ -24,6 +24,7 @@ from corenas import (
     Measurement,
     Objective,
     Problem,
+    Quantity,
     Sampler,
     SearchSpace,
     Strategy,
@@ -86,7 +87,9 @@ class TestCurveFit(EvaluatorContract):
 class TestAccuracy(ObjectiveContract):
     @pytest.fixture
     def objective(self) -> Objective:
-        objective: Objective = choose("objectives", "accuracy").build(CurveFit.measures)
+        objective: Objective = choose("objectives", "accuracy").build(
+            {"error": Quantity("error", "lower")}
+        )
         return objective
 
     @pytest.fixture

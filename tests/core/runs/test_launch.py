@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from corenas import cli
+from corenas.devices import cpu_threads
 from corenas.testing.installed import InstallPlugin
 
 SIGNALLED = """
 import os
 import signal
 
+import torch
 from attrs import frozen
 
 from corenas import Event, InputError, NothingYet, Recipe, Result, hookimpl, option
@@ -63,7 +66,8 @@ def run(run, options):
         raise NothingYet("nothing to hand over")
     if options.finish == "interrupted":
         interrupt(1)
-    return {"counted": done, "workers": run.workers, "devices": list(run.devices)}
+    made = {"workers": run.workers, "devices": list(run.devices)}
+    return {"counted": done, "threads": torch.get_num_threads(), **made}
 
 
 @hookimpl
@@ -264,6 +268,13 @@ def test_workers_and_devices_reach_the_run_and_may_change(start: Start, out: Pat
     assert summary(out)["workers"] == 3
     assert start("--workers=2")[0] == 0
     assert (summary(out)["workers"], summary(out)["devices"]) == (2, ["cpu"])
+
+
+def test_what_a_run_gives_does_not_depend_on_the_cores(start: Start, out: Path) -> None:
+    with cpu_threads(3):
+        start()
+        assert torch.get_num_threads() == 3
+    assert summary(out)["threads"] == 1
 
 
 def test_device_that_is_not_there_is_the_users_error(start: Start) -> None:

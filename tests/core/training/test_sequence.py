@@ -1,4 +1,4 @@
-"""A series: members in order, failures passed over, and a resume that changes nothing."""
+"""A sequence: parts in order, failures passed over, and a resume that changes nothing."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from corenas.show.reporter import Quiet
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas.training.schedules import constant
-from corenas.training.sequence import Member, Series
+from corenas.training.sequence import Part, TaskSequence
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.training.pixel import PixelStep
@@ -48,12 +48,12 @@ class Count:
         return Result({"count": self.done}, {"model": "model.txt"})
 
 
-def member(name, steps=4, **options):
-    return Member(name, lambda: Count(steps, **options), steps)
+def part(name, steps=4, **options):
+    return Part(name, lambda: Count(steps, **options), steps)
 
 
 def diverging(name, steps=4):
-    return member(name, steps, error=Diverged(f"{name} became nan"))
+    return part(name, steps, error=Diverged(f"{name} became nan"))
 
 
 def told(events):
@@ -67,9 +67,9 @@ def through_a_file(state):
     return torch.load(buffer, weights_only=True)
 
 
-def test_members_are_done_in_order_and_their_steps_count_through():
-    series = Series([member("a", 2), member("b", 3)])
-    assert told(series.events()) == [
+def test_parts_are_done_in_order_and_their_steps_count_through():
+    sequence = TaskSequence([part("a", 2), part("b", 3)])
+    assert told(sequence.events()) == [
         ("epoch", 1, 5, "a: half"),
         ("epoch", 2, 5, "a"),
         ("epoch", 3, 5, "b"),
@@ -78,10 +78,10 @@ def test_members_are_done_in_order_and_their_steps_count_through():
     ]
 
 
-def test_result_has_each_members_values_and_files_in_a_folder_of_its_own(tmp_path):
-    series = Series([member("a", 2), member("b", 3)])
-    list(series.events())
-    result = series.result(tmp_path)
+def test_result_has_each_parts_values_and_files_in_a_folder_of_its_own(tmp_path):
+    sequence = TaskSequence([part("a", 2), part("b", 3)])
+    list(sequence.events())
+    result = sequence.result(tmp_path)
     assert json.loads(json.dumps(result.values)) == {
         "members": [
             {
@@ -98,66 +98,66 @@ def test_result_has_each_members_values_and_files_in_a_folder_of_its_own(tmp_pat
     assert (tmp_path / "b" / "beside.json").read_bytes() == b""
 
 
-def test_a_member_that_fails_is_recorded_and_passed_over(tmp_path):
-    series = Series([diverging("a"), member("b", 1)])
-    assert told(series.events()) == [
+def test_a_part_that_fails_is_recorded_and_passed_over(tmp_path):
+    sequence = TaskSequence([diverging("a"), part("b", 1)])
+    assert told(sequence.events()) == [
         ("epoch", 1, 5, "a"),
         ("failed", 4, 5, "a: a became nan"),
         ("epoch", 5, 5, "b"),
     ]
-    result = series.result(tmp_path)
+    result = sequence.result(tmp_path)
     failed, finished = result.values["members"]
     assert failed == {"name": "a", "values": {}, "files": {}, "failed": "a became nan"}
     assert finished["failed"] == ""
     assert result.files == {"b": "b/model.txt"}
 
 
-def test_a_member_that_cannot_be_built_is_passed_over():
+def test_a_part_that_cannot_be_built_is_passed_over():
     def refuse():
         raise CorenasError("no weights")
 
-    events = told(Series([Member("a", refuse, 2), member("b", 1)]).events())
+    events = told(TaskSequence([Part("a", refuse, 2), part("b", 1)]).events())
     assert events == [("failed", 2, 3, "a: no weights"), ("epoch", 3, 3, "b")]
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_when_all_members_fail_the_last_error_is_raised(count):
-    series = Series([diverging(name) for name in "ab"[:count]])
+def test_when_all_parts_fail_the_last_error_is_raised(count):
+    sequence = TaskSequence([diverging(name) for name in "ab"[:count]])
     with pytest.raises(Diverged, match=f"{'ab'[count - 1]} became nan"):
-        list(series.events())
+        list(sequence.events())
 
 
 def test_an_interruption_is_no_failure():
-    series = Series([member("a", error=Stopped("stop"), fails_at=3), member("b")])
+    sequence = TaskSequence([part("a", error=Stopped("stop"), fails_at=3), part("b")])
     with pytest.raises(Stopped):
-        list(series.events())
-    assert series.state() == {"ended": [], "current": {"done": 3}}
+        list(sequence.events())
+    assert sequence.state() == {"ended": [], "current": {"done": 3}}
 
 
 def test_an_error_that_is_no_ones_fault_but_ours_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
-        list(Series([member("a", error=ZeroDivisionError()), member("b")]).events())
+        list(TaskSequence([part("a", error=ZeroDivisionError()), part("b")]).events())
 
 
 def test_names_are_given_once():
     with pytest.raises(ValueError, match=r"a name of its own, got \['a', 'a'\]"):
-        Series([member("a"), member("a")])
+        TaskSequence([part("a"), part("a")])
 
 
-def test_members_are_built_when_their_turn_comes():
+def test_parts_are_built_when_their_turn_comes():
     built = []
 
     def build(name):
         built.append(name)
         return Count(1)
 
-    events = Series([Member(name, lambda name=name: build(name), 1) for name in "ab"]).events()
+    events = TaskSequence([Part(name, lambda name=name: build(name), 1) for name in "ab"]).events()
     assert built == []
     next(events)
     assert built == ["a"]
 
 
-def test_a_member_is_let_go_before_the_next_one_is_built():
+def test_a_part_is_let_go_before_the_next_one_is_built():
     """Two trainings may not fit into a GPU's memory at once."""
     tasks = []
 
@@ -167,21 +167,21 @@ def test_a_member_is_let_go_before_the_next_one_is_built():
         tasks.append(weakref.ref(task))
         return task
 
-    list(Series([Member(name, build, 1) for name in "abc"]).events())
+    list(TaskSequence([Part(name, build, 1) for name in "abc"]).events())
     assert len(tasks) == 3
 
 
-def test_a_series_is_resumed_anywhere_to_the_same_end(tmp_path):
-    members = [member("a", 2), diverging("b"), member("c", 3)]
-    whole = Series(members)
+def test_a_sequence_is_resumed_anywhere_to_the_same_end(tmp_path):
+    parts = [part("a", 2), diverging("b"), part("c", 3)]
+    whole = TaskSequence(parts)
     expected = told(whole.events())
     values = whole.result(tmp_path / "whole").values
     for cut in range(1, len(expected) + 1):
-        interrupted = Series(members)
+        interrupted = TaskSequence(parts)
         events = interrupted.events()
         for _ in range(cut):
             next(events)
-        resumed = Series(members)
+        resumed = TaskSequence(parts)
         resumed.restore(through_a_file(interrupted.state()))
         assert told(resumed.events()) == expected[cut:]
         folder = tmp_path / str(cut)
@@ -191,12 +191,12 @@ def test_a_series_is_resumed_anywhere_to_the_same_end(tmp_path):
 
 
 def test_what_has_ended_is_handed_over_while_the_rest_is_missing(tmp_path):
-    series = Series([member("a", 2), member("b")])
-    events = series.events()
-    assert series.result(tmp_path).values == {"members": []}
+    sequence = TaskSequence([part("a", 2), part("b")])
+    events = sequence.events()
+    assert sequence.result(tmp_path).values == {"members": []}
     for _ in range(3):
         next(events)
-    assert list(series.result(tmp_path).files) == ["a"]
+    assert list(sequence.result(tmp_path).files) == ["a"]
 
 
 class Doubling(nn.Module):
@@ -230,11 +230,11 @@ def training(seed, *, rate=1e-2):
 
 
 def trainings():
-    return Series(
+    return TaskSequence(
         [
-            Member("first", lambda: training(1), 4),
-            Member("broken", lambda: training(2, rate=float("inf")), 4),
-            Member("second", lambda: training(3), 4),
+            Part("first", lambda: training(1), 4),
+            Part("broken", lambda: training(2, rate=float("inf")), 4),
+            Part("second", lambda: training(3), 4),
         ]
     )
 

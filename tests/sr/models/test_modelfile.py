@@ -133,7 +133,7 @@ def test_description_beside_the_file_is_readable(file: Path) -> None:
     assert value["readable"] == {"kernel": 3}
     assert value["id"] == KERNEL_3.id
     assert value["space"] == {"use": "tiny", "channels": 4}
-    assert value["extra"] == {"psnr": 31.25, "data": "größer"}
+    assert value["extra"] == {"scale": 2, "psnr": 31.25, "data": "größer"}
 
 
 def test_file_is_plain_safetensors(file: Path, module: nn.Module) -> None:
@@ -248,8 +248,8 @@ def test_unreadable_description_is_damaged(tmp_path: Path, registry: Registry, t
 
 
 def test_newer_format_is_named(file: Path, registry: Registry) -> None:
-    change(file, format=2, corenas="9.1")
-    with pytest.raises(InputError, match=r"tiny-x2\.safetensors: .*9\.1 in format 2.*up to 1"):
+    change(file, format=3, corenas="9.1")
+    with pytest.raises(InputError, match=r"tiny-x2\.safetensors: .*9\.1 in format 3.*up to 2"):
         load_model(file, registry=registry)
 
 

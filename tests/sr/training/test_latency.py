@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from corenas_sr.training.timing import FORWARDS, WARM_UP, time_forward
+from corenas.training.timing import WARM_UP
+from corenas_sr.training.timing import FORWARDS, time_forward
 
 
 class Sleeper(nn.Module):

@@ -11,11 +11,11 @@ from torch import nn
 from corenas import Diverged
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
-from corenas.training.schedules import cosine, multistep
-from corenas_sr.config import TrainingConfig
+from corenas.training.schedules import cosine, multistep, schedule_of
+from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.training.pixel import PixelStep, pixel_training, schedule_of
+from corenas_sr.training.pixel import PixelStep, pixel_training
 
 
 def pairs():
@@ -38,7 +38,7 @@ class Tiny(nn.Module):
 
 
 def training(steps=30, **changes):
-    config = TrainingConfig(
+    config = PatchTrainingConfig(
         steps=steps, batch=4, patch=8, learning_rate=1e-2, schedule="cosine", report_every=10
     )
     with seeded(5):
@@ -106,7 +106,7 @@ def test_learning_rate_follows_the_schedule():
     assert [rate(0), rate(50), rate(100)] == pytest.approx([1.0, 0.5, 0.0])
     fall = multistep([200, 300], gamma=0.5)
     assert [fall(199), fall(200), fall(300)] == [1.0, 0.5, 0.25]
-    config = TrainingConfig(steps=8, schedule="multistep", milestones=(4,), gamma=0.1)
+    config = PatchTrainingConfig(steps=8, schedule="multistep", milestones=(4,), gamma=0.1)
     assert [schedule_of(config)(step) for step in (3, 4)] == [1.0, 0.1]
 
 
@@ -123,7 +123,7 @@ def test_the_optimiser_uses_the_scheduled_rate():
 
 
 def test_validation_comes_at_its_interval_and_at_the_end():
-    config = TrainingConfig(steps=50, batch=2, patch=8, report_every=10, validate_every=20)
+    config = PatchTrainingConfig(steps=50, batch=2, patch=8, report_every=10, validate_every=20)
     task = pixel_training(
         Tiny(), pairs(), config, scale=2, seed=0, validate=lambda module: {"psnr": 1.0}
     )

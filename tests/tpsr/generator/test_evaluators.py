@@ -11,7 +11,7 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
-from corenas import Evaluator, Trial, choose, structure
+from corenas import Evaluator, Trial, structure
 from corenas.testing.contracts import EvaluatorContract
 from corenas.testing.contracts.states import reloaded
 from corenas.values.architecture import Architecture

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import frozen
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from corenas.errors import DataError
-from corenas_sr.models.files import METADATA_KEY, SUFFIX, load_model
+from corenas.modelfile import SUFFIX, holds_weights_only
+from corenas_sr.models.files import load_model
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor, ModelDescriptor
@@ -89,11 +89,7 @@ class _ByteRange(nn.Module):
 def _is_foreign(path: Path) -> bool:
     if path.suffix.lower() in FOREIGN_SUFFIXES:
         return True
-    try:
-        with safe_open(path, framework="pt") as file:
-            return METADATA_KEY not in (file.metadata() or {})
-    except (OSError, SafetensorError):
-        return False  # `load_model` says what is wrong with it
+    return holds_weights_only(path)
 
 
 def _weights(path: Path) -> Mapping[str, Any]:

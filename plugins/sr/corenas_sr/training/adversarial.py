@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from corenas import State
-from corenas.training.step import restore_optimiser
+from corenas.training.step import adam, restore_optimiser
 from corenas_sr.data.patches import Batch
 from corenas_sr.training.feature_config import LossWeights
 from corenas_sr.training.losses import AdversarialLoss, FeatureLoss
@@ -58,8 +58,8 @@ class AdversarialStep:
         self._features = self._placed(features)
         self._adversarial = adversarial
         self._weights = weights
-        self._generator_optimiser = _adam(self.generator, learning_rate)
-        self._discriminator_optimiser = _adam(self.discriminator, learning_rate)
+        self._generator_optimiser = adam(self.generator, learning_rate)
+        self._discriminator_optimiser = adam(self.discriminator, learning_rate)
 
     def _placed(self, module: nn.Module) -> nn.Module:
         return module.to(self._device).to(memory_format=torch.channels_last)
@@ -134,13 +134,6 @@ class AdversarialStep:
 
     def deliverable(self) -> nn.Module:
         return self.generator
-
-
-def _adam(module: nn.Module, rate: float) -> torch.optim.Adam:
-    optimiser = torch.optim.Adam(module.parameters(), lr=rate)
-    for group in optimiser.param_groups:
-        group["initial_lr"] = rate
-    return optimiser
 
 
 def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

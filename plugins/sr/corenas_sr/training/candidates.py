@@ -28,12 +28,13 @@ from corenas import (
 )
 from corenas.cost import Cost, CostTable, human
 from corenas.training.loop import Training
+from corenas.training.timing import seconds_of
 from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import typical_network
 from corenas_sr.results.evaluation import Crops, build_metrics
-from corenas_sr.training.timing import seconds_of, time_training
+from corenas_sr.training.timing import time_training
 
 
 class CandidateEvaluator(IndependentJobs):

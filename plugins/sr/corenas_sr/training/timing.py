@@ -1,29 +1,26 @@
-"""Timings: a few steps of a training, for a dry run's estimate, and a network's latency."""
+"""Timings with images: a few steps of a training on patches, and a network's latency."""
 
 from __future__ import annotations
 
-import resource
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
+from corenas.training import timing
 from corenas.training.step import TrainingStep
-from corenas_sr.config import TrainingConfig
+from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.training.pixel import PixelStep
 
-WARM_UP, TIMED = 2, 5
 FORWARDS = 9
 
 
 def time_training(
     model: nn.Module,
     pairs: Sequence[ImagePair],
-    config: TrainingConfig,
+    config: PatchTrainingConfig,
     *,
     scale: int,
     device: str,
@@ -36,7 +33,7 @@ def time_training(
 def time_step(
     step: TrainingStep,
     pairs: Sequence[ImagePair],
-    config: TrainingConfig,
+    config: PatchTrainingConfig,
     *,
     scale: int,
     device: str,
@@ -45,12 +42,8 @@ def time_step(
     stream = PatchSampler(
         pairs, scale=scale, patch=config.patch, batch=config.batch, seed=0, device=device
     )
-    seconds = []
-    for _ in range(WARM_UP + TIMED):
-        started = time.perf_counter()
-        float(step.step([stream.next_batch()])["loss"])  # reading it waits for a GPU
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[WARM_UP:]), peak_memory(device)
+    seconds = timing.time_step(step, (stream,), threads=config.threads)
+    return seconds, timing.peak_memory(device)
 
 
 def time_forward(model: nn.Module, *, size: tuple[int, int], device: str) -> float:
@@ -66,25 +59,8 @@ def time_forward(model: nn.Module, *, size: tuple[int, int], device: str) -> flo
     image = image.contiguous(memory_format=torch.channels_last)
     training = model.training
     model.eval()
-    seconds = []
     with torch.no_grad():
-        for _ in range(WARM_UP + FORWARDS):
-            started = time.perf_counter()
-            float(model(image)[0, 0, 0, 0])  # reading it waits for a GPU
-            seconds.append(time.perf_counter() - started)
+        # Reading a value waits for a GPU.
+        seconds = timing.median_seconds(lambda: float(model(image)[0, 0, 0, 0]), times=FORWARDS)
     model.train(training)
-    return statistics.median(seconds[WARM_UP:])
-
-
-def seconds_of(function: Callable[[], object]) -> float:
-    """Return how long a call takes, once."""
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
-def peak_memory(device: str) -> int:
-    """Return the peak of memory in bytes so far: torch's on a GPU, else that of this process."""
-    if device.startswith("cuda"):
-        return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return seconds

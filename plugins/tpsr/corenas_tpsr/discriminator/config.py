@@ -28,7 +28,7 @@ class DiscriminatorSpaceConfig:
     """
 
     blocks: int = option(
-        5, "blocks, each an operation and a reduction to half the size", paper="5", ge=1
+        5, "blocks, each an operation and a reduction to half the size", paper="5", ge=1, le=16
     )
     # With fewer than eight, oneDNN's backward of a strided 1x1 convolution in channels-last memory
     # writes out of bounds (torch 2.15).

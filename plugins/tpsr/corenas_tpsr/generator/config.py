@@ -85,7 +85,9 @@ class GeneratorSpaceConfig:
         ConfigError: There is no operation, one stands twice, or one changes shape.
     """
 
-    nodes: int = option(10, "nodes of the cell, each one operation", paper="10", ge=1)
+    # Each node chooses among all before it, so that the space grows with the square; a model file
+    # from elsewhere must not ask for one that takes minutes to write down.
+    nodes: int = option(10, "nodes of the cell, each one operation", paper="10", ge=1, le=500)
     channels: int = option(16, "channels of every node", paper="16", ge=1)
     scale: int = option(2, "up-scaling factor", paper="2 in the search", choices=(2, 4))
     operations: tuple[Chosen, ...] = components(

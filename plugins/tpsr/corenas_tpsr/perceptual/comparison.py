@@ -37,15 +37,15 @@ class Finished:
     @classmethod
     def of(
         cls,
-        member: Mapping[str, Any],
+        part: Mapping[str, Any],
         *,
         folder: Path,
         score: Callable[[Mapping[str, float]], float],
     ) -> Finished:
-        """Read what a series tells of one of its members."""
-        values = member["values"]["scalars"]
-        file = folder / member["files"]["model"]
-        return cls(member["name"], file, values, score(values))
+        """Read what a sequence tells of one of its parts."""
+        values = part["values"]["scalars"]
+        file = folder / part["files"]["model"]
+        return cls(part["name"], file, values, score(values))
 
     @property
     def contender(self) -> str:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, component, components, option, section
-from corenas_sr.config import TrainingConfig, absolute_file
+from corenas_sr.config import PatchTrainingConfig, absolute_file
 from corenas_sr.training.feature_config import FeaturesConfig, LossWeights, Network
 
 BASELINES = ("srgan", "esrgan", "random")
@@ -78,8 +78,8 @@ class AdversarialProxyConfig:
     layers: tuple[str, ...] = option(
         (), "layers of the feature loss; none named: 22 of vgg19; fire2, fire5, fire9", paper="22"
     )
-    training: TrainingConfig = section(
-        TrainingConfig, "the proxy task", steps=50_000, batch=32, patch=24
+    training: PatchTrainingConfig = section(
+        PatchTrainingConfig, "the proxy task", steps=50_000, batch=32, patch=24
     )
     evaluations: int = option(
         3, "measurements at the end, the best of which counts", paper="3", ge=1
@@ -118,8 +118,8 @@ class CompareConfig:
     keep: Literal["best", "last"] = option(
         "best", "which weights of a training count: the best validated, or the last"
     )
-    training: TrainingConfig = section(
-        TrainingConfig,
+    training: PatchTrainingConfig = section(
+        PatchTrainingConfig,
         "the full task",
         steps=450_000,
         batch=16,

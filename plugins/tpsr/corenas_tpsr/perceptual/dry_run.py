@@ -11,12 +11,13 @@ from torch import nn
 
 from corenas import StagePlan, plan_search
 from corenas.cost import human
-from corenas_sr.config import TrainingConfig
+from corenas.training.timing import seconds_of
+from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.named import at_scale, typical
 from corenas_sr.results.evaluation import build_metrics, validator
-from corenas_sr.training.timing import seconds_of, time_step
+from corenas_sr.training.timing import time_step
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.config import PerceptualConfig
 from corenas_tpsr.perceptual.full_task import (
@@ -35,7 +36,7 @@ from corenas_tpsr.perceptual.stage import starting_from
 class _Task:
     """One kind of adversarial training: its options, and what its losses compare."""
 
-    training: TrainingConfig
+    training: PatchTrainingConfig
     perceptual: PerceptualConfig
     layers: tuple[str, ...]
 

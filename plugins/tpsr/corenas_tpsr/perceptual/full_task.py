@@ -13,10 +13,9 @@ from torch import nn
 from corenas import Architecture, Chosen, Task
 from corenas.cost import Cost, count
 from corenas.training.networks import seeded
-from corenas.training.sequence import Member, Series
-from corenas_sr.data.datasets import load_pairs
-from corenas_sr.models.files import load_model, save_model
-from corenas_sr.results.evaluation import build_metrics, validator
+from corenas.training.sequence import Part, TaskSequence
+from corenas_sr.models.files import load_model
+from corenas_sr.training.final import FinalTraining
 from corenas_sr.training.losses import AdversarialLoss, RelativisticAverage, StandardAdversarial
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
@@ -122,16 +121,16 @@ def comparison(
     generator: Path,
     seed_for: Callable[..., int],
     device: str,
-) -> Series:
+) -> TaskSequence:
     """Return the trainings of the full task, one after the other, as one stage.
 
     Every one starts from the same generator; they differ in discriminator, its first weights, and
     patches.
     """
     compare = config.compare
-    return Series(
+    return TaskSequence(
         [
-            Member(
+            Part(
                 f"{contender.name}-{number}",
                 _training(
                     config,
@@ -163,40 +162,32 @@ def _training(
 
     def build() -> Task:
         start = load_model(generator)
-        scale = start.scale
+        final = FinalTraining(
+            FILE,
+            start.space,
+            start.architecture,
+            start.scale,
+            config.data,
+            final_metrics(config),
+            device,
+            extra={"discriminator": contender.to_json()},
+        )
         with seeded(weights_seed):
             discriminator = contender.build()
-
-        def save(module: nn.Module, folder: Path) -> Mapping[str, str]:
-            save_model(
-                folder / FILE,
-                module,
-                space=start.space,
-                architecture=start.architecture,
-                scale=scale,
-                extra={"discriminator": contender.to_json()},
-            )
-            return {"model": FILE}
-
         return adversarial_training(
             start.module,
             discriminator,
-            load_pairs(config.data.train, scale=scale, split="train"),
+            final.pairs(),
             config.compare.training,
             perceptual=config.perceptual,
             layers=full_layers(config),
-            scale=scale,
+            scale=final.scale,
             seed=patches_seed,
             device=device,
             adversarial=contender.loss,
-            validate=validator(
-                load_pairs(config.data.validation, scale=scale, split="validation"),
-                build_metrics(final_metrics(config)),
-                scale=scale,
-                device=device,
-            ),
+            validate=final.validator(),
             keep=preference(config.perceptual) if config.compare.keep == "best" else None,
-            save=save,
+            save=final.save,
         )
 
     return build

@@ -30,7 +30,8 @@ from corenas import (
 from corenas.cost import human
 from corenas.training.loop import Save, Score, Training, Validate
 from corenas.training.networks import seeded
-from corenas_sr.config import DataConfig, TrainingConfig
+from corenas.training.timing import seconds_of
+from corenas_sr.config import DataConfig, PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.data.preflight import check_data
@@ -45,8 +46,7 @@ from corenas_sr.training.losses import (
     StandardAdversarial,
     feature_loss,
 )
-from corenas_sr.training.pixel import schedule_of
-from corenas_sr.training.timing import seconds_of, time_step
+from corenas_sr.training.timing import time_step
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.perceptual.config import PROXY_LAYERS, AdversarialProxyConfig, PerceptualConfig
 
@@ -75,7 +75,7 @@ def adversarial_training(
     generator: nn.Module,
     discriminator: nn.Module,
     pairs: Sequence[ImagePair],
-    config: TrainingConfig,
+    config: PatchTrainingConfig,
     *,
     perceptual: PerceptualConfig,
     layers: tuple[str, ...],
@@ -116,24 +116,13 @@ def adversarial_training(
     stream = PatchSampler(
         pairs, scale=scale, patch=config.patch, batch=config.batch, seed=seed, device=device
     )
-    return Training(
-        step,
-        (stream,),
-        steps=config.steps,
-        schedule=schedule_of(config),
-        report_every=config.report_every,
-        validate=validate,
-        validate_every=config.validate_every,
-        keep=keep,
-        save=save,
-        threads=config.threads,
-    )
+    return Training.of(config, step, (stream,), validate=validate, keep=keep, save=save)
 
 
 def adversarial_step(
     generator: nn.Module,
     discriminator: nn.Module,
-    config: TrainingConfig,
+    config: PatchTrainingConfig,
     *,
     perceptual: PerceptualConfig,
     layers: tuple[str, ...],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import comb
 from typing import ClassVar, Literal
 
 from attrs import frozen
@@ -15,11 +16,16 @@ OPERATION_NAMES = ("conv1", "conv3", "res", "dws")
 """What an operation of a cell can be, in the paper's order."""
 
 
+MOST_WIDTHS = 100
+MOST_PREFIXES = 1_000
+"""A model file from elsewhere must not ask for a space that takes minutes to write down."""
+
+
 @frozen
 class CellsConfig:
     """Options that both backbones have."""
 
-    cells: int = option(5, "RiR cells of a complete path", paper="5", ge=2)
+    cells: int = option(5, "RiR cells of a complete path", paper="5", ge=2, le=100)
     searched_cells: int = option(
         4, "cells whose place is searched, fewer than all; the others come first", paper="4", ge=1
     )
@@ -37,6 +43,8 @@ class CellsConfig:
             )
         if not self.widths or list(self.widths) != sorted(set(self.widths)):
             raise ConfigError(f"widths: must be ascending and distinct, got {list(self.widths)}")
+        if len(self.widths) > MOST_WIDTHS:
+            raise ConfigError(f"widths: at most {MOST_WIDTHS}, got {len(self.widths)}")
         if self.widths[-1] > self.features:
             raise ConfigError(
                 f"widths: must be at most features, {self.features}, got {self.widths[-1]}"
@@ -54,6 +62,10 @@ class TrilevelAConfig(CellsConfig):
         False, "a path's up-convolutions are one module (explains the paper's 0.34 M parameters)"
     )
 
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        _check_tree(self.searched_cells, self.ups)
+
     @property
     def ups(self) -> int:
         """Enlargements by two of every path."""
@@ -70,8 +82,22 @@ class TrilevelBConfig(CellsConfig):
     backbone: ClassVar[Backbone] = "b"
     share_up: ClassVar[bool] = False
 
-    scale: int = option(4, "up-scaling factor", paper="4", ge=1)
-    ups: int = option(2, "the most convolutions a path may hold", paper="2", ge=0)
+    scale: int = option(4, "up-scaling factor", paper="4", ge=1, le=16)
+    ups: int = option(2, "the most convolutions a path may hold", paper="2", ge=0, le=100)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        _check_tree(self.searched_cells, self.ups)
+
+
+def _check_tree(searched_cells: int, ups: int) -> None:
+    """Refuse a tree of too many prefixes: all orders of up to so many cells and convolutions."""
+    prefixes = comb(searched_cells + ups + 2, ups + 1) - 1
+    if prefixes > MOST_PREFIXES:
+        raise ConfigError(
+            f"searched_cells: {searched_cells} and {ups} convolutions make {prefixes} prefixes of "
+            f"paths; at most {MOST_PREFIXES} are allowed"
+        )
 
 
 SpaceConfig = TrilevelAConfig | TrilevelBConfig

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from corenas import Diverged, Relaxation, State
-from corenas.training.step import restore_optimiser
+from corenas.training.step import adam, restore_optimiser
 from corenas_sr.data.patches import Batch
 from corenas_sr.training.pixel import images
 from corenas_trilevel.supernet.config import TrilevelStrategyConfig
@@ -54,9 +54,7 @@ class SupernetStep:
         self._loss = loss.to(self._device)
         self._config = config
         self._generator = torch.Generator().manual_seed(seed)
-        self._weights = torch.optim.Adam(self._supernet.parameters(), lr=learning_rate)
-        for group in self._weights.param_groups:
-            group["initial_lr"] = learning_rate
+        self._weights = adam(self._supernet, learning_rate)
 
     @property
     def optimisers(self) -> Sequence[torch.optim.Optimizer]:

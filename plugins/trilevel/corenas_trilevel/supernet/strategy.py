@@ -41,13 +41,13 @@ from corenas.cost import count
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas.training.schedules import multistep
+from corenas.training.timing import peak_memory
 from corenas_sr.config import OUTPUT, DataConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.files import save_model
 from corenas_sr.training.losses import FeatureLoss, feature_loss
-from corenas_sr.training.timing import peak_memory
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.supernet.config import PerceptualConfig, PhaseConfig, TrilevelStrategyConfig
 from corenas_trilevel.supernet.logits import Logits

@@ -1,0 +1,97 @@
+"""The training that ends a recipe: of the network found, validated, and written as a model file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+from torch import nn
+from torch.nn import functional as F
+
+from corenas.options.structuring import Chosen
+from corenas.training.loop import Training, Validate
+from corenas.training.step import Loss
+from corenas.values.architecture import Architecture
+from corenas_sr.config import DataConfig, PatchTrainingConfig
+from corenas_sr.data.datasets import ImagePair, load_pairs
+from corenas_sr.models.files import save_model
+from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.training.pixel import pixel_training
+
+
+@frozen
+class FinalTraining:
+    """What a final training needs to know beside the network and the options of its steps.
+
+    Args:
+        file: The model file's name, ending in ``.safetensors``.
+        space: The search space as it was chosen, with its options.
+        architecture: The choices in that space.
+        scale: The network's up-scaling factor.
+        data: The images.
+        metrics: What the validation measures.
+        device: Where to train and to validate.
+        extra: What the model file is to remember besides, as JSON.
+    """
+
+    file: str
+    space: Chosen
+    architecture: Architecture
+    scale: int
+    data: DataConfig
+    metrics: Sequence[Chosen]
+    device: str
+    extra: Mapping[str, Any] = field(factory=dict)
+
+    def task(
+        self,
+        model: nn.Module,
+        config: PatchTrainingConfig,
+        *,
+        seed: int,
+        loss: Loss = F.l1_loss,
+        pairs: Sequence[ImagePair] | None = None,
+    ) -> Training:
+        """Return the training against the ground truth.
+
+        Args:
+            model: What is trained, with the weights that it starts from.
+            config: Steps, patches and learning rate.
+            seed: Decides the patches.
+            loss: Compares images by something other than L1; it is on the device already.
+            pairs: Images to train on instead of the data's, such as a teacher's.
+        """
+        return pixel_training(
+            model,
+            self.pairs() if pairs is None else pairs,
+            config,
+            scale=self.scale,
+            seed=seed,
+            loss=loss,
+            device=self.device,
+            validate=self.validator(),
+            save=self.save,
+        )
+
+    def pairs(self) -> Sequence[ImagePair]:
+        """Return the images to train on."""
+        return load_pairs(self.data.train, scale=self.scale, split="train")
+
+    def validator(self) -> Validate:
+        """Return what measures the network on the validation images."""
+        pairs = load_pairs(self.data.validation, scale=self.scale, split="validation")
+        return validator(pairs, build_metrics(self.metrics), scale=self.scale, device=self.device)
+
+    def save(self, module: nn.Module, folder: Path) -> Mapping[str, str]:
+        """Write the model file into a folder; return its name as that of the ``model``."""
+        save_model(
+            folder / self.file,
+            module,
+            space=self.space,
+            architecture=self.architecture,
+            scale=self.scale,
+            extra=self.extra,
+        )
+        return {"model": self.file}
