@@ -33,10 +33,11 @@ def failure(error: BaseException) -> Failure:
     """Classify an exception, and say in one line what happened and where."""
     if isinstance(error, Diverged):
         return Failure("diverged", _describe(error))
-    return Failure("memory" if _is_out_of_memory(error) else "error", _describe(error))
+    return Failure("memory" if is_out_of_memory(error) else "error", _describe(error))
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out, in this process or on a device."""
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
