@@ -32,8 +32,6 @@ _NEEDED: Mapping[str, type] = {
     "versions": dict,
     "hardware": dict,
 }
-_SEALED = ("recipe", "preset", "seed", "created", "versions", "config")
-"""The fields of ``run.json`` that nobody changes: each has a digest there."""
 
 
 @frozen
@@ -87,7 +85,7 @@ def write_places(folder: Path, config: Any, registry: Registry) -> None:
 
 
 def _write(folder: Path, info: Mapping[str, Any], config: Any, registry: Registry) -> None:
-    digests = {name: _digest(info[name]) for name in _SEALED}
+    digests = {name: _digest(value) for name, value in info.items() if name != "digests"}
     write_json(folder / "run.json", {**info, "digests": digests})
     _write_config(folder, config, registry)
 
@@ -173,10 +171,10 @@ def saved_run(folder: Path, registry: Registry) -> tuple[Recipe, Any, RunOptions
 def _edited(info: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each field that is not what it was when the run began."""
     digests = info.get("digests")
-    for name in _SEALED:
-        if not isinstance(digests, dict) or digests.get(name) != _digest(info.get(name)):
-            value = info.get(name)
-            yield f"{name}: another one -> {json.dumps(value)}" if name != "config" else name
+    known = digests if isinstance(digests, dict) else {}
+    for name in dict.fromkeys([*known, *info]):
+        if name != "digests" and known.get(name) != _digest(info.get(name)):
+            yield name
 
 
 def _compare_toml(folder: Path, recipe: Recipe, config: Any, registry: Registry) -> None:

@@ -100,6 +100,7 @@ def _carry_out(
             moved=options.moved,
         )
         try:
+            _check_owner(run)
             summary = work(run, config)
         except Stopped as nothing_yet:
             if not run.stopped:
@@ -117,6 +118,16 @@ def _carry_out(
         summary = _summary(folder, recipe, options, run.seconds, summary, stopped)
         write_json(folder / "summary.json", summary)
     return Launched(folder, summary, stopped)
+
+
+def _check_owner(run: Run) -> None:
+    """Refuse checkpoints and a journal that lie in another run's folder."""
+    created = read_info(run.folder)["created"]
+    if run.remember("created", lambda: created) != created:
+        raise ResumeError(
+            f"{run.folder}: run.json is that of another run than the files beside it; "
+            "bring the right one back from a copy"
+        )
 
 
 def check(recipe: Recipe, config: Any, options: RunOptions) -> Sequence[StagePlan]:

@@ -79,7 +79,7 @@ def _read(file: Path) -> Record:
             Result(dict(value["values"]), dict(value["files"])),
             dict(value["digests"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ResumeError(
             f"{file}: damaged; bring it back from a copy, or delete it to do this stage and all "
             "that came after it again"

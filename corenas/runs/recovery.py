@@ -50,7 +50,7 @@ def recover(folder: Path, say: Callable[[str], None]) -> Recovered:
     found = read_records(folder)
     records = _proven(found, contents, path)
     finished = records[-1].offset if records else 0
-    checkpoint, unfitting = _read_checkpoint(folder, finished, contents.size, say)
+    checkpoint, unfitting = _read_checkpoint(folder, finished, contents, say)
     offset = finished if checkpoint is None else checkpoint.offset
     lost = [record.stage for record in found[len(records) :]]
     lost += [stage for stage, end in contents.finished() if end > offset and stage not in lost]
@@ -79,7 +79,7 @@ def _proven(records: Sequence[Record], contents: journal.Contents, path: Path) -
 
 
 def _read_checkpoint(
-    folder: Path, after: int, size: int, say: Callable[[str], None]
+    folder: Path, after: int, contents: journal.Contents, say: Callable[[str], None]
 ) -> tuple[Checkpoint | None, bool]:
     """Return the newest checkpoint that fits the journal, and whether one did not fit."""
     unfitting = False
@@ -89,12 +89,19 @@ def _read_checkpoint(
         except ResumeError as error:
             say(f"{error}; continuing from what was saved before it")
             continue
-        here = journal.digest(folder / "journal.jsonl", checkpoint.offset)
-        if after < checkpoint.offset <= size and checkpoint.journal == here:
+        if _follows(checkpoint, after, contents, folder / "journal.jsonl"):
             return checkpoint, unfitting
         # One from before the last finished stage was about to be removed: it is no loss.
         unfitting = unfitting or checkpoint.offset > after
     return None, unfitting
+
+
+def _follows(checkpoint: Checkpoint, after: int, contents: journal.Contents, path: Path) -> bool:
+    """Return whether a checkpoint is of this journal, and of the stage that comes next."""
+    # A stage between the two is one whose record is missing.
+    between = [stage for stage, end in contents.finished() if after < end <= checkpoint.offset]
+    here = after < checkpoint.offset <= contents.size and not between
+    return here and journal.digest(path, checkpoint.offset) == checkpoint.journal
 
 
 def _remove_torn(folder: Path) -> None:
