@@ -57,7 +57,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # no TOML, or an integer of thousands of digits
         return text
     # Dates and text that holds further lines of TOML are no values of an option.
     plain = isinstance(parsed["value"], bool | int | float | str | list | dict)
