@@ -103,6 +103,7 @@ def _stage(stage: StageProgress) -> dict[str, Any]:
         "scalars": stage.scalars,
         "best": stage.best[0].to_json() if stage.best else None,
         "failure": stage.failure,
+        "quantities": [quantity.to_json() for quantity in stage.quantities.values()],
     }
 
 

@@ -383,7 +383,9 @@ class TestFolderOfTheVersionBefore:
 
     def test_directions_may_be_given_by_hand(self, capsys: pytest.CaptureFixture[str]) -> None:
         best = ["best", str(OLD / "stopped"), "--pareto", "--json", "--metrics"]
-        assert cli.main([*best, "psnr:lower,params"]) == 0
+        assert cli.main(best[:3]) == 2
+        assert "give it, as in --metrics psnr:higher,mult_adds:higher" in capsys.readouterr().err
+        assert cli.main([*best, "psnr:lower,params:lower"]) == 0
         assert json.loads(capsys.readouterr().out)["better"] == {"psnr": "lower", "params": "lower"}
         assert cli.main([*best, "psnr:down"]) == 2
         assert "expected psnr:higher or psnr:lower" in capsys.readouterr().err
