@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from corenas.commands import describe, doctor, results, runs
+from corenas.commands.streams import lasting_streams
 from corenas.errors import CorenasError, Stopped
 from corenas.plugins.registry import Registry, default_registry
 
@@ -29,11 +30,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 1 it failed, 2 the input was wrong, 130 interrupted.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    with lasting_streams():
+        return _run(given)
+
+
+def _run(given: Sequence[str]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             command = get_command(build_app(default_registry()))
-            command.main([each for each in given if each != _TRACEBACK], prog_name="corenas")
+            try:
+                command.main([each for each in given if each != _TRACEBACK], prog_name="corenas")
+            finally:
+                sys.stdout.flush()  # what cannot be written is said here, and not after the end
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except KeyboardInterrupt:
@@ -56,9 +65,37 @@ def _report(error: Exception) -> int:
         prefix = "" if isinstance(error, Stopped) else "error: "
         typer.echo(f"{prefix}{error}", err=True)
         return error.exit_status
+    reason = _known_reason(error)
+    if reason:
+        typer.echo(f"error: {reason}", err=True)
+        return 1
     text = f"error: {type(error).__name__}: {error}"
     typer.echo(f"{text} (unexpected; {_TRACEBACK} shows where)", err=True)
     return 1
+
+
+def _known_reason(error: Exception) -> str:
+    """Return what is wrong with the machine or the input, where the error is no defect of ours."""
+    if isinstance(error, ImportError | OSError | MemoryError) and _arose_in_torch(error):
+        return (
+            f"torch cannot be loaded: {str(error) or type(error).__name__}; 'corenas doctor' "
+            "checks it, and a limit on memory ('ulimit -v') may be too small for it"
+        )
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, RecursionError):
+        return "the input is nested too deeply"
+    return ""
+
+
+def _arose_in_torch(error: Exception) -> bool:
+    """Return whether an error came up while torch, or a library that it loads, was imported."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(
+        frame.f_globals.get("__name__", "").split(".")[0] == "torch"
+        and frame.f_code.co_name == "<module>"
+        for frame in frames
+    )
 
 
 def build_app(registry: Registry) -> typer.Typer:

@@ -15,6 +15,7 @@ from corenas.errors import Stopped
 Reason = Literal["interrupted", "time budget"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANG_UP: int | None = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class Stop:
@@ -74,7 +75,10 @@ class Stop:
 
     @contextmanager
     def installed(self) -> Iterator[Stop]:
-        """Let the first SIGINT or SIGTERM request a stop, and each later one interrupt.
+        """Let the first SIGINT, SIGTERM or SIGHUP request a stop, and each later one interrupt.
+
+        A terminal that is closed may hang up more than once: that is one request. Where hanging up
+        is ignored, as below ``nohup``, it stays so.
 
         The later ones raise `KeyboardInterrupt` in the main thread. The handlers before are put
         back at the end. In other threads, where Python allows no handlers, nothing is installed.
@@ -85,14 +89,22 @@ class Stop:
         received: list[int] = []
 
         def handle(number: int, _: FrameType | None) -> None:
+            if number == _HANG_UP and self._reason is not None:
+                return
             received.append(number)
             if len(received) > 1:
                 raise KeyboardInterrupt
             self.request("interrupted")
 
-        previous = {number: signal.signal(number, handle) for number in _SIGNALS}
+        previous = {number: signal.signal(number, handle) for number in _handled()}
         try:
             yield self
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+def _handled() -> Iterator[int]:
+    yield from _SIGNALS
+    if _HANG_UP is not None and signal.getsignal(_HANG_UP) is not signal.SIG_IGN:
+        yield _HANG_UP

@@ -55,6 +55,12 @@ def configure(recipe: Recipe, *, preset: str, file: Path | None, assignments: Se
     return structure(recipe.config, *layers)
 
 
+def moved(recipe: Recipe, begun: Any, assignments: Sequence[str]) -> Any:
+    """Return the configuration that a run began with, with assignments on top of it."""
+    layers = [parse_assignment(text) for text in assignments]
+    return structure(recipe.config, unstructure(begun), *layers)
+
+
 def list_(
     kind: Annotated[
         str, typer.Argument(metavar="[KIND]", help="Such as strategies or recipes; default: all.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from corenas.commands.output import Json, print_columns, print_json
+from corenas.commands.pareto import print_fronts
 from corenas.commands.runs import Folder
-from corenas.errors import CorenasError, InputError, UnknownName
-from corenas.names import nearest
+from corenas.errors import CorenasError, InputError
 
 if TYPE_CHECKING:
     from corenas.show.progress import StageProgress
-    from corenas.values.quantity import Quantity
-    from corenas.values.trial import Event, Trial
+    from corenas.values.trial import Event
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -31,7 +30,7 @@ def add_commands(app: typer.Typer) -> None:
 def status(folder: Folder, as_json: Json = False) -> None:
     """Tell how far a run is."""
     from corenas.runs import journal
-    from corenas.runs.launch import read_info
+    from corenas.runs.identity import read_info
 
     info = read_info(folder)
     path = folder / "journal.jsonl"
@@ -81,22 +80,11 @@ def _replayed(events: Iterable[Event]) -> dict[str, StageProgress]:
 
 def _state(folder: Path) -> str:
     """Return ``running``, ``finished`` or ``stopped``."""
-    from corenas.runs.launch import read_summary
+    from corenas.runs.launch import is_finished, is_locked
 
-    if _is_locked(folder / ".lock"):
+    if is_locked(folder):
         return "running"
-    return "finished" if read_summary(folder).get("finished") else "stopped"
-
-
-def _is_locked(lock: Path) -> bool:
-    try:
-        with lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return "finished" if is_finished(folder) else "stopped"
 
 
 def _modified(path: Path) -> str:
@@ -115,6 +103,7 @@ def _stage(stage: StageProgress) -> dict[str, Any]:
         "scalars": stage.scalars,
         "best": stage.best[0].to_json() if stage.best else None,
         "failure": stage.failure,
+        "quantities": [quantity.to_json() for quantity in stage.quantities.values()],
     }
 
 
@@ -135,29 +124,31 @@ def best(
         bool, typer.Option("--pareto", help="All best compromises between metrics and costs.")
     ] = False,
     metrics: Annotated[
-        str, typer.Option(help="Those of --pareto, with commas between; default: all measured.")
+        str,
+        typer.Option(help="Those of --pareto, such as psnr,params:lower; default: all measured."),
     ] = "",
     as_json: Json = False,
 ) -> None:
     """Print a run's best architectures and models so far."""
     from corenas.runs import journal
-    from corenas.runs.launch import read_info
+    from corenas.runs.identity import read_info
 
     read_info(folder)
-    events = journal.read(folder / "journal.jsonl").events
+    contents = journal.read(folder / "journal.jsonl")
+    events = contents.events
+    if contents.damage:
+        typer.echo(f"warning: journal: {contents.damage}", err=True)
     if metrics and not pareto:
         raise InputError("--metrics: needs --pareto")
     if pareto:
-        quantities = {q.name: q for event in events for q in event.quantities}
-        stages = journal.finished_trials(events)
-        _print_fronts(folder, stages, quantities.values(), metrics, as_json=as_json)
+        print_fronts(folder, events, metrics, as_json=as_json)
         return
     found = _best_trials(events) or _latest_architecture(events)
     # A model file has a description beside it; a search's weights have none.
     files = (f.with_suffix(".safetensors") for f in folder.glob("models/*.json"))
     models = sorted(str(file) for file in files if file.exists())
     if not found and not models:
-        raise CorenasError(f"{folder}: there is neither an architecture nor a model yet")
+        raise CorenasError(f"{folder}: {_nothing(events)}")
     if as_json:
         print_json({"folder": str(folder), "architectures": found, "models": models})
         return
@@ -173,12 +164,12 @@ def _best_trials(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 
 def _latest_architecture(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """Return that of a one-shot search, whose latest epoch is its best."""
-    latest = None
-    for event in events:
-        if event.architecture is not None:
-            latest = event
-    return [] if latest is None else [latest.to_json()]
+    """Return that of a one-shot search, whose latest epoch is its best.
+
+    What a sampling search has only begun, rejected or failed to train, is no result.
+    """
+    epochs = (e for e in events if e.kind == "epoch" and e.architecture is not None)
+    return [event.to_json() for event in deque(epochs, maxlen=1)]
 
 
 def _print_found(found: dict[str, Any]) -> None:
@@ -193,47 +184,12 @@ def _print_found(found: dict[str, Any]) -> None:
     typer.echo(f"  {json.dumps(found['architecture']['choices'])}")
 
 
-def _print_fronts(
-    folder: Path,
-    stages: Mapping[str, Sequence[Trial]],
-    quantities: Iterable[Quantity],
-    metrics: str,
-    *,
-    as_json: bool,
-) -> None:
-    from corenas.search.pareto import front
-
-    directions = _directions(quantities, metrics)
-    fronts = {stage: front(trials, directions) for stage, trials in stages.items()}
-    if not any(fronts.values()):
-        raise CorenasError(f"{folder}: no trial is measured yet")
-    words = {name: "higher" if sign > 0 else "lower" for name, sign in directions.items()}
-    if as_json:
-        found = [{"stage": stage, **t.to_json()} for stage, best in fronts.items() for t in best]
-        print_json({"folder": str(folder), "better": words, "architectures": found})
-        return
-    typer.echo(f"better: {', '.join(f'{name} {word}' for name, word in words.items())}")
-    for stage, trials in fronts.items():
-        typer.echo(f"{stage}: {len(trials)} of {len(stages[stage])} trials")
-        print_columns(_front_rows(trials, list(directions)), indent="  ")
-
-
-def _directions(quantities: Iterable[Quantity], metrics: str) -> dict[str, int]:
-    """Return the directions of all that was measured, or of the metrics that are named."""
-    from corenas.search.pareto import directions
-
-    measured = directions(quantities)
-    names = [name.strip() for name in metrics.split(",")] if metrics else list(measured)
-    for name in names:
-        if name not in measured:
-            raise UnknownName(f"--metrics: {name!r} was not measured{nearest(name, measured)}")
-    return {name: measured[name] for name in names}
-
-
-def _front_rows(trials: Sequence[Trial], names: Sequence[str]) -> Iterator[Sequence[str]]:
-    from corenas.show.progress import trial_numbers
-
-    yield "trial", "architecture", *names
-    for trial in trials:
-        numbers = trial_numbers(trial)
-        yield str(trial.number), trial.architecture.id, *(numbers[name] for name in names)
+def _nothing(events: Iterable[Event]) -> str:
+    """Return why there is no result, with what became of the trials."""
+    stages = _replayed(events).values()
+    counts = [f"{count} {what}" for stage in stages for count, what in stage.tally()]
+    told = "there is neither an architecture nor a model yet"
+    if counts:
+        told += f"; no trial is measured: {', '.join(counts)}"
+    failures = [stage.failure for stage in stages if stage.failure]
+    return f"{told}; the last failure: {failures[-1]}" if failures else told

@@ -18,14 +18,16 @@ from corenas.commands.describe import (
     RecipeName,
     choose_preset,
     configure,
+    moved,
 )
 from corenas.commands.output import print_columns
 from corenas.errors import InputError
+from corenas.options.structuring import places
 from corenas.plugins.registry import default_registry
 
 if TYPE_CHECKING:
     from corenas.plugins.hookspecs import Recipe
-    from corenas.runs.launch import RunOptions
+    from corenas.runs.identity import RunOptions
     from corenas.values.plan import StagePlan
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
@@ -40,7 +42,9 @@ MaxTime = Annotated[
 ]
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Default: a new folder below runs/.")]
-Seed = Annotated[int, typer.Option(min=0, help="What all random numbers derive from.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**63 - 1, help="What all random numbers derive from.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and estimate; train nothing.")
 ]
@@ -87,7 +91,7 @@ def run(
 
     A run that was begun in that folder with the same configuration goes on where it was.
     """
-    from corenas.runs.launch import RunOptions
+    from corenas.runs.identity import RunOptions
 
     found = default_registry().recipe(recipe)
     chosen = choose_preset(found, preset)
@@ -108,13 +112,18 @@ def resume(
     ] = None,
     workers: Workers = None,
     max_time: MaxTime = "",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Where data lie now that were moved."),
+    ] = None,
 ) -> None:
     """Continue an unfinished run."""
-    from corenas.runs.launch import saved_config
+    from corenas.runs.identity import move, saved_run
 
-    recipe, config, options = saved_config(folder, default_registry())
+    recipe, begun, options = saved_run(folder, default_registry())
+    config = moved(recipe, begun, assignments or [])
     options = attrs.evolve(
-        options,
+        move(options, begun, config, places(config)),
         device=device or options.device,
         workers=workers or options.workers,
         max_time=parse_duration(max_time),
@@ -155,18 +164,23 @@ def _dry_run(recipe: Recipe, config: Any, options: RunOptions) -> None:
 
 
 def _plan_rows(plans: Sequence[StagePlan]) -> list[tuple[str, ...]]:
-    head = ("stage", "steps", "s/step", "workers", "memory", "hours", "")
+    head = ("stage", "steps", "s/step", "workers", "memory each", "in all", "hours", "")
     rows = [
         (
             plan.stage,
             str(plan.steps),
             f"{plan.seconds_per_step:.3g}",
             str(plan.workers),
-            f"{plan.memory / 2**20:.0f} MiB" if plan.memory else "",
+            _memory(plan.memory),
+            _memory(plan.memory * plan.workers),
             f"{plan.hours:.2f}",
             plan.note,
         )
         for plan in plans
     ]
     total = sum(plan.hours for plan in plans)
-    return [head, *rows, ("together", "", "", "", "", f"{total:.2f}", "")]
+    return [head, *rows, ("together", "", "", "", "", "", f"{total:.2f}", "")]
+
+
+def _memory(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB" if size else ""

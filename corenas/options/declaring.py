@@ -28,7 +28,8 @@ class Option:
 
     ``paper`` is the published value as text; the bounds and ``choices`` hold for each element of
     a tuple or mapping; ``kind`` is that of the components which the option names; ``default`` is
-    that of a section or component, as a layer would write it. A number with a bound is finite.
+    that of a section or component, as a layer would write it; ``place`` says that the option tells
+    where data lie and nothing else. A number with a bound is finite.
     """
 
     help: str = ""
@@ -41,6 +42,7 @@ class Option:
     choices: tuple[Any, ...] = ()
     kind: str = ""
     default: Any = None
+    place: bool = False
 
     @classmethod
     def of(cls, attribute: attrs.Attribute[Any]) -> Option:
@@ -112,6 +114,7 @@ def option(
     le: float | None = None,
     choices: Iterable[Any] = (),
     converter: Callable[[Any], Any] | None = None,
+    place: bool = False,
 ) -> Any:
     """Describe a field of a config class; ``None`` as the default makes an unset option.
 
@@ -127,6 +130,8 @@ def option(
         le: It is at most this.
         choices: It is one of these.
         converter: Applied to the value first.
+        place: The option says where data lie and nothing else: ``resume --set`` may change it when
+            the recipe finds the data to be the same, with `corenas.Run.confirm`.
     """
-    known = Option(help, unit, paper, gt, ge, lt, le, tuple(choices))
+    known = Option(help, unit, paper, gt, ge, lt, le, tuple(choices), place=place)
     return field(default=default, validator=_check, converter=converter, metadata={METADATA: known})

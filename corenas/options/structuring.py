@@ -31,6 +31,7 @@ __all__ = [
     "components",
     "differences",
     "option",
+    "places",
     "section",
     "structure",
     "unstructure",
@@ -149,6 +150,20 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict) and "use" in value:
         return str(value["use"])
     return "unset" if value is None else json.dumps(value)
+
+
+def places(config: Any, path: str = "") -> list[str]:
+    """Return the paths of the options that say where data lie; see `option`."""
+    if isinstance(config, Chosen):
+        return places(config.config, path)
+    found = []
+    for attribute in attrs.fields(type(config)):
+        value, name = getattr(config, attribute.name), _join(path, attribute.name)
+        if Option.of(attribute).place:
+            found.append(name)
+        elif attrs.has(type(value)):
+            found += places(value, name)
+    return found
 
 
 def _join(path: str, key: str) -> str:
@@ -355,7 +370,10 @@ def _scalar(kind: Any, value: Any, path: str) -> Any:
         # Before 0.2, objectives named components here, as tables.
         hint = f"; name it: {value['use']!r}" if isinstance(value, dict) and "use" in value else ""
         raise _at(path, f"expected {expected}, got {value!r}{hint}")
-    return kind(value)
+    try:
+        return kind(value)
+    except OverflowError as error:
+        raise _at(path, f"expected {expected}, got one that is too large") from error
 
 
 def _raise(problems: list[str]) -> None:

@@ -17,6 +17,8 @@ from corenas.options.structuring import UNSET, Chosen, Option, structure, unstru
 from corenas.plugins.registry import Registry, default_registry
 
 _WIDTH = 100
+_DEEPEST = 32
+"""How many levels a key may have; Python's stack is not deep enough for hundreds."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -45,6 +47,8 @@ def parse_assignment(text: str) -> dict[str, Any]:
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
         raise ConfigError(f"--set {text}: expected key=value, such as search.steps=100")
+    if len(keys) > _DEEPEST:
+        raise ConfigError(f"--set {keys[0]}.….{keys[-1]}: no key has {len(keys)} levels")
     layer: Any = _value(value.strip())
     for key in reversed(keys):
         layer = {key: layer}
@@ -54,7 +58,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # no TOML, or an integer of thousands of digits
         return text
     # Dates and text that holds further lines of TOML are no values of an option.
     plain = isinstance(parsed["value"], bool | int | float | str | list | dict)

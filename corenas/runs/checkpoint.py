@@ -24,12 +24,16 @@ _MAGIC = b"corenas checkpoint 1 "
 
 @frozen
 class Checkpoint:
-    """Where a stage stands: its state, the journal's length then, and the seconds spent so far."""
+    """Where a stage stands: its state, the journal's length then, and the seconds spent so far.
+
+    ``journal`` is the journal's digest at that length.
+    """
 
     stage: str
     offset: int
     seconds: float
     state: State
+    journal: str = ""
 
 
 def _previous(path: Path) -> Path:
@@ -47,6 +51,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
             "offset": checkpoint.offset,
             "seconds": checkpoint.seconds,
             "state": checkpoint.state,
+            "journal": checkpoint.journal,
         },
         buffer,
     )
@@ -75,7 +80,7 @@ def load(path: Path) -> Checkpoint:
         value: dict[str, Any] = torch.load(
             io.BytesIO(payload), map_location="cpu", weights_only=True
         )
-        return Checkpoint(value["stage"], value["offset"], value["seconds"], value["state"])
+        return Checkpoint(**value)
     except Exception as error:  # torch.load raises many kinds; all mean that the file is refused
         raise ResumeError(f"{path}: refused: {str(error).splitlines()[0]}") from error
 

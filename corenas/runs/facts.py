@@ -51,7 +51,7 @@ def _read(path: Path) -> Any:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         value, digest = held["value"], held["digest"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ResumeError(_damaged(path)) from error
     if digest != _digest(value):
         raise ResumeError(_damaged(path))

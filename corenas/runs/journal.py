@@ -6,6 +6,7 @@ journal is opened again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 
 from attrs import frozen
 
+from corenas.errors import CorenasError
 from corenas.values.trial import Event, Trial
 
 SYNC_SECONDS = 1.0
@@ -44,11 +46,15 @@ def decode(line: bytes) -> dict[str, Any]:
 
 @frozen
 class Contents:
-    """The valid part of a journal: its events, their lines' end offsets, and what was wrong."""
+    """The valid part of a journal: its events, their lines' end offsets, and what was wrong.
+
+    ``torn`` says that the damage is in the last line, as a kill leaves it.
+    """
 
     events: tuple[Event, ...]
     ends: tuple[int, ...]
     damage: str = ""
+    torn: bool = False
 
     @property
     def size(self) -> int:
@@ -58,6 +64,12 @@ class Contents:
     def before(self, offset: int) -> Iterator[Event]:
         """Iterate over the events whose lines end at or before ``offset``."""
         return (event for event, end in zip(self.events, self.ends, strict=True) if end <= offset)
+
+    def finished(self) -> Iterator[tuple[str, int]]:
+        """Iterate over the stages that came to their end, and where the event ends that says so."""
+        for event, end in zip(self.events, self.ends, strict=True):
+            if event.kind == "stage" and event.message == "finished":
+                yield event.stage, end
 
 
 def read(path: Path) -> Contents:
@@ -70,12 +82,14 @@ def read(path: Path) -> Contents:
             for line in file:
                 try:
                     events.append(Event.from_json(decode(line)))
-                except (ValueError, KeyError) as error:
-                    lost = path.stat().st_size - position
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    rest = path.stat().st_size - position
                     return Contents(
                         tuple(events),
                         tuple(ends),
-                        f"line {len(events) + 1} is damaged ({error}); {lost} bytes were cut",
+                        f"line {len(events) + 1} is damaged ({error}); it and what follows, "
+                        f"{rest} bytes, is not read",
+                        torn=rest == len(line),
                     )
                 position += len(line)
                 ends.append(position)
@@ -91,10 +105,18 @@ def finished_trials(events: Iterable[Event]) -> dict[str, list[Trial]]:
     return found
 
 
+def digest(path: Path, offset: int) -> str:
+    """Return what tells the first ``offset`` bytes of a journal from those of any other one."""
+    content = path.read_bytes()[:offset] if path.exists() else b""
+    return hashlib.sha256(content).hexdigest()
+
+
 class Journal:
     """The journal, open for appending from ``offset`` on; what lies behind it is cut."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
+        self._path = path
+        self._hash = hashlib.sha256(path.read_bytes()[:offset] if path.exists() else b"")
         self._descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o644)
         os.ftruncate(self._descriptor, offset)
         os.lseek(self._descriptor, offset, os.SEEK_SET)
@@ -103,19 +125,27 @@ class Journal:
         self._timer: threading.Timer | None = None
         self._failure: OSError | None = None
 
+    @property
+    def digest(self) -> str:
+        """What tells this journal, as it is now, from any other one; see the function `digest`."""
+        return self._hash.hexdigest()
+
     def append(self, event: Event) -> None:
         """Write an event. It reaches the disk within `SYNC_SECONDS`, or at the next `sync`.
 
         Raises:
             OSError: The disk is full, say. A torn line is cut when the journal is read.
+            CorenasError: The file was deleted or moved.
         """
         self._raise_failure()
+        self._check_place()
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = encode({"time": time, **event.to_json()})
         written = 0
         while written < len(line):
             written += os.write(self._descriptor, line[written:])
         self.offset += len(line)
+        self._hash.update(line)
         with self._lock:
             if self._timer is None:
                 self._timer = threading.Timer(SYNC_SECONDS, self._sync_later)
@@ -125,7 +155,7 @@ class Journal:
     def _sync_later(self) -> None:
         """Sync in the timer's thread; whoever calls next is told what went wrong."""
         try:
-            self.sync()
+            self._flush()
         except OSError as error:
             self._failure = error
 
@@ -134,9 +164,30 @@ class Journal:
         if failure is not None:
             raise failure
 
+    def _check_place(self) -> None:
+        """Notice that the file is gone: writing to it goes on without an error, and is lost."""
+        try:
+            there = os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            there = False
+        if not there:
+            raise CorenasError(
+                f"{self._path.parent}: was deleted or moved while the run went on; what it did "
+                "since its last checkpoint is lost"
+            )
+
     def sync(self) -> None:
-        """Put everything that was appended on the disk."""
+        """Put everything that was appended on the disk.
+
+        Raises:
+            OSError: The disk is full, say.
+            CorenasError: The file was deleted or moved.
+        """
         self._raise_failure()
+        self._check_place()
+        self._flush()
+
+    def _flush(self) -> None:
         with self._lock:
             if self._timer is None:
                 return
@@ -146,5 +197,7 @@ class Journal:
 
     def close(self) -> None:
         """Sync and close."""
-        self.sync()
-        os.close(self._descriptor)
+        try:
+            self.sync()
+        finally:
+            os.close(self._descriptor)

@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from filelock import FileLock, Timeout
 
 from corenas.devices import cpu_threads, default_workers, pick_devices
 from corenas.errors import InputError, ResumeError, Stopped
-from corenas.files import atomic_write, write_json
-from corenas.options.structuring import differences, structure
-from corenas.options.toml import read_toml, to_toml
+from corenas.files import write_json
 from corenas.plugins.hookspecs import Recipe
 from corenas.plugins.registry import Registry, load_attribute
+from corenas.runs.identity import (
+    RunOptions,
+    check_same,
+    other_versions,
+    read_info,
+    read_summary,
+    write_identity,
+    write_places,
+)
 from corenas.runs.run import Run, writing
 from corenas.show.reporter import Reporter
 from corenas.stopping import Stop
 from corenas.values.plan import StagePlan
-
-RUN_SCHEMA = 1
-
-
-@frozen
-class RunOptions:
-    """What may differ from one start of a run to the next, and where and how it began.
-
-    ``max_time`` is in seconds and counts from this start.
-    """
-
-    out: Path | None = None
-    preset: str = ""
-    seed: int = 0
-    device: str = "auto"
-    workers: int | None = None
-    max_time: float | None = None
-    command: Sequence[str] = ()
 
 
 @frozen
@@ -70,8 +56,7 @@ def launch(
     folder = options.out or _new_folder(recipe.name)
     _make(folder)
     with _locked(folder):
-        with writing(folder):
-            _identify(folder, recipe, config, registry, options)
+        _identify(folder, recipe, config, registry, options, reporter)
         before = read_summary(folder)
         if before.get("finished"):
             reporter.say(f"{folder}: this run is finished; there is nothing left to do")
@@ -112,8 +97,10 @@ def _carry_out(
             observe=registry.observe,
             workers=options.workers or default_workers(devices),
             devices=devices,
+            moved=options.moved,
         )
         try:
+            _check_owner(run)
             # What a run gives must not depend on how many cores there are, nor on whether something
             # was trained in this process before it was measured. Trainings have their own option.
             with cpu_threads(1):
@@ -129,9 +116,21 @@ def _carry_out(
         reporter.close()
     stopped = (stop.reason or "") if run.stopped else ""
     with writing(folder):
-        summary = _summary(recipe, options, run.seconds, summary, stopped)
+        if options.moved and not run.unconfirmed:
+            write_places(folder, config, registry)
+        summary = _summary(folder, recipe, options, run.seconds, summary, stopped)
         write_json(folder / "summary.json", summary)
     return Launched(folder, summary, stopped)
+
+
+def _check_owner(run: Run) -> None:
+    """Refuse checkpoints and a journal that lie in another run's folder."""
+    created = read_info(run.folder)["created"]
+    if run.remember("created", lambda: created) != created:
+        raise ResumeError(
+            f"{run.folder}: run.json is that of another run than the files beside it; "
+            "bring the right one back from a copy"
+        )
 
 
 def check(recipe: Recipe, config: Any, options: RunOptions) -> Sequence[StagePlan]:
@@ -145,41 +144,9 @@ def check(recipe: Recipe, config: Any, options: RunOptions) -> Sequence[StagePla
     return plans
 
 
-def saved_config(folder: Path, registry: Registry) -> tuple[Recipe, Any, RunOptions]:
-    """Read what a run folder was begun with.
-
-    Raises:
-        ResumeError: It is not a run folder.
-    """
-    info = read_info(folder)
-    recipe = registry.recipe(info["recipe"])
-    config = structure(recipe.config, read_toml(folder / "config.toml"), registry=registry)
-    return recipe, config, _options(folder, info)
-
-
-def _options(folder: Path, info: Mapping[str, Any]) -> RunOptions:
-    hardware = info["hardware"]
-    return RunOptions(folder, info["preset"], info["seed"], hardware["device"], hardware["workers"])
-
-
-def read_info(folder: Path) -> dict[str, Any]:
-    """Read ``run.json``; a `ResumeError` says what is wrong with it."""
-    try:
-        info: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ResumeError(f"{folder}: not a run folder, its run.json cannot be read") from error
-    if info.get("schema") != RUN_SCHEMA:
-        raise ResumeError(f"{folder}: run.json has schema {info.get('schema')}, not {RUN_SCHEMA}")
-    return info
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Read ``summary.json``; empty where there is none that can be read."""
-    try:
-        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return summary
+def is_finished(folder: Path) -> bool:
+    """Return whether the run in a folder came to its end."""
+    return bool(read_summary(folder).get("finished"))
 
 
 def _new_folder(recipe: str) -> Path:
@@ -203,32 +170,48 @@ def _make(folder: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process at a time work in a run folder."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ResumeError(f"{folder}: another process is working on this run") from error
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ResumeError(f"{folder}: another process is working on this run") from error
+    except NotImplementedError as error:
+        raise InputError(f"{folder}: lies on a file system without locks") from error
+    try:
         yield
+    finally:
+        lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process is working in a run folder; one that cannot be asked is at rest."""
+    if not (folder / ".lock").exists():
+        return False
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
 
 
 def _identify(
-    folder: Path, recipe: Recipe, config: Any, registry: Registry, options: RunOptions
+    folder: Path,
+    recipe: Recipe,
+    config: Any,
+    registry: Registry,
+    options: RunOptions,
+    reporter: Reporter,
 ) -> None:
     """Write what the run is, or check that the folder holds this very run."""
     if not _begun(folder):
-        write_json(folder / "run.json", _info(recipe, registry, options))
-        with atomic_write(folder / "config.toml") as file:
-            file.write(to_toml(config, registry=registry).encode())
+        with writing(folder):
+            write_identity(folder, recipe, config, registry, options)
         return
-    saved, saved_values, saved_options = saved_config(folder, registry)
-    changes = [] if saved.name != recipe.name else differences(saved_values, config)
-    if saved.name != recipe.name:
-        changes = [f"recipe: {saved.name} -> {recipe.name}"]
-    if saved_options.seed != options.seed:
-        changes.append(f"seed: {saved_options.seed} -> {options.seed}")
-    if changes:
-        listed = "\n  ".join(changes)
-        raise ResumeError(f"{folder}: holds a run with another configuration:\n  {listed}")
+    check_same(folder, recipe, config, registry, options)
+    for change in other_versions(folder):
+        reporter.say(f"{change}: results may differ from those of the version that it began with")
 
 
 def _begun(folder: Path) -> bool:
@@ -239,33 +222,16 @@ def _begun(folder: Path) -> bool:
     """
     if (folder / "run.json").exists():
         journal = folder / "journal.jsonl"
-        return journal.exists() and journal.stat().st_size > 0
+        worked = journal.exists() and journal.stat().st_size > 0
+        # Without its journal, a folder may still hold what cannot be made again.
+        return worked or any(folder.glob("checkpoints/*.finished.json")) or is_finished(folder)
     if any(p.name != ".lock" and not p.name.endswith("~") for p in folder.iterdir()):
         raise ResumeError(f"{folder}: is neither empty nor a run folder")
     return False
 
 
-def _info(recipe: Recipe, registry: Registry, options: RunOptions) -> dict[str, Any]:
-    versions = {name: metadata.version(name) for name in ("corenas", "torch")}
-    plugins = {p.name: p.version for p in registry.plugins if not p.error}
-    return {
-        "schema": RUN_SCHEMA,
-        "recipe": recipe.name,
-        "preset": options.preset,
-        "seed": options.seed,
-        "command": list(options.command),
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **versions, "plugins": plugins},
-        "hardware": {
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "device": options.device,
-            "workers": options.workers,
-        },
-    }
-
-
 def _summary(
+    folder: Path,
     recipe: Recipe,
     options: RunOptions,
     seconds: Mapping[str, float],
@@ -273,6 +239,7 @@ def _summary(
     stopped: str,
 ) -> dict[str, Any]:
     return {
+        "run": read_info(folder)["created"],
         "recipe": recipe.name,
         "preset": options.preset,
         "finished": not stopped,

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corenas.errors import CorenasError, ResumeError, Stopped
-from corenas.files import write_json
+from corenas.errors import CorenasError, Diverged, ResumeError, Stopped
 from corenas.protocols import Task
 from corenas.runs import checkpoint as checkpoints
 from corenas.runs import journal
 from corenas.runs.checkpoint import Checkpoint
 from corenas.runs.facts import Facts
+from corenas.runs.records import Record
+from corenas.runs.recovery import checkpoint_file, recover
 from corenas.runs.search import Parts, search
 from corenas.runs.stage_files import StageFiles
 from corenas.search.config import SearchConfig
+from corenas.search.executors.attempt import is_out_of_memory
 from corenas.stopping import Stop
 from corenas.values.quantity import Quantity
 from corenas.values.result import Result
@@ -32,6 +33,15 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SHARE = 0.02
+
+_AFTER_DIVERGING = (
+    "a resumed run does the same again: begin one with a smaller learning rate, or with gradients "
+    "clipped where the training has that option"
+)
+_AFTER_MEMORY = (
+    "out of memory; close other programs and 'corenas resume {}', or begin a run with a smaller "
+    "batch or patch"
+)
 
 
 @contextmanager
@@ -57,6 +67,7 @@ class Run:
         observe: Called with the run and each event after it is journaled.
         workers: How many candidates may be evaluated at once.
         devices: torch devices; the first one is for what runs in this process.
+        moved: Options that say where data lie, and now say something else than at the beginning.
     """
 
     def __init__(
@@ -69,6 +80,7 @@ class Run:
         observe: Callable[[Run, Event], None] = lambda run, event: None,
         workers: int = 1,
         devices: Sequence[str] = ("cpu",),
+        moved: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.seed = seed
@@ -76,11 +88,12 @@ class Run:
         self.workers = workers
         self.devices = tuple(devices)
         self.seconds: dict[str, float] = {}
+        self.unconfirmed = tuple(moved)
+        """Options that `confirm` has not found to be right yet."""
         self.stopped = False
         """Whether something was left undone because a stop was requested."""
         self._reporter = reporter
         self._observe = observe
-        self._checkpoint_file = folder / "checkpoints" / "current.pt"
         self._journal_file = folder / "journal.jsonl"
         self._finished: dict[str, Result] = {}
         self._files = StageFiles(folder / "models")
@@ -142,6 +155,28 @@ class Run:
             with writing(self.folder):
                 self._facts.keep(name, fact)
         return self._facts.get(name)
+
+    def confirm(self, name: str, value: Any) -> None:
+        """Check that something is what it was when the run began, such as a digest of its images.
+
+        It lets the run go on with data that lie elsewhere now.
+
+        Args:
+            name: The fact's own among those of the run; see `remember`.
+            value: A JSON value that tells the data apart from all others.
+
+        Raises:
+            ResumeError: It is another one than at the beginning, or nobody knows.
+        """
+        if self.unconfirmed and not self._facts.has(name):
+            raise ResumeError(
+                f"{', '.join(self.unconfirmed)}: the run does not know what was there when it "
+                "began, so it cannot go on with data from elsewhere"
+            )
+        before = self.remember(name, lambda: value)
+        if before != value:
+            raise ResumeError(f"{self.folder}: the {name} is not what it was when the run began")
+        self.unconfirmed = ()
 
     def file(self, result: Result | SearchResult, purpose: str) -> Path:
         """Return where a file lies that a stage handed over.
@@ -214,6 +249,11 @@ class Run:
             CorenasError: The task hands over a file that another, finished stage handed over.
             ResumeError: A file that the finished stage handed over is missing or was changed.
         """
+        if self.unconfirmed:
+            raise ResumeError(
+                f"{', '.join(self.unconfirmed)}: may not change, since the recipe does not check "
+                "that the data are the same"
+            )
         if name in self._finished:
             self._files.check_stage(name)
             self._reporter.stage(name, "already done")
@@ -261,6 +301,12 @@ class Run:
             self._go_on(name, task, seconds)
         except Stopped:
             return False
+        except Diverged as error:
+            raise Diverged(f"stage {name}: {error}; {_AFTER_DIVERGING}") from error
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise CorenasError(f"stage {name}: {_AFTER_MEMORY.format(self.folder)}") from error
         return not self.stop.requested
 
     def _go_on(self, name: str, task: Task, seconds: Callable[[], float]) -> None:
@@ -289,100 +335,49 @@ class Run:
     def _save(self, name: str, task: Task, seconds: float) -> None:
         with writing(self.folder):
             self._journal.sync()  # a checkpoint must never point behind the journal's end
-            checkpoint = Checkpoint(name, self._journal.offset, seconds, task.state())
-            checkpoints.save(self._checkpoint_file, checkpoint)
+            checkpoint = Checkpoint(
+                name, self._journal.offset, seconds, task.state(), self._journal.digest
+            )
+            checkpoints.save(checkpoint_file(self.folder), checkpoint)
         self._reporter.checkpoint()
 
     def _finish(self, name: str, result: Result) -> None:
         with writing(self.folder):
             self._journal.sync()
-            write_json(
-                self._record(name),
-                {
-                    "stage": name,
-                    "offset": self._journal.offset,
-                    "seconds": self.seconds[name],
-                    "values": result.values,
-                    "files": dict(result.files),
-                    "digests": self._files.finish(name),
-                },
+            record = Record(
+                name,
+                self._journal.offset,
+                self._journal.digest,
+                self.seconds[name],
+                result,
+                self._files.finish(name),
             )
-            checkpoints.remove(self._checkpoint_file)
+            record.write(self.folder)
+            checkpoints.remove(checkpoint_file(self.folder))
         self._finished[name] = result
 
-    def _record(self, name: str) -> Path:
-        return self.folder / "checkpoints" / f"{name}.finished.json"
-
     def _open(self) -> bool:
-        """Find the last point that journal and checkpoints agree upon; cut the journal there.
-
-        Returns:
-            Whether there were events.
-        """
+        """Take in what is there, cut the journal to it, and return whether there were events."""
         with writing(self.folder):
-            self._checkpoint_file.parent.mkdir(parents=True, exist_ok=True)
-        contents = journal.read(self._journal_file)
-        self._remove_torn()
-        if contents.damage:
-            self.say(f"journal: {contents.damage}")
-        offset = self._read_finished(contents.size)
-        self._checkpoint = self._read_checkpoint(offset, contents.size)
-        if self._checkpoint is not None:
-            offset = self._checkpoint.offset
-        kept = list(contents.before(offset))
-        for event in kept:
+            (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+            found = recover(self.folder, self.say)
+        for name, record in found.records.items():
+            self._finished[name] = record.result
+            self._files.add(name, record.digests)
+            self.seconds[name] = record.seconds
+        self._checkpoint = found.checkpoint
+        for event in found.events:
             self._reporter.event(event)
             self._last = event
         with writing(self.folder):
-            self._journal = journal.Journal(self._journal_file, offset)
-        if contents.events:
-            again = len(contents.events) - len(kept)
-            message = f"resumed after {len(kept)} events; {again} later ones are done again"
-            self._observe(self, Event("stage", message=message))
-        return bool(contents.events)
-
-    def _remove_torn(self) -> None:
-        """Remove what a kill left of files, and of folders of files, that were being written."""
-        for torn in list(self.folder.glob("**/.*~")):
-            if torn.is_dir():
-                shutil.rmtree(torn)
-            else:
-                torn.unlink(missing_ok=True)
-
-    def _read_finished(self, size: int) -> int:
-        files = self.folder.glob("checkpoints/*.finished.json")
-        records = {file: _read_record(file) for file in files}
-        offset = 0
-        for file, record in sorted(records.items(), key=lambda item: item[1]["offset"]):
-            if record["offset"] > size:
-                file.unlink()  # the journal that it rests on is gone
-                continue
-            self._finished[record["stage"]] = Result(record["values"], record["files"])
-            self._files.add(record["stage"], record["digests"])
-            self.seconds[record["stage"]] = record["seconds"]
-            offset = record["offset"]
-        return offset
-
-    def _read_checkpoint(self, after: int, size: int) -> Checkpoint | None:
-        for file in checkpoints.candidates(self._checkpoint_file):
-            try:
-                checkpoint = checkpoints.load(file)
-            except ResumeError as error:
-                self.say(f"{error}; continuing from what was saved before it")
-                continue
-            if after < checkpoint.offset <= size:
-                return checkpoint
-        return None
+            self._journal = journal.Journal(self._journal_file, found.offset)
+        begun = bool(found.events or found.dropped)
+        if begun:
+            message = f"resumed after {len(found.events)} events; {found.dropped} later ones are"
+            self._observe(self, Event("stage", message=f"{message} done again"))
+        return begun
 
     def close(self) -> None:
         """Sync and close the journal."""
         with writing(self.folder):
             self._journal.close()
-
-
-def _read_record(file: Path) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise ResumeError(f"{file}: damaged; delete it to do this stage again") from error
-    return record

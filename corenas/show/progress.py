@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from attrs import Factory, define
 
+from corenas.values.quantity import Quantity
 from corenas.values.trial import Event, Trial
 
 BEST = 5
@@ -24,7 +25,8 @@ _TIME_UNITS = ((1, "s"), (60, "min"), (3600, "h"))
 class StageProgress:
     """What is known of one stage so far. Times are seconds of any one clock.
 
-    ``counts`` holds the trials by status; ``running`` the numbers of those that have begun only.
+    ``counts`` holds the trials by status; ``running`` the numbers of those that have begun only;
+    ``quantities`` what is known of the numbers that they measure, by name.
     """
 
     name: str
@@ -40,6 +42,7 @@ class StageProgress:
     counts: Counter[str] = Factory(Counter)
     running: set[int] = Factory(set)
     failure: str = ""
+    quantities: dict[str, Quantity] = Factory(dict)
     _recent: deque[tuple[float, int]] = Factory(lambda: deque(maxlen=_RECENT_EVENTS))
 
     def begin(self, note: str, now: float) -> None:
@@ -53,6 +56,7 @@ class StageProgress:
         if event.kind == "stage":
             self.finished = event.message == "finished"
             self.ended = now if self.finished else None
+            self.quantities |= {quantity.name: quantity for quantity in event.quantities}
         elif event.kind == "started":
             self.running.add(int(event.scalars.get("number", event.step)))
         elif event.kind == "failed" and event.trial is None:

@@ -136,7 +136,19 @@ class PlainReporter:
         if stage is not None and stage.ended is not None and stage.worked:
             numbers = "".join(f", {name} {format_number(n)}" for name, n in stage.scalars.items())
             took = format_duration(stage.ended - stage.began)
-            self.say(f"{stage.name} {stage.position()}: ended after {took}{numbers}")
+            failures = "".join(f", {part}" for part in _failures(stage))
+            self.say(f"{stage.name} {stage.position()}: ended after {took}{numbers}{failures}")
+
+
+def _failures(stage: StageProgress) -> list[str]:
+    """Return how the trials went and the last failure; nothing where all went well."""
+    if not stage.failure:
+        return []
+    return [*(f"{count} {status}" for count, status in stage.tally()), _last_failure(stage)]
+
+
+def _last_failure(stage: StageProgress) -> str:
+    return f"last failure: {printable(stage.failure)}"
 
 
 def _summary(stage: StageProgress, now: float) -> list[str]:
@@ -147,7 +159,7 @@ def _summary(stage: StageProgress, now: float) -> list[str]:
     parts += [f"{name} {format_number(value)}" for name, value in stage.scalars.items()]
     parts += [f"{count} {status}" for count, status in stage.tally()]
     if stage.failure:
-        parts.append(f"last failure: {printable(stage.failure)}")
+        parts.append(_last_failure(stage))
     if stage.message:
         parts.append(printable(stage.message))
     return parts

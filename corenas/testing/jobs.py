@@ -81,6 +81,40 @@ class Hang:
 
 
 @frozen
+class GetReadyFirst:
+    """Gives nothing, at once, when the file ``awaited`` was there to get ready."""
+
+    awaited: Path
+
+    def get_ready(self, device: str) -> None:
+        """Wait; `TimeoutError` says that nobody made the file."""
+        end = time.monotonic() + PATIENCE
+        while not self.awaited.exists():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{self.awaited} was not made")
+            time.sleep(0.01)
+
+    def run(self, device: str, report: Report) -> Outcome:
+        """Report once, and return an empty outcome."""
+        if report(0, 0.0):
+            raise Stopped("told to stop")
+        return Outcome({})
+
+
+@frozen
+class HangBeforehand:
+    """Never begins: unpickling it, as importing what it needs may, never ends."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what hangs."""
+        return time.sleep, (3600,)
+
+    def run(self, device: str, report: Report) -> Outcome:
+        """Do not come here."""
+        raise NotImplementedError
+
+
+@frozen
 class Die:
     """Ends its own process by signal ``number``, as a crash or the system would."""
 

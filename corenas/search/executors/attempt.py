@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import textwrap
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from corenas.errors import CorenasError, Diverged
 from corenas.protocols import Job
@@ -17,9 +19,29 @@ LONGEST_MESSAGE = 400
 _OUT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "ALLOC_FAILED")
 
 
-def attempt(job: Job, device: str, report: Report) -> Outcome | Failure:
-    """Run the job; only what is meant for the whole process, such as KeyboardInterrupt, passes."""
+@runtime_checkable
+class GetsReady(Protocol):
+    """A job that can load its data beforehand, which its time limit then does not count."""
+
+    def get_ready(self, device: str) -> None:
+        """Load what later jobs in the same process find loaded, such as images."""
+
+
+def attempt(
+    job: Job, device: str, report: Report, ready: Callable[[], object] = lambda: None
+) -> Outcome | Failure:
+    """Run the job; only what is meant for the whole process, such as KeyboardInterrupt, passes.
+
+    Args:
+        job: What is run.
+        device: A torch device.
+        report: Given to the job.
+        ready: Called when the job has its data, and its time begins.
+    """
     try:
+        if isinstance(job, GetsReady):
+            job.get_ready(device)
+        ready()
         outcome = job.run(device, report)
     except (Exception, SystemExit) as error:
         return failure(error)
@@ -33,10 +55,11 @@ def failure(error: BaseException) -> Failure:
     """Classify an exception, and say in one line what happened and where."""
     if isinstance(error, Diverged):
         return Failure("diverged", _describe(error))
-    return Failure("memory" if _is_out_of_memory(error) else "error", _describe(error))
+    return Failure("memory" if is_out_of_memory(error) else "error", _describe(error))
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out, in this process or on a device."""
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)

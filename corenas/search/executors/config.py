@@ -16,7 +16,10 @@ class SerialConfig:
     """Options of the executor that evaluates in this process."""
 
     time_limit: float | None = option(
-        None, "longest time a trial may take, where its job asks", unit="seconds", gt=0
+        None,
+        "longest time a trial may take once its data are loaded, where its job asks",
+        unit="seconds",
+        gt=0,
     )
 
 
@@ -30,5 +33,8 @@ class ProcessesConfig:
         choices=("completion", "submission"),
     )
     time_limit: float | None = option(
-        None, "time after which a trial's worker is killed", unit="seconds", gt=0
+        None,
+        "time after which a trial's worker is killed, once its data are loaded",
+        unit="seconds",
+        gt=0,
     )

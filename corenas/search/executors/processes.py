@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
+import os
 import pickle
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -38,6 +41,10 @@ def processes(
     )
 
 
+READY_SECONDS = 900.0
+"""How long a worker may take to start, to import torch and to load a job's data."""
+
+
 class Processes:
     """Runs jobs in worker processes, which start when they are first needed.
 
@@ -49,7 +56,8 @@ class Processes:
         workers: How many jobs run at once.
         devices: torch devices, given to the workers in turn.
         order: Whether `next` gives results as they come, or in the order of `submit`.
-        time_limit: Seconds after which a job's worker is killed, from the moment it takes the job.
+        time_limit: Seconds after which a job's worker is killed. They count from when it is ready:
+            its libraries are imported, and the job's data loaded if it says how (`GetsReady`).
     """
 
     def __init__(
@@ -132,12 +140,30 @@ class Processes:
     def _wait(self) -> None:
         """Return when something may have changed."""
         try:
-            arrival = self._arrivals.get(timeout=self._stop.remaining())
+            arrival = self._arrivals.get(timeout=self._patience())
         except Empty:
-            return  # the time budget is spent
+            self._end_overdue()  # or the time budget is spent
+            return
         if arrival is not None:
             key, future = arrival
-            self._finished[key] = self._running[key].outcome(future)
+            if key in self._working() and self._running[key].has(future):
+                self._finished[key] = self._running[key].outcome(future)
+
+    def _working(self) -> dict[int, _Worker]:
+        return {key: w for key, w in self._running.items() if key not in self._finished}
+
+    def _patience(self) -> float | None:
+        """Return how many seconds may pass until a job or the time budget can be over."""
+        budget = self._stop.remaining()
+        limits = [worker.remaining() for worker in self._working().values()]
+        patience = min([*limits, math.inf if budget is None else budget])
+        return None if patience == math.inf else max(0.0, patience)
+
+    def _end_overdue(self) -> None:
+        for key, worker in self._working().items():
+            failure = worker.overdue()
+            if failure is not None:
+                self._finished[key] = failure
 
     def _hand_out(self, key: int) -> Outcome | Failure:
         self._free.append(self._running.pop(key))
@@ -151,10 +177,29 @@ class _Worker:
     def __init__(self, device: str, time_limit: float | None) -> None:
         self._device = device
         self._time_limit = time_limit
-        self._pool = _new_pool()
+        self._future: Future[bytes] | None = None
+        self._submitted = 0.0
+        # Shared memory, not a pipe: a worker that dies leaves no half message in it.
+        self._ready = _CONTEXT.RawValue("d", 0.0)
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=1, initializer=prepare, initargs=(self._ready,), context=_CONTEXT
+        )
+
+    def has(self, future: Future[bytes]) -> bool:
+        """Return whether a future is that of the job in progress."""
+        return self._future is future
 
     def start(self, job: bytes) -> Future[bytes]:
         """Schedule the job on a process that lives."""
+        self._ready.value = 0.0
+        self._submitted = time.monotonic()
+        self._future = self._scheduled(job)
+        return self._future
+
+    def _scheduled(self, job: bytes) -> Future[bytes]:
         try:
             return self._schedule(job)
         except RuntimeError:  # it died while it was idle, and the pool with it
@@ -167,15 +212,41 @@ class _Worker:
 
     def _schedule(self, job: bytes) -> Future[bytes]:
         with _interrupts_held():
-            return self._pool.schedule(work, (job, self._device), timeout=self._time_limit)
+            return self._pool.schedule(work, (job, self._device))
+
+    def remaining(self) -> float:
+        """Return in how many seconds the job in progress may be overdue, at the earliest."""
+        return self._deadline() - time.monotonic()
+
+    def _deadline(self) -> float:
+        """Return the earliest moment at which the job may be overdue, on the monotonic clock."""
+        getting_ready = self._submitted + READY_SECONDS
+        if self._time_limit is None:
+            return getting_ready if not self._ready.value else math.inf
+        if self._ready.value:
+            return float(self._ready.value) + self._time_limit
+        # It may become ready at any moment, and nothing tells: look again when it could be over.
+        return min(getting_ready, time.monotonic() + self._time_limit)
+
+    def overdue(self) -> Failure | None:
+        """Kill the process and return the failure, if the job takes too long."""
+        now = time.monotonic()
+        if self._ready.value:
+            limit = math.inf if self._time_limit is None else self._time_limit
+            late = now - self._ready.value >= limit
+            message = f"took longer than its limit of {limit:g} s; it was killed"
+        else:
+            late = now - self._submitted >= READY_SECONDS
+            message = f"its worker was not ready within {READY_SECONDS:g} s; it was killed"
+        if not late:
+            return None
+        self._renew()
+        return Failure("timeout", message)
 
     def outcome(self, future: Future[bytes]) -> Outcome | Failure:
         """Return what the job gave, or what became of its process."""
         try:
             outcome: Outcome | Failure = pickle.loads(future.result())
-        except TimeoutError:
-            limit = f"{self._time_limit:g} s"
-            return Failure("timeout", f"took longer than its limit of {limit}; it was killed")
         except ProcessExpired as error:
             self._renew()  # it may have left the pool's pipe and locks in any state
             return Failure("killed", f"its worker process {_ending(error.exitcode)}")
@@ -189,7 +260,7 @@ class _Worker:
     def _renew(self) -> None:
         self.stop()
         self.join()
-        self._pool = _new_pool()
+        self._pool = self._new_pool()
 
     def stop(self) -> None:
         """Let the process be killed."""
@@ -206,23 +277,30 @@ _NEVER_BEGAN = (
 )
 
 
-def _new_pool() -> ProcessPool:
-    context = multiprocessing.get_context("spawn")  # fork is unsafe beside threads and CUDA
-    return ProcessPool(max_workers=1, initializer=prepare, context=context)
+_CONTEXT = multiprocessing.get_context("spawn")  # fork is unsafe beside threads and CUDA
+
+
+_KILL: int | None = getattr(signal, "SIGKILL", None)  # Windows has none
 
 
 def _ending(status: int) -> str:
     if status >= 0:
         return f"exited with status {status}"
-    cause = "; the system does that when memory runs out" if -status == signal.SIGKILL else ""
+    cause = "; the system does that when memory runs out" if -status == _KILL else ""
     return f"was ended by signal {-status} ({signal.strsignal(-status)}{cause})"
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Start processes and threads that Ctrl-C, which reaches a whole terminal, does not reach."""
+    """Start processes and threads that a terminal's signals, which reach all of it, do not reach.
+
+    On Windows nothing is held: it has no masks, and pebble's workers ignore Ctrl-C by themselves.
+    """
+    if os.name != "posix":
+        yield
+        return
     resource_tracker.ensure_running()  # when it starts by itself, it lifts the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ class Serial:
     Args:
         stop: Ends a job, and `next`, early.
         device: torch device for the jobs.
-        time_limit: Longest time of a job in seconds.
+        time_limit: Longest time of a job in seconds, from when it has its data.
     """
 
     def __init__(self, *, stop: Stop, device: str = "cpu", time_limit: float | None = None) -> None:
@@ -59,7 +60,7 @@ class Serial:
         key, job = self._jobs.popleft()
         watch = _Watch(self._stop, self._time_limit)
         with cpu_threads(1):  # as many as a worker process has, so that both give the same
-            outcome = attempt(job, self._device, watch.report)
+            outcome = attempt(job, self._device, watch.report, watch.begin)
         if not watch.told:
             return key, outcome
         # What a job gives after it was told to stop, if it gives anything, depends on timing.
@@ -77,9 +78,13 @@ class _Watch:
     def __init__(self, stop: Stop, time_limit: float | None) -> None:
         self.told = False
         self._stop = stop
-        self._deadline = None if time_limit is None else time.monotonic() + time_limit
+        self._time_limit = math.inf if time_limit is None else time_limit
+        self._began = math.inf
+
+    def begin(self) -> None:
+        self._began = time.monotonic()
 
     def report(self, step: int, value: float) -> bool:
-        overdue = self._deadline is not None and time.monotonic() > self._deadline
+        overdue = time.monotonic() - self._began > self._time_limit
         self.told = self.told or overdue or self._stop.requested
         return self.told

@@ -8,12 +8,19 @@ import pickle
 import signal
 import sys
 import threading
+import time
+from typing import Any
 
 from corenas.search.executors.attempt import attempt, failure
 
+_ready: Any = None
+"""Shared with the parent: when the job in progress was ready, on the monotonic clock, or 0."""
 
-def prepare() -> None:
+
+def prepare(ready: Any) -> None:
     """Give the process one thread, its signals, and an end together with its parent."""
+    global _ready
+    _ready = ready
     _use_one_thread()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent kills, and waits for no clean-up
     threading.Thread(target=_leave_with_parent, name="parent-watch", daemon=True).start()
@@ -44,9 +51,14 @@ def work(job: bytes, device: str) -> bytes:
     lets weights travel as bytes instead of as shared memory.
     """
     try:
-        return pickle.dumps(attempt(pickle.loads(job), device, _keep_going))
+        return pickle.dumps(attempt(pickle.loads(job), device, _keep_going, _say_ready))
     except Exception as error:
         return pickle.dumps(failure(error))
+
+
+def _say_ready() -> None:
+    """Let the job's time count from now on; the monotonic clock is one for the whole machine."""
+    _ready.value = time.monotonic()
 
 
 def _keep_going(step: int, value: float) -> bool:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import json
 import resource
 import signal
@@ -11,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from corenas import cli
 from corenas.commands.runs import parse_duration
@@ -319,8 +319,7 @@ class TestRunning:
         out = tmp_path / "run"
         assert cli.main(["run", "count", "--out", str(out)]) == 0
         capsys.readouterr()
-        with (out / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with FileLock(out / ".lock"):
             assert cli.main(["status", str(out), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["state"] == "running"
 
@@ -341,7 +340,19 @@ class TestRunning:
         arguments = ["--dry-run", "--set", "steps=14400", "--workers", "2", "--device", "cpu"]
         assert cli.main(["run", "count", *arguments]) == 0
         rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-        assert rows[1] == ["count", "14400", "0.5", "2", "2", "MiB", "1.00", "on", "cpu"]
+        assert rows[1] == [
+            "count",
+            "14400",
+            "0.5",
+            "2",
+            "2",
+            "MiB",
+            "4",
+            "MiB",
+            "1.00",
+            "on",
+            "cpu",
+        ]
         assert rows[2] == ["together", "1.00"]
         assert not (tmp_path / "runs").exists()
 

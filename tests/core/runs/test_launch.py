@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from corenas import cli
 from corenas.devices import cpu_threads
@@ -233,8 +233,7 @@ def test_folder_that_may_not_be_written_is_refused(
 
 def test_two_processes_do_not_work_in_one_folder(start: Start, out: Path) -> None:
     start("--max-time=0.0001s")
-    with (out / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(out / ".lock"):
         status, _, err = start()
     assert (status, err) == (2, f"error: {out}: another process is working on this run\n")
     assert start()[0] == 0
@@ -244,7 +243,7 @@ def test_two_processes_do_not_work_in_one_folder(start: Start, out: Path) -> Non
 def test_full_disk_is_said_whichever_file_is_hit(
     start: Start, out: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    from corenas.runs import launch
+    from corenas.runs import identity, launch
 
     written = launch.write_json
 
@@ -254,7 +253,8 @@ def test_full_disk_is_said_whichever_file_is_hit(
         written(path, value)
 
     with monkeypatch.context() as patched:
-        patched.setattr(launch, "write_json", full)
+        for module in (identity, launch):
+            patched.setattr(module, "write_json", full)
         status, _, err = start()
     assert status == 1
     assert err.startswith(f"error: {out}: cannot write: No space left on device; ")
@@ -287,4 +287,4 @@ def test_device_that_is_not_there_is_the_users_error(start: Start) -> None:
 def test_resume_needs_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run.json").write_text('{"schema": 99}')
     assert cli.main(["resume", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"error: {tmp_path}: run.json has schema 99, not 1\n"
+    assert capsys.readouterr().err == f"error: {tmp_path}: run.json has schema 99, not 2\n"

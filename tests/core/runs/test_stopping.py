@@ -110,3 +110,28 @@ def test_check_raises_only_when_a_stop_is_requested() -> None:
     stop.request("interrupted")
     with pytest.raises(Stopped, match="interrupted"):
         stop.check()
+
+
+needs_hang_up = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+
+
+@needs_hang_up
+def test_hanging_up_often_is_one_request() -> None:
+    with Stop().installed() as stop:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGHUP)
+        assert stop.reason == "interrupted"
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+@needs_hang_up
+def test_hanging_up_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop().installed() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)

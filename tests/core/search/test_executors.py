@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,23 @@ from corenas.search.executors.processes import processes
 from corenas.search.executors.serial import Serial, serial
 from corenas.stopping import Stop
 from corenas.testing.contracts.executor import ExecutorContract
-from corenas.testing.jobs import Describe, Raise, WaitForFile, description
+from corenas.testing.jobs import Describe, GetReadyFirst, Raise, WaitForFile, description
 from corenas.values.evaluation import Failure, Outcome, Report
 
 
 class TestSerial(ExecutorContract):
     def make(self, stop: Stop) -> Executor:
         return serial(SerialConfig(), stop)
+
+    def test_getting_ready_does_not_count_as_time_of_the_job(
+        self, stop: Stop, tmp_path: Path
+    ) -> None:
+        executor = Serial(stop=stop, time_limit=0.1)
+        executor.submit(0, GetReadyFirst(tmp_path / "loaded"))
+        timer = threading.Timer(0.5, (tmp_path / "loaded").touch)
+        timer.start()
+        assert executor.next() == (0, Outcome({}))
+        timer.join()
 
     def test_job_told_of_the_time_limit_is_a_timeout(self, stop: Stop, tmp_path: Path) -> None:
         executor = Serial(stop=stop, time_limit=0.05)

@@ -15,15 +15,18 @@ import pytest
 
 from corenas.errors import CorenasError, Stopped
 from corenas.protocols import Job
+from corenas.search.executors import processes
 from corenas.search.executors.processes import Processes
 from corenas.stopping import Stop
 from corenas.testing.jobs import (
     Describe,
     Die,
     DieWhileSending,
+    GetReadyFirst,
     Give,
     GiveUnpicklable,
     Hang,
+    HangBeforehand,
     Raise,
     WaitForFile,
     description,
@@ -196,6 +199,58 @@ def test_hung_job_is_killed_at_the_time_limit(tmp_path: Path) -> None:
         wait_until(lambda: not is_running(int((tmp_path / "pid").read_text())))
         executor.submit(1, Give(1.0))
         assert executor.next() == (1, Outcome({"value": 1.0}))
+
+
+def make_later(file: Path, seconds: float) -> threading.Timer:
+    timer = threading.Timer(seconds, file.touch)
+    timer.start()
+    return timer
+
+
+def test_getting_ready_does_not_count_as_time_of_the_job(tmp_path: Path) -> None:
+    with pool(time_limit=0.3) as executor:
+        executor.submit(0, GetReadyFirst(tmp_path / "loaded"))
+        timer = make_later(tmp_path / "loaded", 2.0)
+        assert executor.next() == (0, Outcome({}))
+        timer.join()
+
+
+@pytest.mark.parametrize("time_limit", [None, 60.0, 0.2])
+def test_worker_that_never_begins_its_job_is_killed(
+    monkeypatch: pytest.MonkeyPatch, time_limit: float | None
+) -> None:
+    with pool(time_limit=time_limit) as executor:
+        with monkeypatch.context() as patched:
+            patched.setattr(processes, "READY_SECONDS", 2.0)
+            executor.submit(0, HangBeforehand())
+            key, failure = executor.next()
+        assert key == 0
+        assert isinstance(failure, Failure)
+        assert failure.kind == "timeout"
+        assert "not ready within 2 s" in failure.message
+        executor.submit(1, Give(1.0))
+        assert executor.next() == (1, Outcome({"value": 1.0}))
+
+
+def test_stepping_the_clock_kills_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, awaited = tmp_path / "begun", tmp_path / "awaited"
+    with pool(time_limit=60.0) as executor:
+        executor.submit(0, WaitForFile(begun, awaited))
+        wait_until(begun.exists)
+        before = time.time
+        monkeypatch.setattr(time, "time", lambda: before() + 3600)
+        timer = make_later(awaited, 1.0)
+        assert executor.next() == (0, Outcome({}))
+        timer.join()
+
+
+def test_result_that_came_in_time_counts_also_when_it_is_fetched_late(tmp_path: Path) -> None:
+    with pool(time_limit=0.5) as executor:
+        executor.submit(0, Describe())
+        wait_until(lambda: executor._arrivals.qsize() > 0)
+        end = time.monotonic() + 0.6
+        wait_until(lambda: time.monotonic() > end)
+        assert isinstance(executor.next()[1], Outcome)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,20 @@ def test_plain_summary_names_the_last_failure() -> None:
     ]
 
 
+def test_end_of_a_short_stage_tells_of_trials_that_failed() -> None:
+    output, clock = io.StringIO(), Clock()
+    reporter = PlainReporter(Console(file=output), clock=clock)
+    reporter.stage("search")
+    reporter.event(finished(0, 30.0))
+    reporter.event(failed(1, "timeout: 60 s"))
+    reporter.event(failed(2, "killed: signal 9"))
+    reporter.close()
+    assert output.getvalue().splitlines()[-1] == (
+        "search 2/10: ended after 0 s, entropy 4, 1 finished, 2 failed, "
+        "last failure: trial 2: killed: signal 9"
+    )
+
+
 def test_plain_summary_has_what_the_newest_epoch_says() -> None:
     output, clock = io.StringIO(), Clock()
     reporter = PlainReporter(Console(file=output), seconds=5.0, clock=clock)

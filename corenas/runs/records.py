@@ -1,0 +1,109 @@
+"""The records of finished stages, and what becomes of one that its journal does not prove."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from corenas.errors import ResumeError
+from corenas.files import write_json
+from corenas.runs import checkpoint as checkpoints
+from corenas.runs.journal import Contents, digest
+from corenas.values.result import Result
+
+
+@frozen
+class Record:
+    """What a finished stage left: where its journal ends, its result and its files' digests.
+
+    ``journal`` is the digest of the journal's first ``offset`` bytes.
+    """
+
+    stage: str
+    offset: int
+    journal: str
+    seconds: float
+    result: Result
+    digests: Mapping[str, str]
+
+    def follows(self, contents: Contents, path: Path, before: int) -> bool:
+        """Return whether the stage is the one that the journal calls finished after ``before``."""
+        finished = [each for each in contents.finished() if before < each[1] <= self.offset]
+        proven = finished == [(self.stage, self.offset)]
+        return proven and digest(path, self.offset) == self.journal
+
+    def write(self, folder: Path) -> None:
+        """Write the record into a run's folder."""
+        write_json(
+            _path(folder, self.stage),
+            {
+                "stage": self.stage,
+                "offset": self.offset,
+                "journal": self.journal,
+                "seconds": self.seconds,
+                "values": self.result.values,
+                "files": dict(self.result.files),
+                "digests": dict(self.digests),
+            },
+        )
+
+
+def _path(folder: Path, stage: str) -> Path:
+    return folder / "checkpoints" / f"{stage}.finished.json"
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Return the records of a run, in the order in which the stages were finished.
+
+    Raises:
+        ResumeError: One is damaged.
+    """
+    records = [_read(file) for file in folder.glob("checkpoints/*.finished.json")]
+    return sorted(records, key=lambda record: record.offset)
+
+
+def _read(file: Path) -> Record:
+    try:
+        value: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return Record(
+            str(value["stage"]),
+            int(value["offset"]),
+            str(value["journal"]),
+            float(value["seconds"]),
+            Result(dict(value["values"]), dict(value["files"])),
+            dict(value["digests"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ResumeError(
+            f"{file}: damaged; bring it back from a copy, or delete it to do this stage and all "
+            "that came after it again"
+        ) from error
+
+
+def set_aside(folder: Path, records: Iterable[Record], *, checkpoint: bool) -> list[str]:
+    """Give what is believed no more a name of its own: journal, records, and the checkpoint.
+
+    Returns:
+        The names, relative to the folder.
+    """
+    mark = f"damaged-{datetime.now():%Y%m%d-%H%M%S-%f}"
+    kept = []
+    source = folder / "journal.jsonl"
+    if source.exists() and source.stat().st_size:
+        copy = folder / f"journal.{mark}.jsonl"  # a copy: the valid part goes on under its name
+        shutil.copy2(source, copy)
+        kept.append(copy)
+    files = [_path(folder, record.stage) for record in records]
+    if checkpoint:
+        files += checkpoints.candidates(folder / "checkpoints" / "current.pt")
+    for file in files:
+        target = file.with_name(f"{file.stem}.{mark}{file.suffix}")
+        file.replace(target)
+        kept.append(target)
+    return [path.relative_to(folder).as_posix() for path in kept]

@@ -1,0 +1,113 @@
+"""What a run goes on from: the last point that journal, records and checkpoints agree upon."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from corenas.errors import ResumeError
+from corenas.runs import checkpoint as checkpoints
+from corenas.runs import journal
+from corenas.runs.checkpoint import Checkpoint
+from corenas.runs.records import Record, read_records, set_aside
+from corenas.values.trial import Event
+
+
+@frozen
+class Recovered:
+    """Where a run goes on.
+
+    ``events`` are those of the journal's first ``offset`` bytes, ``dropped`` says how many others
+    were there; ``records`` are the finished stages by name, in their order.
+    """
+
+    events: Sequence[Event]
+    offset: int
+    dropped: int
+    records: Mapping[str, Record]
+    checkpoint: Checkpoint | None
+
+
+def checkpoint_file(folder: Path) -> Path:
+    """Return where the state of the stage in progress lies."""
+    return folder / "checkpoints" / "current.pt"
+
+
+def recover(folder: Path, say: Callable[[str], None]) -> Recovered:
+    """Find where a run goes on; what is believed no more is kept under another name, and said.
+
+    Raises:
+        ResumeError: The record of a finished stage is damaged.
+    """
+    path = folder / "journal.jsonl"
+    contents = journal.read(path)
+    _remove_torn(folder)
+    if contents.damage:
+        say(f"journal: {contents.damage}")
+    found = read_records(folder)
+    records = _proven(found, contents, path)
+    finished = records[-1].offset if records else 0
+    checkpoint, unfitting = _read_checkpoint(folder, finished, contents, say)
+    offset = finished if checkpoint is None else checkpoint.offset
+    lost = [record.stage for record in found[len(records) :]]
+    lost += [stage for stage, end in contents.finished() if end > offset and stage not in lost]
+    if lost or unfitting or (contents.damage and not contents.torn):
+        kept = set_aside(folder, found[len(records) :], checkpoint=unfitting)
+        again = ", ".join(lost) or "what came after the last good checkpoint"
+        say(f"done again: {again}; what was there is kept as {', '.join(kept)}")
+    events = list(contents.before(offset))
+    return Recovered(
+        events,
+        offset,
+        len(contents.events) - len(events),
+        {record.stage: record for record in records},
+        checkpoint,
+    )
+
+
+def _proven(records: Sequence[Record], contents: journal.Contents, path: Path) -> Sequence[Record]:
+    """Return the records up to the first that does not follow the one before it."""
+    before = 0
+    for count, record in enumerate(records):
+        if not record.follows(contents, path, before):
+            return records[:count]
+        before = record.offset
+    return records
+
+
+def _read_checkpoint(
+    folder: Path, after: int, contents: journal.Contents, say: Callable[[str], None]
+) -> tuple[Checkpoint | None, bool]:
+    """Return the newest checkpoint that fits the journal, and whether one did not fit."""
+    unfitting = False
+    for file in checkpoints.candidates(checkpoint_file(folder)):
+        try:
+            checkpoint = checkpoints.load(file)
+        except ResumeError as error:
+            say(f"{error}; continuing from what was saved before it")
+            continue
+        if _follows(checkpoint, after, contents, folder / "journal.jsonl"):
+            return checkpoint, unfitting
+        # One from before the last finished stage was about to be removed: it is no loss.
+        unfitting = unfitting or checkpoint.offset > after
+    return None, unfitting
+
+
+def _follows(checkpoint: Checkpoint, after: int, contents: journal.Contents, path: Path) -> bool:
+    """Return whether a checkpoint is of this journal, and of the stage that comes next."""
+    # A stage between the two is one whose record is missing.
+    between = [stage for stage, end in contents.finished() if after < end <= checkpoint.offset]
+    here = after < checkpoint.offset <= contents.size and not between
+    return here and journal.digest(path, checkpoint.offset) == checkpoint.journal
+
+
+def _remove_torn(folder: Path) -> None:
+    """Remove what a kill left of files, and of folders of files, that were being written."""
+    for torn in list(folder.glob("**/.*~")):
+        if torn.is_dir():
+            shutil.rmtree(torn)
+        else:
+            torn.unlink(missing_ok=True)
