@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from corenas import builtin
 from corenas.errors import DataError
 from corenas.modelfile import FORMAT, holds_weights_only, load_model, save_model
 from corenas.options.structuring import Chosen, choose, option
@@ -65,6 +66,7 @@ class LinesPlugin:
 @pytest.fixture
 def registry() -> Registry:
     registry = Registry()
+    registry.register("corenas", builtin)
     registry.register("lines-plugin", LinesPlugin())
     return registry
 
