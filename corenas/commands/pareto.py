@@ -49,7 +49,8 @@ def print_fronts(folder: Path, events: Sequence[Event], metrics: str, *, as_json
         found = [{"stage": stage, **t.to_json()} for stage, best in fronts.items() for t in best]
         print_json({"folder": str(folder), "better": words, "architectures": found})
         return
-    typer.echo(f"better: {', '.join(f'{name} {word}' for name, word in words.items())}")
+    by_hand = "" if words.keys() <= known.keys() else " (by hand; the journal does not say it all)"
+    typer.echo(f"better: {', '.join(f'{name} {word}' for name, word in words.items())}{by_hand}")
     for stage, trials in fronts.items():
         typer.echo(f"{stage}: {len(trials)} of {len(stages[stage])} trials")
         print_columns(_front_rows(trials, list(directions)), indent="  ")

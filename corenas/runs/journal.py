@@ -117,7 +117,9 @@ class Journal:
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._path = path
         self._hash = hashlib.sha256(path.read_bytes()[:offset] if path.exists() else b"")
-        self._descriptor = os.open(path, os.O_CREAT | os.O_WRONLY, 0o644)
+        # Windows would else write two bytes for a line's end, and offsets would not fit.
+        flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(path, flags, 0o644)
         os.ftruncate(self._descriptor, offset)
         os.lseek(self._descriptor, offset, os.SEEK_SET)
         self.offset = offset

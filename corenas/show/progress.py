@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from attrs import Factory, define
 
 from corenas.values.quantity import Quantity
+from corenas.values.ranking import ranked
 from corenas.values.trial import Event, Trial
 
 BEST = 5
@@ -79,13 +80,7 @@ class StageProgress:
         if trial.status == "failed":
             self.failure = f"trial {trial.number}: {trial.reason}"
         if trial.status == "finished" and trial.score is not None:
-            self._rank(trial)
-
-    def _rank(self, trial: Trial) -> None:
-        """Keep the best trial of each architecture; of equals the earlier one."""
-        ranked = sorted([*self.best, trial], key=lambda t: (-(t.score or 0.0), t.number))
-        first = {t.architecture: t for t in reversed(ranked)}
-        self.best = [t for t in ranked if first[t.architecture] is t][:BEST]
+            self.best = ranked(self.best, trial, most=BEST)
 
     def rate(self) -> float | None:
         """Return the recent steps per second; None before there are any."""
