@@ -76,7 +76,9 @@ class Option:
                 return f"expected a number, got {value!r}"
             if not holds(value, bound):
                 return f"must be {words} {bound}, got {value!r}"
-            if not math.isfinite(value):  # a bound on one side lets one infinity through
+            if isinstance(value, float) and not math.isfinite(
+                value
+            ):  # a bound on one side lets one infinity through
                 return f"must be a finite number, got {value!r}"
         return ""
 
