@@ -371,9 +371,12 @@ def _scalar(kind: Any, value: Any, path: str) -> Any:
         hint = f"; name it: {value['use']!r}" if isinstance(value, dict) and "use" in value else ""
         raise _at(path, f"expected {expected}, got {value!r}{hint}")
     try:
-        return kind(value)
+        result = kind(value)
     except OverflowError as error:
         raise _at(path, f"expected {expected}, got one that is too large") from error
+    if isinstance(result, int) and abs(result) >= 2**63:  # torch's integers end here
+        raise _at(path, f"expected {expected} of at most 63 bits, got a larger one")
+    return result
 
 
 def _raise(problems: list[str]) -> None:

@@ -24,13 +24,12 @@ from corenas.plugins.registry import Registry
 RUN_SCHEMA = 2
 """Of a run whose random numbers derive from names; that of corenas 0.1 is 1."""
 
+# What commands show of a run; the rest is proven by its digests before it is used.
 _NEEDED: Mapping[str, type] = {
     "recipe": str,
     "preset": str,
     "seed": int,
     "created": str,
-    "versions": dict,
-    "hardware": dict,
 }
 
 
@@ -163,7 +162,7 @@ def saved_run(folder: Path, registry: Registry) -> tuple[Recipe, Any, RunOptions
     _compare_toml(folder, recipe, config, registry)
     hardware = info["hardware"]
     options = RunOptions(
-        folder, info["preset"], info["seed"], hardware.get("device"), hardware.get("workers")
+        folder, info["preset"], info["seed"], hardware["device"], hardware["workers"]
     )
     return recipe, config, options
 

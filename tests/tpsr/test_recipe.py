@@ -195,18 +195,19 @@ def test_dry_run_estimates_every_stage_and_trains_nothing(
     done = command(*tiny(tmp_path / "run", {"search.steps": 20_000}), "--dry-run", "--workers=2")
     assert done.status == 0, done.err
     head, *rows = [line.split() for line in done.out.splitlines()]
-    assert head[-2:] == ["memory", "hours"]
+    assert head[-5:] == ["memory", "each", "in", "all", "hours"]
     stages = {row[0]: row for row in rows[:4]}
     assert list(stages) == ["search", "fresh", "train-x2", "train-x4"]
     assert stages["search"][1] == "80000"
-    for stage, steps, per_step, workers, memory, unit, hours, *_ in stages.values():
+    for stage, steps, per_step, workers, memory, unit, in_all, _, hours, *_ in stages.values():
         assert (int(memory) > 50, unit) == (True, "MiB")
+        assert int(in_all) == pytest.approx(int(workers) * int(memory), abs=int(workers))
         expected = int(steps) * float(per_step) / int(workers) / 3600
         if stage == "search":  # so many candidates that measuring them takes its time, too
             assert float(hours) >= expected - 0.006
         else:
             assert float(hours) == pytest.approx(expected, abs=0.006)
-    assert float(stages["search"][6]) > 0
+    assert float(stages["search"][8]) > 0
     assert rows[4][0] == "together"
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "runs").exists()
