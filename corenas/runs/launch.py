@@ -23,6 +23,7 @@ from corenas.runs.identity import (
     other_versions,
     read_info,
     read_summary,
+    what_runs,
     write_identity,
     write_places,
 )
@@ -239,7 +240,7 @@ def _summary(
     stopped: str,
 ) -> dict[str, Any]:
     return {
-        "run": read_info(folder)["created"],
+        "run": what_runs(read_info(folder)),
         "recipe": recipe.name,
         "preset": options.preset,
         "finished": not stopped,
