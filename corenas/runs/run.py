@@ -35,8 +35,8 @@ CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SHARE = 0.02
 
 _AFTER_DIVERGING = (
-    "a resumed run does the same again: begin one with a smaller learning rate, or with gradients "
-    "clipped where the training has that option"
+    "a resumed run does the same again: begin one with other options, such as clipped gradients "
+    "where the training has them"
 )
 _AFTER_MEMORY = (
     "out of memory; close other programs and 'corenas resume {}', or begin a run with a smaller "

@@ -66,7 +66,10 @@ def test_objective_that_needs_what_is_not_measured_is_refused(
     "assignments",
     [
         [],
-        ['search.evaluator.metrics=["psnr", "lpips"]', "search.objective.metric=lpips"],
+        [
+            'search.evaluator.metrics=["psnr", "random-features"]',
+            "search.objective.metric=random-features",
+        ],
         ['search.objective={use="sum", cost={name="params", target=1e4}}'],
         [
             'search.objective={use="constraint", cost="latency", limit=0.1}',

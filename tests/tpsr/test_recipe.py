@@ -13,13 +13,16 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from corenas import Architecture, Run, Stop, Trial
 from corenas.errors import ConfigError, DataError
 from corenas.options.structuring import structure
+from corenas.show.reporter import Quiet
 from corenas_sr.data.images import write_image
 from corenas_sr.models.files import load_model
 from corenas_tpsr.checks import check_searches, patches
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.recipe import rank_correlation
+from corenas_tpsr.generator.weight_cache import read_weights
+from corenas_tpsr.recipe import compare_scores, rank_correlation
 
 Command = Callable[..., Any]
 TinyRun = Callable[..., list[str]]
@@ -92,7 +95,29 @@ def test_winner_is_the_best_by_the_score_that_was_chosen(
     scores = summary["search"][pick]
     assert len(scores) == 3
     assert summary["architecture"]["id"] == max(scores, key=scores.__getitem__)
-    assert "rank correlation" in done.out
+    assert done.out.count("from scratch") == 3
+    assert "rank correlation" not in done.out, "of three pairs it says nothing"
+
+
+class Said(Quiet):
+    """Keeps what is said."""
+
+    text = ""
+
+    def say(self, message: str) -> None:
+        self.text += message + "\n"
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_rank_correlation_is_told_with_its_number_of_pairs_from_five_on(
+    tmp_path: Path, count: int
+) -> None:
+    said = Said()
+    run = Run(tmp_path / "run", seed=0, stop=Stop(), reporter=said)
+    trials = [Trial(n, Architecture("a", {"k": str(n)}), score=float(n)) for n in range(count)]
+    compare_scores(run, trials, {trial.architecture: float(-trial.number) for trial in trials})
+    run.close()
+    assert ("rank correlation of the two: -1.00 (n = 5)" in said.text) == (count == 5)
 
 
 def test_same_folder_again_does_nothing_and_keeps_everything(
@@ -269,3 +294,24 @@ def test_space_of_other_networks_than_super_resolution_is_refused() -> None:
 def test_search_at_another_scale_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^search\.space\.scale: must be 2"):
         structure(TpsrConfig, {"search": {"space": {"scale": 4}}})
+
+
+@pytest.mark.slow
+def test_full_training_starts_from_the_weights_that_the_search_cached(
+    tmp_path: Path, command: Command, tiny: TinyRun
+) -> None:
+    still = {f"{x}.{option}": value for x in ("x2", "x4") for option, value in STILL.items()}
+    done = command(*tiny(tmp_path / "run", {"fresh.count": 2, **still}))
+    assert done.status == 0, done.err
+    models = tmp_path / "run" / "models"
+    trained = load_model(models / "tpsr-x2.safetensors")
+    weights, architecture = trained.module.state_dict(), trained.architecture
+    searched = read_weights(models / "search" / "weight-cache.safetensors", architecture)
+    assert searched.keys() == weights.keys()
+    assert all(torch.allclose(weights[n], t, atol=1e-9) for n, t in searched.items())
+    fresh = read_weights(models / "fresh" / "weight-cache.safetensors", architecture)
+    assert not all(torch.allclose(weights[n], t, atol=1e-3) for n, t in fresh.items())
+
+
+STILL = {"steps": 1, "learning_rate": 1e-12}
+"""A training that leaves the weights as they are."""

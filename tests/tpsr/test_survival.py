@@ -76,8 +76,10 @@ def summary(folder: Path) -> dict[str, Any]:
 def results(folder: Path) -> dict[str, Any]:
     """Return everything that a run hands over, without what depends on the clock."""
     handed_over = summary(folder)
+    del handed_over["run"]  # when it began
     assert list(handed_over.pop("seconds")) == list(STAGES)
-    models = {file.name: file.read_bytes() for file in (folder / "models").glob("*.safetensors")}
+    files = sorted((folder / "models").rglob("*.safetensors"))
+    models = {str(file.relative_to(folder)): file.read_bytes() for file in files}
     return {"summary": handed_over, **models}
 
 

@@ -109,7 +109,9 @@ def results(folder: Path) -> dict[str, Any]:
     """Return everything that a run hands over, without what depends on the clock."""
     handed_over = summary(folder)
     handed_over["seconds"] = list(handed_over["seconds"])
-    models = {file.name: file.read_bytes() for file in (folder / "models").glob("*.safetensors")}
+    del handed_over["run"]  # when it began
+    files = sorted((folder / "models").rglob("*.safetensors"))
+    models = {str(file.relative_to(folder)): file.read_bytes() for file in files}
     return {"summary": handed_over, **models}
 
 
@@ -167,7 +169,7 @@ def test_finished_run_hands_over_models_that_load_and_enlarge(
 def test_summary_tells_of_search_teacher_and_costs(finished: Path) -> None:
     found = summary(finished)
     search = found["search"]
-    assert search["steps"] == 6
+    assert search["counts"] == {"steps": 6}
     architecture = Architecture.from_json(search["chosen"]["architecture"])
     (last,) = [e for e in journal(finished) if e["stage"] == "search" and e["step"] == 6][:1]
     assert architecture == Architecture.from_json(last["architecture"])
@@ -247,7 +249,7 @@ def test_sampler_over_the_same_space_hands_over_the_same_kind(
     found = summary(out)
     assert found.keys() == summary(finished).keys() - {"published"}
     assert found["search"].keys() == summary(finished)["search"].keys()
-    assert [found["search"][name] for name in ("finished", "failed")] == [2, 0]
+    assert found["search"]["counts"] == {"finished": 2, "rejected": 0, "failed": 0}
     assert [model["name"] for model in found["models"]] == ["x2"]
     model = load_model(out / found["models"][0]["file"])
     assert model.architecture.id == found["architecture"]["id"]
@@ -345,7 +347,7 @@ def test_sampler_that_is_interrupted_has_an_architecture_and_no_model(
     assert start(CANDIDATES) == 130
     assert "there is no model yet" in capsys.readouterr().out
     found = summary(out)
-    assert (found["search"]["finished"], "models" in found) == (1, False)
+    assert (found["search"]["counts"]["finished"], "models" in found) == (1, False)
     assert found["architecture"]["path"]
 
 
@@ -370,7 +372,7 @@ def test_diverged_search_is_said_and_stops_the_run(
     start: Start, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert start({"search.strategy.pretrain.learning_rate": 1e30}) == 1
-    assert capsys.readouterr().err.startswith("error: loss became nan between steps ")
+    assert capsys.readouterr().err.startswith("error: stage search: loss became nan between steps ")
     assert not list(out.glob("models/*"))
 
 

@@ -140,11 +140,11 @@ def _train_again(
         run.say(f"the best candidates could not be trained from scratch: {error}")
         return {}
     scores = {t.architecture: t.score for t in found.trials if t.score is not None}
-    _compare(run, best, scores)
+    compare_scores(run, best, scores)
     return scores
 
 
-def _compare(run: Run, best: Sequence[Trial], scores: Mapping[Architecture, float]) -> None:
+def compare_scores(run: Run, best: Sequence[Trial], scores: Mapping[Architecture, float]) -> None:
     """Say how the scores from scratch agree with those of the search."""
     pairs = [
         (trial.score, scores[trial.architecture])

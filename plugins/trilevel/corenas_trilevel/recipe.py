@@ -34,7 +34,7 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "architecture": {"id": architecture.id, **space.format(architecture)},
         "search": {
-            **found.counts,
+            "counts": dict(found.counts),
             "chosen": {
                 "architecture": architecture.to_json(),
                 **(found.measurement.to_json() if found.measurement else {}),
