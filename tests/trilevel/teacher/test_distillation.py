@@ -14,14 +14,14 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from torch import Tensor
 
 from corenas import DataError, InputError, choose, structure
-from corenas_sr.data.datasets import ImagePair
+from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.images import write_image
 from corenas_sr.data.packing import pixels
 from corenas_sr.models.files import save_model
 from corenas_sr.models.inference import bicubic
 from corenas_sr.models.upscalers import find_upscaler
 from corenas_trilevel.teacher.config import TeacherConfig
-from corenas_trilevel.teacher.images import check_teacher, taught_pairs
+from corenas_trilevel.teacher.images import Teaching, check_teacher, taught_pairs
 
 SCALE = 4
 
@@ -307,3 +307,27 @@ def test_file_that_cannot_be_read_is_refused(
     assert "no weights by name" in refusal(saved(tmp_path, "list.pth", [1, 2]), pairs)
     write_image(tmp_path / "image.png", pairs[0].lr)
     assert "not a model file" in refusal(str(tmp_path / "image.png"), pairs)
+
+
+def test_images_are_made_one_an_event_and_a_stopped_teacher_goes_on_where_it_was(
+    teacher: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TeacherConfig(source=teacher, cache=tmp_path)
+    source = str(photographs / "train")
+
+    def teaching() -> Teaching:
+        return Teaching(source, config, scale=SCALE, device="cpu")
+
+    first = teaching()
+    events = first.events()
+    begun = [next(events), next(events)]
+    assert [(event.step, event.total) for event in begun] == [(1, 3), (2, 3)]
+    assert len(list(tmp_path.rglob("*.png"))) == 2
+    restored = teaching()
+    restored.restore(first.state())
+    assert [event.step for event in restored.events()] == [3]
+    assert restored.result(tmp_path).values == {"images": 3}
+    assert len(list(tmp_path.rglob("*.png"))) == 3
+    pairs = load_pairs(source, scale=SCALE, split="train")
+    monkeypatch.setattr(ESRGAN, "forward", None)  # all is read from the files
+    assert len(taught_pairs(pairs, config, scale=SCALE)) == 3

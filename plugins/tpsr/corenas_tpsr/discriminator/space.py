@@ -237,8 +237,8 @@ def _decisions(
     blocks: int, operations: tuple[str, ...], reductions: tuple[str, ...]
 ) -> Iterator[Decision]:
     for block in range(1, blocks + 1):
-        yield Decision(f"op_{block}", operations)
-        yield Decision(f"rop_{block}", reductions)
+        yield Decision(f"op_{block}", operations, "operation")
+        yield Decision(f"rop_{block}", reductions, "operation")
 
 
 def _judge(features: int, bottleneck: int | None) -> nn.Module:

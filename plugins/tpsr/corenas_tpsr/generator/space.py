@@ -248,5 +248,5 @@ class GeneratorSpace:
 
 def _decisions(nodes: int, operations: tuple[str, ...]) -> Iterator[Decision]:
     for node in range(1, nodes + 1):
-        yield Decision(f"op_{node}", operations)
-        yield Decision(f"in_{node}", tuple(str(source) for source in range(node)))
+        yield Decision(f"op_{node}", operations, "operation")
+        yield Decision(f"in_{node}", tuple(str(source) for source in range(node)), "input")

@@ -24,6 +24,6 @@ def width_names(cell: str) -> tuple[str, ...]:
 def cell_decisions(cell: str, widths: tuple[int, ...]) -> Iterator[Decision]:
     """Yield a cell's decisions, operations first."""
     for name in operation_names(cell):
-        yield Decision(name, OPERATION_NAMES)
+        yield Decision(name, OPERATION_NAMES, "operation")
     for name in width_names(cell):
-        yield Decision(name, tuple(map(str, widths)))
+        yield Decision(name, tuple(map(str, widths)), "width")

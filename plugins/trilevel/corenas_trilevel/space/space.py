@@ -68,7 +68,7 @@ class TrilevelSpace:
         """The path, then each cell's operations and widths."""
         widths = self.config.widths
         cells = (decision for cell in self.cells for decision in cell_decisions(cell, widths))
-        return (Decision(PATH, self.candidates), *cells)
+        return (Decision(PATH, self.candidates, "path"), *cells)
 
     @cached_property
     def chains(self) -> tuple[tuple[int, ...], ...]:
