@@ -24,11 +24,15 @@ from corenas.testing import contracts
 from corenas.testing.installed import InstallPlugin
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+GUIDES = (ROOT / "docs" / "how-to" / "add-an-operation.md", ROOT / "docs" / "plugins.md", *HOW_TO)
+PAGE = "\n".join(path.read_text(encoding="utf-8") for path in dict.fromkeys(GUIDES))
+"""What plugin authors read: the smallest plugin first, then the reference and all instructions."""
+
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
 
@@ -168,6 +172,15 @@ def test_the_shown_kind_is_owned_and_added_to(
         assert (points, labels) == choose("data_sets", name).build(seed=3)
 
 
+def test_the_shown_metric_measures(files: Path, install_plugin: InstallPlugin) -> None:
+    torch = pytest.importorskip("torch")
+    install_plugin("corenas-contrast", (files / "corenas_contrast.py").read_text())
+    metric = choose("metrics", "contrast").build()
+    images = torch.randint(0, 256, (2, 3, 8, 9), dtype=torch.uint8)
+    expected = images.double().numpy().reshape(2, -1).std(axis=1, ddof=1)
+    assert metric(images, None, scale=1).tolist() == pytest.approx(expected.tolist())
+
+
 def test_other_code_on_the_page_runs() -> None:
     others = [body for body in blocks(PAGE, "python") if not re.match(r"# \w+\.py\n", body)]
     assert others
@@ -233,7 +246,7 @@ def refused_values(line: str, command: Any, words: list[str]) -> Iterator[str]:
         yield f"{line}: {error}"
 
 
-@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d.name != "plugins.md"], ids=str)
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d not in GUIDES], ids=str)
 def test_every_command_that_a_document_shows_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     assert list(problems(text)) == []
