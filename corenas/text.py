@@ -4,18 +4,8 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""Return text on one line, with escapes such as ``\n`` and ``\x1b`` for control characters.
-
-    Bytes of a file's name that are no UTF-8 appear as ``\xe9``.
-    """
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    # os.fsdecode keeps a byte that is no UTF-8 as 0xDC00 plus the byte.
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
+    """Return text on one line without control characters: it may come from anywhere."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def printable_lines(text: str) -> str:

@@ -52,6 +52,7 @@ LAYOUTS = (
     _DIV2K,
     Layout("NTIRE", hr="*_HR", lr="*_LR"),
 )
+_NAMED = 5
 PARTIAL = ".corenas-partial"
 """Stands in a folder of low-resolution images while it is prepared."""
 
@@ -143,6 +144,20 @@ def left_out(folder: Path) -> list[Path]:
     """
     taken = set(image_files(folder))
     return [path for path in _entries(folder) if path not in taken and not path.is_dir()]
+
+
+def describe_left_out(folders: Iterable[Path]) -> list[str]:
+    """Return a line for each folder with files that are not taken: how many, and the first."""
+    lines = []
+    for folder in dict.fromkeys(folders):
+        files = left_out(folder)
+        if files:
+            names = [f"{p.name} (leads nowhere)" if not p.exists() else p.name for p in files]
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            noun = "file" if len(names) == 1 else "files"
+            shown = ", ".join(names[:_NAMED])
+            lines.append(f"{folder}: {len(names)} {noun} left out, no images: {shown}{more}")
+    return lines
 
 
 def is_partial(lr_folder: Path) -> bool:

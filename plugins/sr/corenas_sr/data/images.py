@@ -104,6 +104,19 @@ def read_text(path: str | Path) -> dict[str, str]:
         return {}
 
 
+def is_torn(path: Path) -> bool:
+    """Whether a file begins as a PNG and cannot be decoded, as one whose writing was cut off."""
+    try:
+        with path.open("rb") as file:
+            if file.read(8) != b"\x89PNG\r\n\x1a\n":
+                return False
+        with _unlimited(path) as image:
+            image.load()
+    except _UNREADABLE:
+        return True
+    return False
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     try:
@@ -115,7 +128,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
 
 
 def _unlimited(path: str | Path) -> Image.Image:
-    """Open an image of any size: Pillow's own limit belongs to the process, and calls it damaged."""
+    """Open an image of any size: Pillow's own limit is the process's, and calls it damaged."""
     with _LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

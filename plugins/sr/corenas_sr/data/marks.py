@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from corenas.errors import DataError, InputError
-from corenas_sr.data.images import read_image, read_text, write_image
+from corenas_sr.data.images import is_torn, read_image, read_text, write_image
 
 _KEY = "corenas"
 _SHOWN = 5
@@ -52,8 +52,11 @@ def write_marked(
 
 
 def is_ours(path: Path, *, command: str) -> bool:
-    """Whether a command wrote this file, and its pixels are still what was written."""
-    return _source(path, command) is not None
+    """Whether a command wrote this file, and its pixels are still what was written.
+
+    A torn PNG counts as ours: there is no image in it that could be lost.
+    """
+    return _source(path, command) is not None or is_torn(path)
 
 
 def is_made_from(path: Path, source: str, *, command: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -63,11 +63,12 @@ def prepare(
         for folder in find_hr_folders(source)
         for file in image_files(folder)
     ]
-    folders = _begin({file.parent for job in jobs for file in job.lr.values() if not file.exists()})
+    folders = {file.parent for job in jobs for file in job.lr.values()}
+    _begin(file for job in jobs for file in job.lr.values() if not file.exists())
     results = list(work_on_each(prepare_image, jobs, what="preparing", workers=workers))
     if not any(result.problems for result in results):
         # Also one that an earlier call left; what stands in a folder is complete now.
-        for folder in {file.parent for job in jobs for file in job.lr.values()} | folders:
+        for folder in folders:
             (folder / PARTIAL).unlink(missing_ok=True)
     return Prepared(
         sum(result.kept for result in results),
@@ -76,15 +77,14 @@ def prepare(
     )
 
 
-def _begin(folders: set[Path]) -> set[Path]:
-    """Mark folders that are to be filled."""
-    for folder in folders:
+def _begin(missing: Iterable[Path]) -> None:
+    """Mark the folders of files that are to be made."""
+    for file in missing:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / PARTIAL).touch()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            (file.parent / PARTIAL).touch()
         except OSError as error:
-            raise CorenasError(f"{folder}: cannot be written: {error.strerror}") from error
-    return folders
+            raise CorenasError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 def prepare_image(wanted: Wanted) -> Prepared:
