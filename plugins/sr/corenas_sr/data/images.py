@@ -99,7 +99,7 @@ def read_text(path: str | Path) -> dict[str, str]:
     """Return what a PNG file says of itself, by key; nothing for any other file."""
     try:
         with _opened(path) as image:
-            return {key: value for key, value in image.info.items() if isinstance(value, str)}
+            return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
     except DataError:
         return {}
 
