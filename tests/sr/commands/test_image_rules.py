@@ -17,10 +17,13 @@ from corenas_sr.data.images import read_image, read_profile, write_image
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     datasets._load.cache_clear()  # every test has another folder of the same name
+    request.addfinalizer(datasets._load.cache_clear)
 
 
 def photograph(path: str, *, seed: int = 0, mode: str = "RGB", **options: object) -> None:
