@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 import warnings
@@ -16,8 +17,10 @@ from corenas.commands import describe, doctor, results, runs
 from corenas.commands.streams import lasting_streams
 from corenas.errors import CorenasError, Stopped
 from corenas.plugins.registry import Registry, default_registry
+from corenas.text import printable_lines
 
 _TRACEBACK = "--traceback"
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,20 +59,21 @@ def _run(given: Sequence[str]) -> int:
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     """Print a warning for people; the line of code that it came from says them nothing."""
-    typer.echo(f"warning: {message}", err=True)
+    typer.echo(printable_lines(f"warning: {message}"), err=True)
 
 
 def _report(error: Exception) -> int:
     """Print what happened on stderr and return the exit status."""
     if isinstance(error, CorenasError):
         prefix = "" if isinstance(error, Stopped) else "error: "
-        typer.echo(f"{prefix}{error}", err=True)
+        typer.echo(printable_lines(f"{prefix}{error}"), err=True)
         return error.exit_status
     reason = _known_reason(error)
     if reason:
-        typer.echo(f"error: {reason}", err=True)
+        typer.echo(printable_lines(f"error: {reason}"), err=True)
         return 1
     text = f"error: {type(error).__name__}: {error}"
+    text = printable_lines(text)
     typer.echo(f"{text} (unexpected; {_TRACEBACK} shows where)", err=True)
     return 1
 
@@ -83,6 +87,8 @@ def _known_reason(error: Exception) -> str:
         )
     if isinstance(error, MemoryError):
         return "out of memory"
+    if isinstance(error, OSError) and error.errno in _NOT_WRITTEN:
+        return f"{error.filename or 'the output'}: cannot be written: {error.strerror}"
     if isinstance(error, RecursionError):
         return "the input is nested too deeply"
     return ""

@@ -41,6 +41,24 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def mistaken_for(path: Path) -> str:
+    """Return what a file is that people take for an image or weights; nothing where it is neither.
+
+    Those are what a clone without Git LFS leaves, and the page that a server sends for an error.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        return ""
+    if head.startswith(b"version https://git-lfs."):
+        return "a Git LFS pointer, not the file itself; fetch it with 'git lfs pull'"
+    beginning = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if beginning.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "an HTML page, so a failed download; fetch the file again"
+    return ""
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file for people and programs, atomically."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)

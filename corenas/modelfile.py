@@ -29,7 +29,7 @@ from corenas.errors import ConfigError, CorenasError, DataError, InputError, Unk
 from corenas.files import atomic_write, write_json
 from corenas.options.structuring import Chosen, structure, unstructure
 from corenas.plugins.registry import Registry, default_registry
-from corenas.show.progress import printable
+from corenas.text import printable
 from corenas.values.architecture import Architecture
 
 SUFFIX = ".safetensors"

@@ -18,6 +18,7 @@ from attrs import field, frozen
 
 from corenas.errors import ConfigError, UnknownName
 from corenas.names import nearest
+from corenas.options.assigned import SCALARS, Assigned, as_written
 from corenas.options.chosen import Chosen
 from corenas.options.declaring import METADATA, Option, fields_in_order, option
 from corenas.plugins.hookspecs import Component
@@ -186,15 +187,6 @@ def _section_class(attribute: attrs.Attribute[Any]) -> type[Any] | None:
     return next((kind for kind in kinds if isinstance(kind, type) and attrs.has(kind)), None)
 
 
-_SCALARS: dict[Any, tuple[str, tuple[type, ...]]] = {
-    bool: ("true or false", (bool,)),
-    int: ("an integer", (int,)),
-    float: ("a number", (int, float)),
-    str: ("a string", (str,)),
-    Path: ("a path", (str, Path)),
-}
-
-
 @frozen
 class _Structurer:
     """Merges layers of plain values by the classes that describe them, and builds instances."""
@@ -230,7 +222,8 @@ class _Structurer:
                 if key not in fields:
                     hint = nearest(str(key), [*also, *fields])
                     raise _at(path, f"unknown key {key!r}{hint}")
-                result[key] = self._merged(fields[key], values.get(key), value, _join(path, key))
+                given = as_written(layer, fields[key].type, value)
+                result[key] = self._merged(fields[key], values.get(key), given, _join(path, key))
             except ConfigError as error:
                 problems.append(str(error))
         _raise(problems)
@@ -352,7 +345,9 @@ class _Structurer:
         return {k: self._converted(kind, each, _join(path, k)) for k, each in value.items()}
 
 
-def _options(table: Mapping[str, Any]) -> dict[str, Any]:
+def _options(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    if isinstance(table, Assigned) and "use" not in table:
+        return table
     return {key: value for key, value in table.items() if key != "use"}
 
 
@@ -363,9 +358,9 @@ def _literal(choices: tuple[Any, ...], value: Any, path: str) -> Any:
 
 
 def _scalar(kind: Any, value: Any, path: str) -> Any:
-    if kind not in _SCALARS:
+    if kind not in SCALARS:
         raise TypeError(f"{path}: a configuration cannot hold {kind}")
-    expected, types = _SCALARS[kind]
+    expected, types = SCALARS[kind]
     if not isinstance(value, types) or (isinstance(value, bool) and kind is not bool):
         # Before 0.2, objectives named components here, as tables.
         hint = f"; name it: {value['use']!r}" if isinstance(value, dict) and "use" in value else ""

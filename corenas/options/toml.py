@@ -12,6 +12,7 @@ import attrs
 import tomlkit
 
 from corenas.errors import ConfigError
+from corenas.options.assigned import Assigned
 from corenas.options.declaring import fields_in_order
 from corenas.options.structuring import UNSET, Chosen, Option, structure, unstructure
 from corenas.plugins.registry import Registry, default_registry
@@ -38,7 +39,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 def parse_assignment(text: str) -> dict[str, Any]:
     """Read ``search.steps=100`` as a layer for `structure`.
 
-    The value is TOML where that is possible, and a string otherwise: ``data.train=my photos``.
+    The value is TOML where that is possible, and a string otherwise: ``data.train=my photos``. An
+    option that takes text gets what was written, also where that is a number: `Assigned`.
 
     Raises:
         ConfigError: There is no ``=``, or no key before it.
@@ -49,10 +51,10 @@ def parse_assignment(text: str) -> dict[str, Any]:
         raise ConfigError(f"--set {text}: expected key=value, such as search.steps=100")
     if len(keys) > _DEEPEST:
         raise ConfigError(f"--set {keys[0]}.….{keys[-1]}: no key has {len(keys)} levels")
-    layer: Any = _value(value.strip())
-    for key in reversed(keys):
+    layer: dict[str, Any] = Assigned(value.strip(), {keys[-1]: _value(value.strip())})
+    for key in reversed(keys[:-1]):
         layer = {key: layer}
-    return dict(layer)
+    return layer
 
 
 def _value(text: str) -> Any:

@@ -197,8 +197,3 @@ def format_rate(per_second: float) -> str:
     seconds, name = next(fitting, _TIME_UNITS[-1])
     value = per_second * seconds
     return f"{value:.0f}/{name}" if value >= 9.95 else f"{value:.1f}/{name}"
-
-
-def printable(text: str) -> str:
-    """Return text on one line without control characters: it may come from anywhere."""
-    return "".join(c if c.isprintable() else " " for c in text)

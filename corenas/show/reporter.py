@@ -18,10 +18,10 @@ from corenas.show.progress import (
     format_duration,
     format_number,
     format_rate,
-    printable,
     trial_numbers,
 )
 from corenas.show.screen import Screen
+from corenas.text import printable
 from corenas.values.trial import Event
 
 PLAIN_SECONDS = 30.0

@@ -16,9 +16,9 @@ from corenas.show.progress import (
     format_duration,
     format_number,
     format_rate,
-    printable,
     trial_numbers,
 )
+from corenas.text import printable
 
 _WIDEST = 110
 _NAME_WIDTH = 20

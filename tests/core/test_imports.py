@@ -24,7 +24,7 @@ ALLOWED = {
 }
 PLUGINS = [f"{room}.plugin" for room in ROOMS if room != "corenas"]
 LAYERS = (
-    {"errors", "names", "files"},
+    {"errors", "names", "files", "text"},
     {"values", "stopping", "cost"},
     {"protocols", "devices"},
     {"plugins"},

@@ -10,9 +10,9 @@ from corenas.show.progress import (
     format_duration,
     format_number,
     format_rate,
-    printable,
     trial_numbers,
 )
+from corenas.text import printable
 from corenas.values.architecture import Architecture
 from corenas.values.trial import Event, Measurement, Trial
 

@@ -333,7 +333,9 @@ class TestEvaluate:
             assert "shave" in found["protocol"][name]
         # Images that are there already are measured alike.
         again = json.loads(corenas("evaluate", tmp_path / "up", *arguments[2:]))
-        assert {**again, "model": "bicubic"} == found
+        assert "not used" in again["low_resolution"]
+        origin = found["low_resolution"]
+        assert {**again, "model": "bicubic", "low_resolution": origin} == found
 
     def test_what_upscale_writes_can_be_evaluated(
         self, corenas: Run, photographs: Path, tmp_path: Path

@@ -207,7 +207,7 @@ def test_interrupted_write_leaves_the_old_image(
     path = tmp_path / "image.png"
     write_image(path, random_image(5, 7, seed=1))
 
-    def half(self: Image.Image, file: Any, format: str) -> None:
+    def half(self: Image.Image, file: Any, format: str, **options: Any) -> None:
         file.write(b"half an image")
         raise OSError(28, "No space left on device")
 

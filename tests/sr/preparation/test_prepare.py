@@ -16,6 +16,7 @@ from corenas.errors import CorenasError
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.folders import find_pairs
 from corenas_sr.data.images import crop_to_multiple, read_image, resize, write_image
+from corenas_sr.data.marks import write_marked
 from corenas_sr.preparation import parallel
 from corenas_sr.preparation.prepare import Prepared, prepare
 
@@ -68,8 +69,8 @@ def test_what_is_right_is_kept_and_anything_else_is_made_again(tmp_path: Path) -
     right = {file: read_image(file) for file in sorted(folder.iterdir())}
     torn, size, pixels, missing, kept = right
     torn.write_bytes(torn.read_bytes()[:50])
-    write_image(size, picture(3, 3))
-    write_image(pixels, picture(8, 8, seed=99))
+    write_marked(size, picture(3, 3), command="prepare")
+    write_marked(pixels, picture(8, 8, seed=99), command="prepare")
     missing.unlink()
     before = kept.stat().st_mtime_ns
     assert prepare(tmp_path, [2, 4]) == Prepared(kept=6, made=4)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corenas.commands.output import Json, print_columns, print_json
+from corenas.commands.output import Json, print_columns, print_json, say
 from corenas.errors import InputError, UnknownName
 from corenas.names import nearest
 
@@ -53,6 +53,7 @@ def check(
 ) -> None:
     """Decode every image; find wrong pairs, and validation images that are trained on."""
     from corenas_sr.data.datasets import refuse
+    from corenas_sr.data.folders import describe_left_out
     from corenas_sr.preparation.check import check_folder, duplicates
 
     scales = parse_scales(scale)
@@ -69,10 +70,19 @@ def check(
     ]
     if as_json:
         sets = [report.to_json() for report in every]
-        print_json({"ok": not problems, "sets": sets, "problems": problems})
+        said = describe_left_out(report.folder for report in every)
+        print_json({"ok": not problems, "sets": sets, "problems": problems, "left_out": said})
         raise typer.Exit(2 if problems else 0)
     print_columns(_rows(every, scales))
+    _say_left_out([report.folder for report in every])
     refuse(str(folder), problems)
+
+
+def _say_left_out(folders: Sequence[Path]) -> None:
+    from corenas_sr.data.folders import describe_left_out
+
+    for line in describe_left_out(folders):
+        say(line, err=True)
 
 
 def _rows(reports: Sequence[SetReport], scales: Sequence[int]) -> Iterator[Sequence[str]]:
@@ -86,15 +96,24 @@ def _rows(reports: Sequence[SetReport], scales: Sequence[int]) -> Iterator[Seque
         yield str(report.folder), report.layout, images, sizes[0], sizes[-1], megapixels, *pairs
 
 
-def prepare(folder: Folder, scale: Scales = "2,4") -> None:
+def prepare(
+    folder: Folder,
+    scale: Scales = "2,4",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that this command did not write.")
+    ] = False,
+) -> None:
     """Write the low-resolution images beside the others, as MATLAB's bicubic makes them.
 
     The names are EDSR's. Files that are right are kept, so an interrupted call can be repeated.
     """
     from corenas_sr.data.datasets import refuse
+    from corenas_sr.data.folders import find_hr_folders
     from corenas_sr.preparation.prepare import prepare as prepare_folder
 
-    prepared = prepare_folder(folder.expanduser(), parse_scales(scale))
+    source = folder.expanduser()
+    prepared = prepare_folder(source, parse_scales(scale), overwrite=overwrite)
+    _say_left_out(find_hr_folders(source))
     typer.echo(f"{prepared.made} images made, {prepared.kept} were there already")
     refuse(str(folder), prepared.problems)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from corenas.commands.describe import Assignments, ConfigFile, Preset
-from corenas.commands.output import Json, print_json
+from corenas.commands.output import Json, print_columns, print_json, say
 from corenas.commands.runs import DryRun, MaxTime, Out, Seed, run
 from corenas.errors import InputError
+from corenas.text import printable
 from corenas_sr.commands import data as data_commands
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ MetricOptions = Annotated[
         metavar="METRIC.OPTION=VALUE",
         help="An option of a metric, such as niqe.protocol=pirm; may be given more than once.",
     ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that this command did not write.")
 ]
 Device = Annotated[str, typer.Option(help="torch device; auto takes a GPU when there is one.")]
 
@@ -87,34 +93,58 @@ def evaluate(
     as_json: Json = False,
     csv: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
     save_images: Annotated[Path | None, typer.Option(help="Write upscaled images there.")] = None,
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     """Measure a model on images, with the protocol beside every number."""
+    from attrs import evolve
+
     from corenas.devices import pick_devices
     from corenas.show.progress_bar import bar
     from corenas_sr.commands.metric_options import choose_metrics
-    from corenas_sr.data.datasets import load_pairs
-    from corenas_sr.models.upscalers import find_restore, saving
+    from corenas_sr.data.datasets import describe_lr, load_pairs
+    from corenas_sr.data.folders import describe_left_out, image_files
+    from corenas_sr.data.marks import refuse_overwriting
+    from corenas_sr.models.upscalers import SAVED, find_restore, saving
     from corenas_sr.results.evaluation import build_metrics, measure_folder
     from corenas_sr.results.evaluation import evaluate as measure_pairs
 
     names = [name.strip() for name in metrics.split(",")]
     built = build_metrics(choose_metrics(names, assignments or []))
-    if folder:
-        scale, restore = find_restore(model, scale=scale, device=pick_devices(device)[0])
-        pairs = load_pairs(folder, scale=scale, split="validation")
-        if save_images is not None:
-            restore = saving(restore, save_images)
-        shown = bar(pairs, total=len(pairs), what="measuring")
-        result = measure_pairs(restore, shown, built, scale=scale)
-    else:
-        if save_images is not None:
-            raise InputError("--save-images: nothing is upscaled without FOLDER")
-        result = measure_folder(Path(model), built)
-    if csv is not None:
-        _write_csv(csv, result)
+    given = Path(model)
+    folders = [given] if given.is_dir() else []
+    with nullcontext() if csv is None else _csv_file(csv) as table:
+        if folder:
+            scale, restore = find_restore(model, scale=scale, device=pick_devices(device)[0])
+            pairs = load_pairs(folder, scale=scale, split="validation")
+            read = {file for pair in pairs for file in pair.files}
+            if save_images is not None:
+                targets = [save_images / f"{pair.name}.png" for pair in pairs]
+                read |= {file for each in folders for file in image_files(each)}
+                refuse_overwriting(targets, command=SAVED, overwrite=overwrite, read=read)
+                restore = saving(restore, save_images)
+            # What skimage brings besides its photographs was never meant.
+            folders += [] if folder == "embedded" else sorted({file.parent for file in read})
+            shown = bar(pairs, total=len(pairs), what="measuring")
+            result = measure_pairs(restore, shown, built, scale=scale)
+            result = evolve(
+                result,
+                low_resolution=f"not used; the upscaled images are those in {model}"
+                if given.is_dir()
+                else describe_lr(pairs, scale=scale),
+            )
+        else:
+            if save_images is not None:
+                raise InputError("--save-images: nothing is upscaled without FOLDER")
+            result = measure_folder(given, built)
+        if table is not None:
+            _write_csv(table, result)
+    left_out = describe_left_out(folders)
+    for line in left_out:
+        say(line, err=True)
     if as_json:
-        print_json({"model": model, "scale": scale, **result.to_json()})
+        said = {"left_out": left_out} if left_out else {}
+        print_json({"model": model, "scale": scale, **result.to_json(), **said})
     else:
         _print_table(result)
 
@@ -126,28 +156,49 @@ def _rows(result: Evaluation) -> list[dict[str, Any]]:
 
 
 def _print_table(result: Evaluation) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("image", *result.protocol)
-    for row in _rows(result):
-        table.add_row(row["name"], *(f"{row[name]:.4f}" for name in result.protocol))
-    console = Console()
-    console.print(table)
+    rows = (
+        [row["name"], *(f"{row[name]:.4f}" for name in result.protocol)] for row in _rows(result)
+    )
+    print_columns([["image", *result.protocol], *rows])
+    if result.low_resolution:
+        say(f"low resolution: {result.low_resolution}")
     for name, protocol in result.protocol.items():
-        console.print(f"{name}: {protocol}", highlight=False, soft_wrap=True)
+        say(f"{name}: {protocol}")
 
 
-def _write_csv(path: Path, result: Evaluation) -> None:
-    import csv
+@contextmanager
+def _csv_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a table before anything is measured; it appears when all of it is written.
 
+    Raises:
+        InputError: It cannot be written.
+    """
+    from corenas.files import atomic_write
+
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written: No such file or directory")
+    direct = path.exists() and not path.is_file()  # such as /dev/stdout
     try:
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["name", *result.protocol])
-            writer.writeheader()
-            writer.writerows(_rows(result))
+        with path.open("wb") if direct else atomic_write(path.resolve()) as file:
+            yield file
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _write_csv(file: BinaryIO, result: Evaluation) -> None:
+    import csv
+    import io
+
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["name", *result.protocol])
+    writer.writeheader()
+    writer.writerows({**row, "name": _cell(row["name"])} for row in _rows(result))
+    file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def _cell(name: str) -> str:
+    """Return a name for a table: control characters are left out, bytes that are no UTF-8 stay."""
+    return "".join(c if "\udc80" <= c <= "\udcff" else printable(c) for c in name)
 
 
 def upscale(
@@ -158,20 +209,32 @@ def upscale(
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a tile in input pixels; default: what fits.")
     ] = None,
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
-    """Upscale images, large ones in tiles with overlap."""
-    from rich.progress import track
-
+    """Upscale images, large ones in tiles with overlap; what is done already is kept."""
     from corenas.devices import pick_devices
-    from corenas_sr.data.images import read_image, write_image
+    from corenas.show.progress_bar import bar
+    from corenas_sr.data.datasets import refuse
+    from corenas_sr.data.folders import describe_left_out
+    from corenas_sr.models.batches import upscale_files, way_of
     from corenas_sr.models.upscalers import find_upscaler, input_files, output_files
 
     upscaler = find_upscaler(model, scale=scale, device=pick_devices(device)[0], tile=tile)
     files = output_files(input_files(images), out, scale=upscaler.scale)
-    for source, target in track(files.items(), description="upscaling"):
-        write_image(target, upscaler.run(read_image(source)))
-    typer.echo(f"{len(files)} images in {out}")
+    for line in describe_left_out(path for path in images if path.is_dir()):
+        say(line, err=True)
+    done = upscale_files(
+        upscaler,
+        files,
+        way=way_of(model, scale=upscaler.scale, tile=tile),
+        overwrite=overwrite,
+        shown=bar(list(files), total=len(files), what="upscaling"),
+    )
+    if done.kept:
+        say(f"{done.kept} were there already")
+    say(f"{done.made + done.kept} images in {out}")
+    refuse("upscale", done.problems)
 
 
 def cost(
@@ -221,7 +284,7 @@ def cost(
         return
     width = max(map(len, result))
     for name, value in result.items():
-        typer.echo(f"{name:{width}} {_shown(value)}")
+        say(f"{name:{width}} {_shown(value)}")
 
 
 def _shown(value: Any) -> str:

@@ -6,18 +6,19 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
-from attrs import field, frozen
+import torch
+from attrs import evolve, field, frozen
 from torch import Tensor
 
 from corenas.errors import DataError
 from corenas_sr.config import EMBEDDED
 from corenas_sr.data.folders import PairFiles, Split, find_pairs
-from corenas_sr.data.images import crop_to_multiple, read_image, resize
+from corenas_sr.data.images import crop_to_multiple, read_image, read_size, resize
 from corenas_sr.data.lr_cache import cached_lr
-from corenas_sr.data.packing import pack
+from corenas_sr.data.packing import Block
 from corenas_sr.data.photographs import photographs
 
 _SHOWN = 10
@@ -30,6 +31,8 @@ class ImagePair:
     name: str
     lr: Tensor
     hr: Tensor
+    files: tuple[Path, ...] = ()
+    """The file of ``hr``, and that of ``lr`` where it was not made from it."""
 
 
 @frozen
@@ -72,15 +75,22 @@ def load_pairs(source: str, *, scale: int, split: Split) -> tuple[ImagePair, ...
 @cache
 def _load(source: str, scale: int, split: Split) -> tuple[ImagePair, ...]:
     _, openers, problems = _openers(source, scale, split)
-    names, lows, highs = [], [], []
-    for pair in _opened(openers, problems):
-        names.append(pair.name)
-        lows.append(pair.lr)
-        highs.append(pair.hr)
+    # Room is made first: images that are moved into one block later are there twice for a time.
+    size = 3 * sum(_pixels_of(opener) for opener in openers)
+    lows, highs = Block(size // scale**2), Block(size)
+    pairs = [
+        evolve(pair, lr=lows.add(pair.lr), hr=highs.add(pair.hr))
+        for pair in _opened(openers, problems)
+    ]
     refuse(source, problems)
-    pack(lows)
-    pack(highs)
-    return tuple(map(ImagePair, names, lows, highs))
+    return tuple(pairs)
+
+
+def _pixels_of(opener: Opener) -> int:
+    try:
+        return math.prod(read_size(opener.files.hr))
+    except DataError:
+        return 0  # said when it is opened
 
 
 def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> DataReport:
@@ -130,26 +140,53 @@ def check_disjoint(training: DataReport, validation: DataReport) -> None:
     refuse(f"{validation.source} (validation)", problems)
 
 
-Opener = Callable[[], ImagePair]
+@frozen
+class Opener:
+    """The files of a pair, and what reads them."""
+
+    files: PairFiles
+    read: Callable[[PairFiles, int], ImagePair]
+    scale: int
 
 
 def _openers(source: str, scale: int, split: Split) -> tuple[str, Sequence[Opener], list[str]]:
     """Return the layout's name, what opens each pair, and the files without a partner."""
     if source == EMBEDDED:
-        return EMBEDDED, [partial(_bundled, path, scale) for path in photographs(split)], []
+        files = [PairFiles(path.stem, path, None) for path in photographs(split)]
+        return EMBEDDED, [Opener(each, _bundled, scale) for each in files], []
     found = find_pairs(Path(source).expanduser(), scale=scale, split=split)
-    return found.layout, [partial(_open, files, scale) for files in found.pairs], [*found.problems]
+    return found.layout, [Opener(files, _open, scale) for files in found.pairs], [*found.problems]
 
 
 def _opened(openers: Iterable[Opener], problems: list[str]) -> Iterator[ImagePair]:
     """Yield the pairs that can be opened; append the others' problems."""
     for opener in openers:
         try:
-            pair = opener()
+            pair = opener.read(opener.files, opener.scale)
         except DataError as error:
             problems.append(str(error))
         else:
             yield pair
+
+
+def describe_lr(pairs: Iterable[ImagePair], *, scale: int) -> str:
+    """Return where low-resolution sides come from, and whether our own resize makes the same.
+
+    Args:
+        pairs: As `load_pairs` gives them.
+        scale: How many times larger HR is than LR.
+    """
+    pairs = list(pairs)
+    given = [pair for pair in pairs if len(pair.files) > 1]
+    parts = []
+    if len(given) < len(pairs):
+        parts.append(f"{len(pairs) - len(given)} made from HR by CoreNAS (MATLAB's bicubic)")
+    for folder in dict.fromkeys(pair.files[1].parent for pair in given):
+        inside = [pair for pair in given if pair.files[1].parent == folder]
+        others = sum(not torch.equal(resize(p.hr, Fraction(1, scale)), p.lr) for p in inside)
+        same = f"{others} of them DIFFER from" if others else "equal to"
+        parts.append(f"{len(inside)} files in {folder}, {same} what CoreNAS's bicubic makes")
+    return "; ".join(parts)
 
 
 def refuse(source: str, problems: Sequence[str]) -> None:
@@ -164,17 +201,18 @@ def refuse(source: str, problems: Sequence[str]) -> None:
     raise DataError("\n  ".join([f"{source}: {len(problems)} files cannot be used:", *lines]))
 
 
-def _bundled(path: Path, scale: int) -> ImagePair:
-    hr = crop_to_multiple(read_image(path), scale)
-    return ImagePair(path.stem, resize(hr, Fraction(1, scale)), hr)
+def _bundled(files: PairFiles, scale: int) -> ImagePair:
+    hr = crop_to_multiple(read_image(files.hr), scale)
+    return ImagePair(files.name, resize(hr, Fraction(1, scale)), hr, (files.hr,))
 
 
 def _open(files: PairFiles, scale: int) -> ImagePair:
     image = read_image(files.hr)
     hr = crop_hr(files.hr, image, scale)
     if files.lr is None:
-        return ImagePair(files.name, cached_lr(files.hr, hr, scale), hr)
-    return ImagePair(files.name, read_lr(files.lr, files.hr, image, scale), hr)
+        return ImagePair(files.name, cached_lr(files.hr, hr, scale), hr, (files.hr,))
+    lr = read_lr(files.lr, files.hr, image, scale)
+    return ImagePair(files.name, lr, hr, (files.hr, files.lr))
 
 
 def crop_hr(file: Path, image: Tensor, scale: int) -> Tensor:

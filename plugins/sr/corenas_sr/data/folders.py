@@ -52,6 +52,10 @@ LAYOUTS = (
     _DIV2K,
     Layout("NTIRE", hr="*_HR", lr="*_LR"),
 )
+_NAMED = 5
+PARTIAL = ".corenas-partial"
+"""Stands in a folder of low-resolution images while it is prepared."""
+
 PLAIN = "high-resolution images"
 _PREPARED = Layout("prepared images", hr="*", lr="*_LR_bicubic/X{scale}")
 """Beside a folder of any name; last, because it fits every folder."""
@@ -90,7 +94,7 @@ def find_pairs(source: Path, *, scale: int, split: Split) -> Found:
         raise DataError(_no_images(folder))
     for layout in (*LAYOUTS, _PREPARED):
         lr_folder = layout.lr_folder(folder, scale)
-        if layout.fits(folder) and lr_folder.is_dir():
+        if layout.fits(folder) and lr_folder.is_dir() and not is_partial(lr_folder):
             return _matched(layout, hr_files, image_files(lr_folder), scale)
     return Found(PLAIN, tuple(PairFiles(f.stem, f, None) for f in hr_files), _repeated(hr_files))
 
@@ -131,6 +135,34 @@ def prepared_lr(hr_file: Path, scale: int) -> Path:
 def image_files(folder: Path) -> list[Path]:
     """Return the files of a folder whose names end like an image's, sorted; no hidden ones."""
     return [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+
+
+def left_out(folder: Path) -> list[Path]:
+    """Return the files of a folder that `image_files` leaves out, and links that lead nowhere.
+
+    Hidden files are not meant.
+    """
+    taken = set(image_files(folder))
+    return [path for path in _entries(folder) if path not in taken and not path.is_dir()]
+
+
+def describe_left_out(folders: Iterable[Path]) -> list[str]:
+    """Return a line for each folder with files that are not taken: how many, and the first."""
+    lines = []
+    for folder in dict.fromkeys(folders):
+        files = left_out(folder)
+        if files:
+            names = [f"{p.name} (leads nowhere)" if not p.exists() else p.name for p in files]
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            noun = "file" if len(names) == 1 else "files"
+            shown = ", ".join(names[:_NAMED])
+            lines.append(f"{folder}: {len(names)} {noun} left out, no images: {shown}{more}")
+    return lines
+
+
+def is_partial(lr_folder: Path) -> bool:
+    """Whether a preparation of low-resolution images has begun in a folder and did not end."""
+    return (lr_folder / PARTIAL).exists()
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -25,6 +25,25 @@ def pack(images: list[Tensor]) -> None:
         start += image.numel()
 
 
+class Block:
+    """Memory for images that come one after the other.
+
+    Args:
+        size: Bytes at most; what is not used takes no memory, because it is never touched.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._block = torch.empty(size, dtype=torch.uint8)
+        self._used = 0
+
+    def add(self, image: Tensor) -> Tensor:
+        """Copy an image of shape (3, H, W) into the block; return its view there."""
+        _, height, width = image.shape
+        place = self._block[self._used : self._used + image.numel()]
+        self._used += image.numel()
+        return place.view(height, width, 3).permute(2, 0, 1).copy_(image)
+
+
 def pixels(images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Return a block that holds all images as rows of RGB, and where each image begins.
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from corenas.errors import DataError
+from corenas.files import mistaken_for
 from corenas.modelfile import SUFFIX, holds_weights_only
 from corenas_sr.models.files import load_model
 
@@ -48,6 +49,8 @@ def load_network(path: Path) -> Network:
     """
     if _is_foreign(path):
         return load_foreign(path)
+    if what := mistaken_for(path):
+        raise DataError(f"{path}: {what}")
     model = load_model(path)
     return Network(model.module, model.scale)
 
@@ -59,6 +62,8 @@ def load_foreign(path: Path) -> Network:
         DataError: The file cannot be read, holds more than weights, or its network is not a
             super-resolution network for RGB images.
     """
+    if what := mistaken_for(path):
+        raise DataError(f"{path}: {what}")
     described = _described(path, _weights(path))
     channels = described.input_channels, described.output_channels
     if channels != (_CHANNELS, _CHANNELS):

@@ -69,7 +69,8 @@ def upscale(
     halo = 0 if at_once else _halo(model, scale, overlap, forced=tile is not None)
     if at_once or halo is None:
         side, halo = max(height, width), 0
-    result = image.new_empty(3, height * scale, width * scale)
+    # Channels last, as image files are written.
+    result = image.new_empty(height * scale, width * scale, 3).permute(2, 0, 1)
     for rows in _spans(height, side, halo):
         for columns in _spans(width, side, halo):
             window = image[:, rows.first : rows.last, columns.first : columns.last]

@@ -14,6 +14,7 @@ from torch import nn
 from corenas import (
     Architecture,
     Chosen,
+    DataError,
     InputError,
     SearchSpace,
     choose,
@@ -22,6 +23,7 @@ from corenas import (
     structure,
 )
 from corenas.cost import count, human
+from corenas.files import mistaken_for
 from corenas.options.structuring import unstructure
 from corenas.options.toml import parse_assignment
 from corenas_sr.config import OUTPUT
@@ -94,6 +96,8 @@ def scale_of(space: Chosen) -> int:
 
 
 def _of_file(path: Path) -> Named:
+    if what := mistaken_for(path):
+        raise DataError(f"{path}: {what}")
     model = load_model(path)
     return Named(model.space, model.architecture)
 

@@ -13,10 +13,14 @@ from torch import Tensor
 from corenas import DataError, InputError
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.folders import image_files
-from corenas_sr.data.images import read_image, write_image
+from corenas_sr.data.images import read_image
+from corenas_sr.data.marks import write_marked
 from corenas_sr.models.foreign import load_network
 from corenas_sr.models.inference import bicubic, upscale
 from corenas_sr.results.evaluation import Restore
+
+SAVED = "evaluate"
+"""Whose images `saving` writes, as their files say."""
 
 
 @frozen
@@ -78,7 +82,7 @@ def saving(restore: Restore, folder: Path) -> Restore:
 
     def save(pair: ImagePair) -> Tensor:
         image = restore(pair)
-        write_image(folder / f"{pair.name}.png", image)
+        write_marked(folder / f"{pair.name}.png", image, command=SAVED)
         return image
 
     return save

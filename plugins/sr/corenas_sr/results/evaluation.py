@@ -29,6 +29,8 @@ class Evaluation:
 
     images: Mapping[str, Mapping[str, float]]
     protocol: Mapping[str, str]
+    low_resolution: str = ""
+    """Where the low-resolution sides came from, if that was asked for."""
 
     @property
     def mean(self) -> dict[str, float]:
@@ -37,9 +39,10 @@ class Evaluation:
         return {name: sum(v[name] for v in values) / len(values) for name in self.protocol}
 
     def to_json(self) -> dict[str, Any]:
-        """Return mean, images (name and values) and protocol."""
+        """Return mean, images (name and values), protocol, and where LR came from."""
         images = [{"name": name, **finite(values)} for name, values in self.images.items()]
-        return {"mean": finite(self.mean), "images": images, "protocol": dict(self.protocol)}
+        found = {"mean": finite(self.mean), "images": images, "protocol": dict(self.protocol)}
+        return found | ({"low_resolution": self.low_resolution} if self.low_resolution else {})
 
 
 _KEPT_METRICS = 8

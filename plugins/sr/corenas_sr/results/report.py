@@ -15,7 +15,7 @@ from corenas.drawing.plots import pareto_plot, search_plot
 from corenas.search.pareto import directions, front
 from corenas.values.result import finite
 from corenas_sr.config import OUTPUT, DataConfig
-from corenas_sr.data.datasets import ImagePair, load_pairs
+from corenas_sr.data.datasets import ImagePair, describe_lr, load_pairs
 from corenas_sr.metric import ImageMetric
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
@@ -52,6 +52,7 @@ def hand_over(
     for line in table(entries):
         run.say(line)
     for entry in entries:
+        run.say(f"low resolution of {entry['name']}: {entry['low_resolution']}")
         for metric, protocol in entry["protocol"].items():
             run.say(f"{metric} of {entry['name']}: {protocol}")
     return {
@@ -77,17 +78,14 @@ def _measure_model(
     picture = draw(
         run.images / f"comparison-{name}.png", model, pairs[0], measured, device=run.device
     )
-    benchmarks = {
-        source: measure(
-            model,
-            load_pairs(source, scale=scale, split="validation"),
-            metrics,
-            source=source,
-            device=run.device,
-        ).to_json()
-        for source in data.benchmarks
-    }
+    benchmarks = {}
+    for source in data.benchmarks:
+        images = load_pairs(source, scale=scale, split="validation")
+        found = measure(model, images, metrics, source=source, device=run.device)
+        origin = {"low_resolution": describe_lr(images, scale=scale)}
+        benchmarks[source] = found.to_json() | origin
     entry = {
+        "low_resolution": describe_lr(pairs, scale=scale),
         "name": name,
         "file": str(file.relative_to(run.folder)),
         "scale": scale,

@@ -1,0 +1,96 @@
+"""Upscaling of many files: each is written while the next is computed, and none ends the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from attrs import frozen
+
+from corenas.errors import CorenasError, DataError
+from corenas_sr.data.images import read_image, read_profile
+from corenas_sr.data.marks import (
+    digest_of_file,
+    is_made_from,
+    refuse_overwriting,
+    write_marked,
+)
+from corenas_sr.models.upscalers import Upscaler
+
+_COMMAND = "upscale"
+
+
+@frozen
+class Upscaled:
+    """How many files were made, and were there already; what could not be done."""
+
+    made: int
+    kept: int
+    problems: tuple[str, ...]
+
+
+def way_of(model: str, *, scale: int, tile: int | None) -> str:
+    """Return one word for what an upscaled image follows from, besides its source."""
+    path = Path(model)
+    what = digest_of_file(path) if path.is_file() else model
+    return f"{what}:x{scale}:{tile or 'auto'}"
+
+
+def upscale_files(
+    upscaler: Upscaler,
+    files: Mapping[Path, Path],
+    *,
+    way: str,
+    overwrite: bool = False,
+    shown: Iterable[Path] | None = None,
+) -> Upscaled:
+    """Upscale files; what an earlier call made of the same file in the same way is kept.
+
+    An ICC profile goes with its image. One image at most is being written while the next is
+    computed, so that two results are in memory at once.
+
+    Args:
+        upscaler: What makes an image larger.
+        files: Where each goes.
+        way: See `way_of`.
+        overwrite: Replace files that this function did not write.
+        shown: The same files, for a bar that counts them.
+
+    Raises:
+        InputError: Something else wrote a target, or one is also read; nothing is done.
+    """
+    refuse_overwriting(files.values(), command=_COMMAND, overwrite=overwrite, read=files)
+    made, kept, problems = 0, 0, []
+    pending: Future[None] | None = None
+    with ThreadPoolExecutor(1) as writer:
+        for source in files if shown is None else shown:
+            target = files[source]
+            try:
+                key = f"{way}:{digest_of_file(source)}"
+                if is_made_from(target, key, command=_COMMAND):
+                    kept += 1
+                    continue
+                image, profile = upscaler.run(read_image(source)), read_profile(source)
+            except DataError as error:
+                problems.append(str(error))
+                continue
+            made += _finished(pending, problems)
+            pending = writer.submit(
+                write_marked, target, image, command=_COMMAND, source=key, profile=profile
+            )
+            del image
+        made += _finished(pending, problems)
+    return Upscaled(made, kept, tuple(problems))
+
+
+def _finished(pending: Future[None] | None, problems: list[str]) -> bool:
+    """Wait for a file; return whether it was written."""
+    if pending is None:
+        return False
+    try:
+        pending.result()
+    except CorenasError as error:
+        problems.append(str(error))
+        return False
+    return True
