@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,12 @@ from corenas_sr.data.images import read_image, read_profile, write_image
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     datasets._load.cache_clear()  # every test has another folder of the same name
-    request.addfinalizer(datasets._load.cache_clear)
+    yield
+    datasets._load.cache_clear()
 
 
 def photograph(path: str, *, seed: int = 0, mode: str = "RGB", **options: object) -> None:
