@@ -149,7 +149,7 @@ def search(folder: Path, trials: int) -> None:
         run = Run(Path(name), seed=0, stop=stop, reporter=Quiet())
         result = run.stage("search", SampledSearch(problem, RandomSearch(SPACE, 0)))
         run.close()
-    if result.values["finished"] != trials:
+    if result.values["counts"]["finished"] != trials:
         raise RuntimeError(f"{result.values['finished']} of {trials} trials")
 
 

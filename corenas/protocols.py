@@ -85,7 +85,11 @@ class Relaxable(Protocol):
 
 
 class Job(Protocol):
-    """All that a worker sees: picklable and small; it names its data by configuration."""
+    """All that a worker sees: picklable and small; it names its data by configuration.
+
+    A job may have a method ``get_ready(device)`` that loads its data beforehand, for it and later
+    jobs of the same process. What that takes does not count against the time limit.
+    """
 
     def run(self, device: str, report: Report) -> Outcome:
         """Train and measure on ``device``.

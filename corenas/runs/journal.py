@@ -140,7 +140,6 @@ class Journal:
             CorenasError: The file was deleted or moved.
         """
         self._raise_failure()
-        self._check_place()
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = encode({"time": time, **event.to_json()})
         written = 0
@@ -149,10 +148,12 @@ class Journal:
         self.offset += len(line)
         self._hash.update(line)
         with self._lock:
-            if self._timer is None:
-                self._timer = threading.Timer(SYNC_SECONDS, self._sync_later)
-                self._timer.daemon = True
-                self._timer.start()
+            if self._timer is not None:
+                return
+            self._timer = threading.Timer(SYNC_SECONDS, self._sync_later)
+            self._timer.daemon = True
+            self._timer.start()
+        self._check_place()  # here, because asking the system at each event would cost a tenth
 
     def _sync_later(self) -> None:
         """Sync in the timer's thread; whoever calls next is told what went wrong."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
 
 from corenas.values.trial import Trial
 
@@ -12,16 +11,21 @@ def _place(trial: Trial) -> tuple[float, int]:
     return -(trial.score or 0.0), trial.number
 
 
-def ranked(best: Sequence[Trial], trial: Trial, *, most: int) -> list[Trial]:
+def ranked(best: list[Trial], trial: Trial, *, most: int) -> list[Trial]:
     """Return the best trials with another one among them, best first, at most so many.
 
-    Each architecture stands in it once, with its best trial; of equals the earlier one counts.
+    Each architecture stands among them once, with its best trial; of equals the earlier one counts.
+    The list that is given is not changed.
 
     Args:
         best: What this function returned before, or nothing.
         trial: Has a score.
         most: How many are kept.
     """
+    # Most trials of a long search are none of its best: comparing architectures would cost more
+    # than all else that happens to a trial between two jobs.
+    if len(best) >= most and _place(trial) > _place(best[-1]):
+        return best
     result = list(best)
     insort(result, trial, key=_place)
     same = [known for known in result if known.architecture == trial.architecture]

@@ -6,7 +6,6 @@ import textwrap
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from corenas.errors import CorenasError, Diverged
 from corenas.protocols import Job
@@ -17,14 +16,6 @@ LONGEST_MESSAGE = 400
 # Most of torch's allocators raise no type of their own: the CPU's, cuBLAS, a CUDA context that does
 # not fit. `torch.OutOfMemoryError` is a RuntimeError as well, and its text says the first of these.
 _OUT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "ALLOC_FAILED")
-
-
-@runtime_checkable
-class GetsReady(Protocol):
-    """A job that can load its data beforehand, which its time limit then does not count."""
-
-    def get_ready(self, device: str) -> None:
-        """Load what later jobs in the same process find loaded, such as images."""
 
 
 def attempt(
@@ -39,8 +30,10 @@ def attempt(
         ready: Called when the job has its data, and its time begins.
     """
     try:
-        if isinstance(job, GetsReady):
-            job.get_ready(device)
+        # Not isinstance of a protocol, which takes as long as a small job.
+        get_ready: Callable[[str], None] | None = getattr(job, "get_ready", None)
+        if get_ready is not None:
+            get_ready(device)
         ready()
         outcome = job.run(device, report)
     except (Exception, SystemExit) as error:

@@ -57,7 +57,7 @@ class Processes:
         devices: torch devices, given to the workers in turn.
         order: Whether `next` gives results as they come, or in the order of `submit`.
         time_limit: Seconds after which a job's worker is killed. They count from when it is ready:
-            its libraries are imported, and the job's data loaded if it says how (`GetsReady`).
+            its libraries are imported, and the job's data loaded if it says how (`get_ready`).
     """
 
     def __init__(
