@@ -1,0 +1,1 @@
+"""Small classifiers of handwritten digits: a space, an evaluator and a recipe for CoreNAS."""

@@ -1,0 +1,206 @@
+"""The example of another task: a package as a stranger would write it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from corenas import Architecture, Evaluator, SearchSpace, choose, cli, structure
+from corenas.cost import count
+from corenas.modelfile import load_model
+from corenas.testing.contracts import EvaluatorContract, SearchSpaceContract
+from corenas.testing.installed import InstallPlugin, install_plugin
+
+__all__ = ["install_plugin"]
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "digits"
+
+SMALL = (
+    *("--set", "search.evaluator.training.steps=20"),
+    *("--set", "training.steps=20", "--set", "training.report_every=5"),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _installed(install_project: Callable[[Path], None]) -> None:
+    install_project(EXAMPLE)
+
+
+def space() -> Any:
+    return choose("search_spaces", "digits-cnn").build()
+
+
+def evaluator(**options: Any) -> Evaluator:
+    chosen = choose("evaluators", "digits-accuracy")
+    training = {"steps": 5, "batch": 8, "report_every": 2}
+    config = structure(type(chosen.config), {"training": training, **options})
+    data = structure(type(choose_recipe().data))
+    built: Evaluator = type(chosen.build(space(), data))(config, space(), data)
+    return built
+
+
+def choose_recipe() -> Any:
+    from corenas import default_registry
+
+    return structure(default_registry().recipe("digits").config)
+
+
+class TestSpace(SearchSpaceContract):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        built: SearchSpace = space()
+        return built
+
+
+class TestEvaluator(EvaluatorContract):
+    def make(self) -> Evaluator:
+        return evaluator()
+
+    @pytest.fixture
+    def architecture(self) -> Architecture:
+        known: Architecture = space().known["digits/plain"]
+        return known
+
+    @pytest.fixture
+    def refused(self) -> Architecture:
+        large: Architecture = space().parse({"width": 24, "blocks": ["conv5"] * 4})
+        return large
+
+
+def test_plain_network_costs_what_its_layers_say() -> None:
+    network = space().build(space().known["digits/plain"])
+    cost = count(network, (1, 1, 8, 8))
+    convolutions = 64 * 9 * 16 + 64 * 9 * 16 * 16 + 16 * 9 * 16 * 16  # the pool is behind the first
+    assert cost.mult_adds == convolutions + 16 * 10
+    weights = 16 * 9 + 16 + 2 * (9 * 16 * 16 + 2 * 16) + 16 * 10 + 10
+    assert cost.params == sum(p.numel() for p in network.parameters()) == weights
+
+
+def test_parts_are_disjoint_and_have_all_digits_in_equal_shares() -> None:
+    from corenas_digits.data import load
+
+    digits = load(choose_recipe().data)
+    parts = [digits.train, digits.validation, digits.test]
+    assert [len(part.classes) for part in parts] == [1077, 360, 360]
+    assert sum(len(part.pixels) for part in parts) == 1797
+    for part in parts:
+        shares = torch.bincount(part.classes, minlength=10) / len(part.classes)
+        assert shares.min() > 0.09
+        assert (part.pixels.min(), part.pixels.max()) == (0, 1)
+
+
+def test_it_uses_public_names_alone_and_nothing_of_super_resolution() -> None:
+    for file in (EXAMPLE / "corenas_digits").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [*node.module.split("."), *(alias.name for alias in node.names)]
+                assert not any(name.startswith("_") for name in names if name != "__future__"), file
+                assert not node.module.startswith("corenas_sr"), file
+
+
+def run(out: Path, *options: str) -> int:
+    return cli.main(["run", "digits", "--out", str(out), *SMALL, *options])
+
+
+def summary(out: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    return value
+
+
+def journal(out: Path) -> list[dict[str, Any]]:
+    """Return the events without what depends on the time."""
+    events = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
+    for event in events:
+        del event["time"], event["check"]
+        event.get("trial", {}).pop("seconds", None)
+    return events
+
+
+def test_recipe_hands_over_a_model_that_was_tested_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert run(out, "--set", "search.steps=4", "--set", "search.executor=serial") == 0
+    found = summary(out)
+    (entry,) = found["models"]
+    model = load_model(out / entry["file"])
+    assert isinstance(model.module, nn.Module)
+    assert model.architecture.id == found["architecture"]["id"]
+    assert entry["params"] <= 10_000
+    assert 10 < entry["test_accuracy"] <= 100
+    names = {file.name for file in (out / "images").iterdir()}
+    assert names >= {"search.png", "pareto.png", "network.png", "network.svg", "network.dot"}
+    capsys.readouterr()
+    assert cli.main(["best", str(out), "--pareto"]) == 0
+    assert capsys.readouterr().out.startswith("better: accuracy higher, params lower, mult_adds")
+    assert cli.main(["status", str(out)]) == 0
+    assert "train" in capsys.readouterr().out
+
+
+def test_dry_run_estimates_and_trains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "run", "--dry-run") == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert (rows["search"][1], rows["train"][1]) == ("800", "20")
+    assert not (tmp_path / "run").exists()
+
+
+OBSERVER = """
+import os
+import signal
+
+from corenas import hookimpl
+
+
+@hookimpl
+def corenas_event(run, event):
+    if f"{event.stage} {event.kind} {event.step}" == os.environ.get("KILL_AT"):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["random", "evolution", "reinforce"])
+def test_killed_search_and_training_resume_to_the_same_end(
+    tmp_path: Path, install_plugin: InstallPlugin, strategy: str
+) -> None:
+    options = (
+        *("--set", "search.steps=6", "--set", f"search.strategy={strategy}"),
+        *("--set", "search.executor=serial"),
+    )
+    assert run(tmp_path / "whole", *options) == 0
+    install_plugin("killer", OBSERVER)
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "corenas.cli"]
+    start = [*command, "run", "digits", "--out", str(out), *SMALL, *options]
+    for number, moment in enumerate(("search trial 4", "train epoch 10")):
+        arguments = start if number == 0 else [*command, "resume", str(out)]
+        environment = {**os.environ, "KILL_AT": moment}
+        done = subprocess.run(arguments, env=environment, capture_output=True, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert cli.main(["resume", str(out)]) == 0
+    assert journal(out) == journal(tmp_path / "whole")
+    whole, killed = summary(tmp_path / "whole"), summary(out)
+    assert killed["models"] == whole["models"]
+    files = ["models/digits.safetensors"]
+    assert all((out / f).read_bytes() == (tmp_path / "whole" / f).read_bytes() for f in files)
+
+
+@pytest.mark.slow
+def test_two_workers_in_the_order_of_submission_give_what_one_gives(tmp_path: Path) -> None:
+    options = ("--set", "search.steps=4", "--set", "search.executor.order=submission")
+    assert run(tmp_path / "two", *options, "--workers", "2") == 0
+    assert run(tmp_path / "again", *options, "--workers", "2") == 0
+    assert journal(tmp_path / "two") == journal(tmp_path / "again")
