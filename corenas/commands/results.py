@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from corenas.commands._pareto import print_fronts
 from corenas.commands.output import Json, print_columns, print_json
-from corenas.commands.pareto import print_fronts
 from corenas.commands.runs import Folder
 from corenas.errors import CorenasError, InputError
 
