@@ -8,11 +8,20 @@ from pathlib import Path
 
 from attrs import frozen
 
-from corenas.drawing.canvas import Canvas, text_width
-from corenas.drawing.dot import to_dot
+from corenas.drawing._canvas import Canvas, text_width
+from corenas.drawing._dot import to_dot
+from corenas.drawing._layers import Edge
+from corenas.drawing._layout import (
+    FRAME_LABEL,
+    Box,
+    Direction,
+    Frame,
+    Layout,
+    Size,
+    broken,
+    lay_out,
+)
 from corenas.drawing.figures import GREY, INK, write_whole
-from corenas.drawing.layers import Edge
-from corenas.drawing.layout import FRAME_LABEL, Box, Direction, Frame, Layout, Size, broken, lay_out
 from corenas.drawing.parts import LOOKS, Group, Kind, Node
 from corenas.protocols import SearchSpace
 from corenas.values.architecture import Architecture
@@ -43,7 +52,7 @@ def draw_graph(
 
     Raises:
         CorenasError: A file cannot be written.
-        ValueError: Two nodes have one name; and see `corenas.drawing.layout.lay_out`.
+        ValueError: Two nodes have one name; and see `corenas.drawing._layout.lay_out`.
     """
     layout = lay_out(
         _sizes(nodes),

@@ -16,11 +16,11 @@ import pytest
 from attrs import frozen
 from PIL import Image
 
-from corenas.drawing import canvas
+from corenas.drawing import _canvas as canvas
+from corenas.drawing._dot import to_dot
+from corenas.drawing._layers import Edge, crossings, layered_graph, positions
+from corenas.drawing._layout import Box, Frame, Point, broken, lay_out, rounded
 from corenas.drawing.diagrams import draw_graph
-from corenas.drawing.dot import to_dot
-from corenas.drawing.layers import Edge, crossings, layered_graph, positions
-from corenas.drawing.layout import Box, Frame, Point, broken, lay_out, rounded
 from corenas.drawing.parts import Group, Node
 from corenas.errors import CorenasError
 

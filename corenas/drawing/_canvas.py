@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from corenas.drawing._layout import Box, Point, rounded
 from corenas.drawing.figures import GREY, INK, save_figure
-from corenas.drawing.layout import Box, Point, rounded
 
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontProperties
@@ -56,7 +56,7 @@ class Canvas:
         self._axes.add_patch(patch)
 
     def curve(self, points: Sequence[Point], *, name: str, pointed: bool) -> None:
-        """Draw an edge as `corenas.drawing.layout.Layout` holds it."""
+        """Draw an edge as `corenas.drawing._layout.Layout` holds it."""
         from matplotlib.patches import FancyArrowPatch
 
         arrow = FancyArrowPatch(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from corenas.drawing._layers import Edge
+from corenas.drawing._layout import Direction
 from corenas.drawing.figures import INK
-from corenas.drawing.layers import Edge
-from corenas.drawing.layout import Direction
 from corenas.drawing.parts import LOOKS, Group, Kind, Node
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from attrs import define, frozen
 
-from corenas.drawing.layers import Edge, LayeredGraph, layered_graph, positions
+from corenas.drawing._layers import Edge, LayeredGraph, layered_graph, positions
 
 Point = tuple[float, float]
 
