@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from corenas.errors import CorenasError, Diverged, ResumeError, Stopped
 from corenas.protocols import Task
-from corenas.runs import checkpoint as checkpoints
+from corenas.runs import _checkpoint as checkpoints
 from corenas.runs import journal
-from corenas.runs.checkpoint import Checkpoint
-from corenas.runs.facts import Facts
-from corenas.runs.records import Record
-from corenas.runs.recovery import checkpoint_file, recover
+from corenas.runs._checkpoint import Checkpoint
+from corenas.runs._facts import Facts
+from corenas.runs._records import Record
+from corenas.runs._recovery import checkpoint_file, recover
+from corenas.runs._stage_files import StageFiles
 from corenas.runs.search import Parts, search
-from corenas.runs.stage_files import StageFiles
 from corenas.search.config import SearchConfig
 from corenas.search.executors.attempt import is_out_of_memory
 from corenas.stopping import Stop

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from corenas.errors import ResumeError
 from corenas.files import write_json
-from corenas.runs import checkpoint as checkpoints
+from corenas.runs import _checkpoint as checkpoints
 from corenas.runs.journal import Contents, digest
 from corenas.values.result import Result
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from attrs import frozen
 
 from corenas.errors import ResumeError
-from corenas.runs import checkpoint as checkpoints
+from corenas.runs import _checkpoint as checkpoints
 from corenas.runs import journal
-from corenas.runs.checkpoint import Checkpoint
-from corenas.runs.records import Record, read_records, set_aside
+from corenas.runs._checkpoint import Checkpoint
+from corenas.runs._records import Record, read_records, set_aside
 from corenas.values.trial import Event
 
 
