@@ -21,9 +21,9 @@ from pebble import ProcessExpired, ProcessPool
 
 from corenas.errors import CorenasError
 from corenas.protocols import Executor, Job
+from corenas.search.executors._worker import prepare, work
 from corenas.search.executors.attempt import failure
 from corenas.search.executors.config import ProcessesConfig
-from corenas.search.executors.worker import prepare, work
 from corenas.stopping import Stop
 from corenas.values.evaluation import Failure, Order, Outcome
 
