@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from corenas.show._screen import Screen
 from corenas.show.progress import (
     RunProgress,
     StageProgress,
@@ -20,7 +21,6 @@ from corenas.show.progress import (
     format_rate,
     trial_numbers,
 )
-from corenas.show.screen import Screen
 from corenas.text import printable
 from corenas.values.trial import Event
 
