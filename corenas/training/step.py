@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from corenas.training.cuda_graph import CapturedUpdate
+from corenas.training._cuda_graph import CapturedUpdate
 from corenas.values.result import State
 
 
