@@ -33,6 +33,8 @@ from corenas.text import printable
 from corenas.values.architecture import Architecture
 
 SUFFIX = ".safetensors"
+"""How the name of a model file ends."""
+
 FORMAT = 2
 """Of new files. In format 1, a task's entries stood beside ours instead of in ``extra``."""
 

@@ -18,14 +18,21 @@ from corenas.plugins.hookspecs import Component, Recipe
 from corenas.plugins.registry import Registry, default_registry
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="See 'corenas list recipes'.")]
+"""The argument that names a recipe."""
+
 Preset = Annotated[str, typer.Option(help="Changes to the defaults, by name.")]
+"""The option ``--preset``; see `choose_preset`."""
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="TOML with options.")
 ]
+"""The option ``--config``; see `configure`."""
+
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One option; may be given more than once."),
 ]
+"""The option ``--set``; see `configure`."""
 
 
 def add_commands(app: typer.Typer) -> None:

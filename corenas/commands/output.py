@@ -12,6 +12,7 @@ import typer
 from corenas.text import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+"""The option ``--json``."""
 
 
 def print_json(value: Any) -> None:

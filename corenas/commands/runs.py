@@ -31,23 +31,35 @@ if TYPE_CHECKING:
     from corenas.values.plan import StagePlan
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
+"""The argument that names a run's folder."""
+
 Device = Annotated[
     str, typer.Option(help="torch devices, such as cuda:0,cuda:1; auto takes every GPU.")
 ]
+"""The option ``--device``."""
+
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Candidates at once; default: one per core or GPU.")
 ]
+"""The option ``--workers``."""
+
 MaxTime = Annotated[
     str, typer.Option(metavar="TIME", help="Stop and hand over after 90s, 30m, 2h or 1d12h.")
 ]
+"""The option ``--max-time``; see `parse_duration`."""
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Default: a new folder below runs/.")]
+"""The option ``--out``."""
+
 Seed = Annotated[
     int, typer.Option(min=0, max=2**63 - 1, help="What all random numbers derive from.")
 ]
+"""The option ``--seed``."""
+
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and estimate; train nothing.")
 ]
+"""The option ``--dry-run``."""
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS))

@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACCENT = "#d1495b"
+"""The colour of what a plot is about, such as the best so far."""
+
 CALM = "#30638e"
+"""The colour of all else that is plotted."""
+
 GREY = "#5c6670"
+"""The colour of small text and of lines that lead somewhere."""
+
 INK = "#20262b"
+"""The colour of text and of borders that stand out."""
 
 LONGEST_LABEL = 56
 """As many characters as the shortest of axes has room for."""

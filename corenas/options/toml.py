@@ -121,11 +121,16 @@ def _is_array_of_tables(value: Any) -> bool:
     )
 
 
-def _meaning(attribute: attrs.Attribute[Any], registry: Registry) -> str:
+def allowed_values(attribute: attrs.Attribute[Any], registry: Registry) -> str:
+    """Return the range, the choices or the components that an option may have; empty for any."""
     known = Option.of(attribute)
-    allowed = known.allowed or ", ".join(_literals(attribute.type))
     if known.kind:
-        allowed = ", ".join(registry.components(known.kind))
+        return ", ".join(registry.components(known.kind))
+    return known.allowed or ", ".join(_literals(attribute.type))
+
+
+def _meaning(attribute: attrs.Attribute[Any], registry: Registry) -> str:
+    known, allowed = Option.of(attribute), allowed_values(attribute, registry)
     paper = f"paper: {known.paper}" if known.paper else ""
     details = "; ".join(filter(None, (known.unit, allowed, paper)))
     return f"{known.help} ({details})" if details else known.help

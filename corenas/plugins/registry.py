@@ -110,6 +110,17 @@ class Registry:
         """All kinds of components by name, as they were declared: the core's first."""
         return {name: kind for plugin in self._working() for name, kind in plugin.kinds.items()}
 
+    def kind_owner(self, kind: str) -> str:
+        """Return the name of the plugin that declares a kind.
+
+        Raises:
+            UnknownName: There is no such kind.
+        """
+        for plugin in self._working():
+            if kind in plugin.kinds:
+                return plugin.name
+        raise self._unknown("kind", kind, self.kinds)
+
     def components(self, kind: str) -> dict[str, Component]:
         """Return the components of a kind by name, sorted.
 

@@ -21,7 +21,10 @@ from corenas.values.result import Result, State, finite
 from corenas.values.trial import Event
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
+"""Measures a network; returns numbers by name."""
+
 Save = Callable[[nn.Module, Path], Mapping[str, str]]
+"""Writes a network into a folder; returns file names by purpose."""
 
 Score = Callable[[Mapping[str, float]], float]
 """Turns the values of a validation into a number that is higher for a better network."""
