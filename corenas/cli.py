@@ -68,7 +68,7 @@ def _report(error: Exception) -> int:
         prefix = "" if isinstance(error, Stopped) else "error: "
         typer.echo(printable_lines(f"{prefix}{error}"), err=True)
         return error.exit_status
-    reason = _known_reason(error)
+    reason = _find_known_reason(error)
     if reason:
         typer.echo(printable_lines(f"error: {reason}"), err=True)
         return 1
@@ -78,7 +78,7 @@ def _report(error: Exception) -> int:
     return 1
 
 
-def _known_reason(error: Exception) -> str:
+def _find_known_reason(error: Exception) -> str:
     """Return what is wrong with the machine or the input, where the error is no defect of ours."""
     if isinstance(error, ImportError | OSError | MemoryError) and _arose_in_torch(error):
         return (
@@ -113,7 +113,7 @@ def build_app(registry: Registry) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    app.callback()(_options)
+    app.callback()(_declare_global_options)
     for module in (runs, results, describe, doctor):
         module.add_commands(app)
     registry.add_commands(app)
@@ -126,7 +126,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _options(
+def _declare_global_options(
     show_version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print and leave."),

@@ -42,7 +42,7 @@ def count(module: nn.Module, shape: Shape, *others: Shape) -> Cost:
         shape: The input's shape with the batch, such as (1, 3, 360, 640).
         others: The shapes of further inputs.
     """
-    ghost = _without_storage(module)
+    ghost = _copy_without_storage(module)
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
     inputs = [torch.empty(each, dtype=dtype, device="meta") for each in (shape, *others)]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -51,7 +51,7 @@ def count(module: nn.Module, shape: Shape, *others: Shape) -> Cost:
     return Cost(params, counter.get_total_flops() // 2, tuple(shape))
 
 
-def _without_storage(module: nn.Module) -> nn.Module:
+def _copy_without_storage(module: nn.Module) -> nn.Module:
     # A tensor that stands in deepcopy's memo is taken from there: its numbers are not copied.
     tensors = (*module.parameters(), *module.buffers())
     memo: dict[int, Any] = {id(tensor): tensor.detach().to("meta") for tensor in tensors}

@@ -96,7 +96,7 @@ class Stop:
                 raise KeyboardInterrupt
             self.request("interrupted")
 
-        previous = {number: signal.signal(number, handle) for number in _handled()}
+        previous = {number: signal.signal(number, handle) for number in _signals_to_handle()}
         try:
             yield self
         finally:
@@ -104,7 +104,7 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def _handled() -> Iterator[int]:
+def _signals_to_handle() -> Iterator[int]:
     yield from _SIGNALS
     if _HANG_UP is not None and signal.getsignal(_HANG_UP) is not signal.SIG_IGN:
         yield _HANG_UP

@@ -16,9 +16,9 @@ from corenas.commands.describe import (
     ConfigFile,
     Preset,
     RecipeName,
+    apply_assignments,
     choose_preset,
     configure,
-    moved,
 )
 from corenas.commands.output import print_columns
 from corenas.errors import InputError
@@ -133,7 +133,7 @@ def resume(
     from corenas.runs.identity import move, saved_run
 
     recipe, begun, options = saved_run(folder, default_registry())
-    config = moved(recipe, begun, assignments or [])
+    config = apply_assignments(recipe, begun, assignments or [])
     options = attrs.evolve(
         move(options, begun, config, places(config)),
         device=device or options.device,
@@ -183,8 +183,8 @@ def _plan_rows(plans: Sequence[StagePlan]) -> list[tuple[str, ...]]:
             str(plan.steps),
             f"{plan.seconds_per_step:.3g}",
             str(plan.workers),
-            _memory(plan.memory),
-            _memory(plan.memory * plan.workers),
+            _format_memory(plan.memory),
+            _format_memory(plan.memory * plan.workers),
             f"{plan.hours:.2f}",
             plan.note,
         )
@@ -194,5 +194,5 @@ def _plan_rows(plans: Sequence[StagePlan]) -> list[tuple[str, ...]]:
     return [head, *rows, ("together", "", "", "", "", "", f"{total:.2f}", "")]
 
 
-def _memory(size: int) -> str:
+def _format_memory(size: int) -> str:
     return f"{size / 2**20:.0f} MiB" if size else ""

@@ -8,7 +8,7 @@ from traceback import extract_tb
 from corenas.errors import PluginError
 
 
-def reason(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
     """Return what went wrong, and where when it is not our own finding."""
     text = " ".join(str(error).split())
     if isinstance(error, PluginError):

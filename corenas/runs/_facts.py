@@ -52,13 +52,13 @@ def _read(path: Path) -> Any:
         held = json.loads(path.read_text(encoding="utf-8"))
         value, digest = held["value"], held["digest"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ResumeError(_damaged(path)) from error
+        raise ResumeError(_explain_damage(path)) from error
     if digest != _digest(value):
-        raise ResumeError(_damaged(path))
+        raise ResumeError(_explain_damage(path))
     return value
 
 
-def _damaged(path: Path) -> str:
+def _explain_damage(path: Path) -> str:
     return (
         f"{path}: damaged, and the run rests on what it held: bring the file back from a copy, or "
         "begin the run anew in another folder"

@@ -55,9 +55,9 @@ def launch(
         ResumeError: The folder holds another run, or one that is being worked on.
     """
     folder = options.out or _new_folder(recipe.name)
-    _make(folder)
+    _make_folder(folder)
     with _locked(folder):
-        _identify(folder, recipe, config, registry, options, reporter)
+        _write_or_check_identity(folder, recipe, config, registry, options, reporter)
         before = read_summary(folder)
         if before.get("finished"):
             reporter.say(f"{folder}: this run is finished; there is nothing left to do")
@@ -66,13 +66,13 @@ def launch(
             with Stop(options.max_time).installed() as stop:
                 launched = _carry_out(folder, recipe, config, registry, options, reporter, stop)
         except KeyboardInterrupt:
-            raise Stopped(f"left at once; {_way_on(folder)}") from None
+            raise Stopped(f"left at once; {_advise_resume(folder)}") from None
     if launched.stopped == "interrupted":
-        raise Stopped(f"stopped; {_way_on(folder)}")
+        raise Stopped(f"stopped; {_advise_resume(folder)}")
     return launched
 
 
-def _way_on(folder: Path) -> str:
+def _advise_resume(folder: Path) -> str:
     return f"continue with 'corenas resume {folder}'"
 
 
@@ -119,7 +119,7 @@ def _carry_out(
     with writing(folder):
         if options.moved and not run.unconfirmed:
             write_places(folder, config, registry)
-        summary = _summary(folder, recipe, options, run.seconds, summary, stopped)
+        summary = _summarise(folder, recipe, options, run.seconds, summary, stopped)
         write_json(folder / "summary.json", summary)
     return Launched(folder, summary, stopped)
 
@@ -159,7 +159,7 @@ def _new_folder(recipe: str) -> Path:
     return folder
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -197,7 +197,7 @@ def is_locked(folder: Path) -> bool:
         return False
 
 
-def _identify(
+def _write_or_check_identity(
     folder: Path,
     recipe: Recipe,
     config: Any,
@@ -206,7 +206,7 @@ def _identify(
     reporter: Reporter,
 ) -> None:
     """Write what the run is, or check that the folder holds this very run."""
-    if not _begun(folder):
+    if not _holds_work(folder):
         with writing(folder):
             write_identity(folder, recipe, config, registry, options)
         return
@@ -215,7 +215,7 @@ def _identify(
         reporter.say(f"{change}: results may differ from those of the version that it began with")
 
 
-def _begun(folder: Path) -> bool:
+def _holds_work(folder: Path) -> bool:
     """Return whether there is work to protect: one that failed before its first event has none.
 
     Raises:
@@ -231,7 +231,7 @@ def _begun(folder: Path) -> bool:
     return False
 
 
-def _summary(
+def _summarise(
     folder: Path,
     recipe: Recipe,
     options: RunOptions,

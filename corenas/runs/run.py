@@ -111,14 +111,14 @@ class Run:
     @property
     def models(self) -> Path:
         """Folder of finished models."""
-        return self._made("models")
+        return self._make_folder("models")
 
     @property
     def images(self) -> Path:
         """Folder of pictures."""
-        return self._made("images")
+        return self._make_folder("images")
 
-    def _made(self, name: str) -> Path:
+    def _make_folder(self, name: str) -> Path:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         return folder
@@ -261,17 +261,17 @@ class Run:
         before = self._restore(name, task)
         if self.stop.requested:
             self.stopped = True
-            return self._result(name, task, folder)
+            return self._hand_over(name, task, folder)
         self._begin(name, tuple(quantities), resumed=before is not None)
         started = time.monotonic() - (before or 0.0)
-        self.stopped = not self._loop(name, task, lambda: time.monotonic() - started)
+        self.stopped = not self._work(name, task, lambda: time.monotonic() - started)
         self.seconds[name] = time.monotonic() - started
         if self.stopped:
             self._save(name, task, self.seconds[name])
-            return self._result(name, task, folder)
-        result = self._result(name, task, folder)
+            return self._hand_over(name, task, folder)
+        result = self._hand_over(name, task, folder)
         last = self._last
-        self._take(Event("stage", last.step, last.total, message="finished", stage=name))
+        self._record(Event("stage", last.step, last.total, message="finished", stage=name))
         self._finish(name, result)
         return result
 
@@ -293,12 +293,12 @@ class Run:
             self._reporter.stage(name, "resumed")
         else:
             self._reporter.stage(name)
-            self._take(Event("stage", message="started", stage=name, quantities=quantities))
+            self._record(Event("stage", message="started", stage=name, quantities=quantities))
 
-    def _loop(self, name: str, task: Task, seconds: Callable[[], float]) -> bool:
+    def _work(self, name: str, task: Task, seconds: Callable[[], float]) -> bool:
         """Do the task, saving it now and then; return whether it came to its end."""
         try:
-            self._go_on(name, task, seconds)
+            self._drive(name, task, seconds)
         except Stopped:
             return False
         except Diverged as error:
@@ -309,10 +309,10 @@ class Run:
             raise CorenasError(f"stage {name}: {_AFTER_MEMORY.format(self.folder)}") from error
         return not self.stop.requested
 
-    def _go_on(self, name: str, task: Task, seconds: Callable[[], float]) -> None:
+    def _drive(self, name: str, task: Task, seconds: Callable[[], float]) -> None:
         saved, cost = time.monotonic(), 0.0
         for event in task.events():
-            self._take(event.at(name))
+            self._record(event.at(name))
             if self.stop.requested:
                 return
             now = time.monotonic()
@@ -321,11 +321,11 @@ class Run:
                 saved = time.monotonic()
                 cost = saved - now
 
-    def _result(self, name: str, task: Task, folder: str) -> Result:
+    def _hand_over(self, name: str, task: Task, folder: str) -> Result:
         with writing(self.folder):
             return self._files.hand_over(name, task, folder)
 
-    def _take(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         with writing(self.folder):
             self._journal.append(event)
         self._last = event

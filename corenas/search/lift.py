@@ -101,7 +101,7 @@ class SampledSearch:
         while self._count.finished < budget.trials:
             while executor.idle and self._count.finished + len(self._in_flight) < budget.trials:
                 yield self._ask()
-            event = self._settle(*executor.next())
+            event = self._conclude(*executor.next())
             yield event
             if self._count.failed_in_row >= budget.failures and event.trial:
                 raise SearchError(
@@ -139,7 +139,7 @@ class SampledSearch:
             )
         return self._event("rejected", trial)
 
-    def _settle(self, number: int, outcome: Outcome | Failure) -> Event:
+    def _conclude(self, number: int, outcome: Outcome | Failure) -> Event:
         asked = self._in_flight.pop(number)
         architecture = self._problem.space.canonical(asked)
         if isinstance(outcome, Failure):

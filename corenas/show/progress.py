@@ -69,12 +69,12 @@ class StageProgress:
             if event.message or event.kind == "epoch":
                 self.message = event.message
         if event.trial is not None:
-            self._take_trial(event.trial)
+            self._add_trial(event.trial)
         if self._recent:
             self._recent.append((now, self.step))
         return event.trial is not None and self.best[:1] == [event.trial]
 
-    def _take_trial(self, trial: Trial) -> None:
+    def _add_trial(self, trial: Trial) -> None:
         self.running.discard(trial.number)
         self.counts[trial.status] += 1
         if trial.status == "failed":
@@ -129,7 +129,7 @@ class RunProgress:
     def begin(self, name: str, note: str, now: float) -> StageProgress:
         """Begin a stage; the one before it is over."""
         self.end(now)
-        stage = self._of(name)
+        stage = self._stage_named(name)
         stage.begin(note, now)
         self.current = stage
         self.stages = [s for s in self.stages if s is not stage] + [stage]
@@ -144,10 +144,10 @@ class RunProgress:
 
     def take(self, event: Event, now: float) -> bool:
         """Take in an event; return whether its trial is the best one of the stage in progress."""
-        stage = self._of(event.stage)
+        stage = self._stage_named(event.stage)
         return stage.take(event, now) and stage is self.current
 
-    def _of(self, name: str) -> StageProgress:
+    def _stage_named(self, name: str) -> StageProgress:
         return self._known.setdefault(name, StageProgress(name))
 
 

@@ -7,7 +7,7 @@ from bisect import insort
 from corenas.values.trial import Trial
 
 
-def _place(trial: Trial) -> tuple[float, int]:
+def _sort_key(trial: Trial) -> tuple[float, int]:
     return -(trial.score or 0.0), trial.number
 
 
@@ -27,7 +27,7 @@ def ranked(best: list[Trial], trial: Trial, *, most: int) -> list[Trial]:
     if len(best) >= most and _place(trial) > _place(best[-1]):
         return best
     result = list(best)
-    insort(result, trial, key=_place)
+    insort(result, trial, key=_sort_key)
     same = [known for known in result if known.architecture == trial.architecture]
     for worse in same[1:]:
         result.remove(worse)
