@@ -16,8 +16,8 @@ from typer.main import get_command
 from corenas.commands import describe, doctor, results, runs
 from corenas.commands.streams import lasting_streams
 from corenas.errors import CorenasError, Stopped
+from corenas.names import printable_lines
 from corenas.plugins.registry import Registry, default_registry
-from corenas.text import printable_lines
 
 _TRACEBACK = "--traceback"
 _NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)

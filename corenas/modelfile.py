@@ -27,9 +27,9 @@ from torch import Tensor, nn
 
 from corenas.errors import ConfigError, CorenasError, DataError, InputError, UnknownName
 from corenas.files import atomic_write, write_json
+from corenas.names import printable
 from corenas.options.structuring import Chosen, structure, unstructure
 from corenas.plugins.registry import Registry, default_registry
-from corenas.text import printable
 from corenas.values.architecture import Architecture
 
 SUFFIX = ".safetensors"

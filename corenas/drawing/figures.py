@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from corenas.errors import CorenasError
 from corenas.files import atomic_write
-from corenas.text import printable
+from corenas.names import printable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -18,8 +18,8 @@ from attrs import field, frozen
 
 from corenas.errors import ConfigError, UnknownName
 from corenas.names import nearest
+from corenas.options._assigned import SCALARS, Assigned, as_written
 from corenas.options._chosen import Chosen
-from corenas.options.assigned import SCALARS, Assigned, as_written
 from corenas.options.declaring import METADATA, Option, fields_in_order, option
 from corenas.plugins.hookspecs import Component
 from corenas.plugins.registry import Registry, default_registry

@@ -12,7 +12,7 @@ import attrs
 import tomlkit
 
 from corenas.errors import ConfigError
-from corenas.options.assigned import Assigned
+from corenas.options._assigned import Assigned
 from corenas.options.declaring import fields_in_order
 from corenas.options.structuring import UNSET, Chosen, Option, structure, unstructure
 from corenas.plugins.registry import Registry, default_registry

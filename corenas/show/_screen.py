@@ -9,6 +9,7 @@ from attrs import Factory, define
 from rich.cells import cell_len
 from rich.text import Text
 
+from corenas.names import printable
 from corenas.show.progress import (
     BEST,
     RunProgress,
@@ -18,7 +19,6 @@ from corenas.show.progress import (
     format_rate,
     trial_numbers,
 )
-from corenas.text import printable
 
 _WIDEST = 110
 _NAME_WIDTH = 20

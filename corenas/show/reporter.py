@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from corenas.names import printable
 from corenas.show._screen import Screen
 from corenas.show.progress import (
     RunProgress,
@@ -21,7 +22,6 @@ from corenas.show.progress import (
     format_rate,
     trial_numbers,
 )
-from corenas.text import printable
 from corenas.values.trial import Event
 
 PLAIN_SECONDS = 30.0

@@ -31,7 +31,7 @@ ALLOWED = {
     **{name: {"corenas", name} for name in EXAMPLES},
 }
 LAYERS = (
-    {"errors", "names", "files", "text"},
+    {"errors", "names", "files"},
     {"values", "stopping", "cost"},
     {"protocols", "devices"},
     {"plugins"},
