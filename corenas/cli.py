@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: Sequence[str]) -> int:
     try:
+        # Plugins and torch warn while they are imported, so this has to be around all of it.
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             command = get_command(build_app(default_registry()))
@@ -109,8 +110,10 @@ def build_app(registry: Registry) -> typer.Typer:
     app = typer.Typer(
         help="Neural architecture search with plugins, for tiny super-resolution networks.",
         no_args_is_help=True,
+        # Completion would add two options of its own to the help.
         add_completion=False,
         rich_markup_mode=None,
+        # Errors are ours to print, on one line.
         pretty_exceptions_enable=False,
     )
     app.callback()(_declare_global_options)

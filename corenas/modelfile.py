@@ -42,6 +42,7 @@ METADATA_KEY = "corenas"
 
 _SPACES = "search_spaces"
 _ENTRIES = ("format", "corenas", "plugin", "space", "architecture", "digest", "extra")
+# Enough to see the pattern; a wrong network may misfit in thousands of tensors.
 _NAMED_MISFITS = 3
 
 _LONGEST_HEADER = 2**23
@@ -136,6 +137,7 @@ def _load(path: Path, registry: Registry) -> LoadedModel:
         space = _choose_space(path, description, registry)
         module = _build(path, space, description.architecture, _read_shapes(file))
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    # Safetensors has no checksum of its own: a flipped bit is a valid number.
     if description.digest != _digest(weights):
         raise DataError(f"{path}: damaged: the weights are not those that were written")
     _fill_in(path, module, weights)
@@ -160,6 +162,7 @@ def _copy_for_storage(tensor: Tensor) -> Tensor:
 def _digest(weights: Mapping[str, Tensor]) -> str:
     """Return a digest of names, types, shapes and values."""
     digest = hashlib.sha256()
+    # Sorted, because a file does not keep the order in which a network names its tensors.
     for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
@@ -183,6 +186,7 @@ def _check_header(path: Path) -> None:
     """Refuse a header that takes long to read; its length stands in the first eight bytes."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
+    # A length beyond the file's end is no safetensors at all; safe_open says so better.
     if _LONGEST_HEADER < length <= path.stat().st_size:
         raise DataError(
             f"{path}: refused: its header has {length} bytes; at most {_LONGEST_HEADER} are read"
@@ -256,6 +260,7 @@ def _parse_description(path: Path, text: str) -> _Description:
 
 def _check_format(value: Mapping[str, Any]) -> None:
     number = value["format"]
+    # Not isinstance: True is an int for Python, and no format.
     if type(number) is not int or number < 1:
         raise ValueError(f"format {number!r}")
     if number > FORMAT:
@@ -295,6 +300,8 @@ def _build(
     It is built without storage first, and for good only when its tensors are those of the file.
     """
     try:
+        # Building draws initial weights. Loading a model in the middle of a run must not shift its
+        # random numbers.
         with torch.random.fork_rng(devices=[]):
             space = chosen.build()
             if problem := space.check(architecture):

@@ -39,6 +39,7 @@ def print_fronts(folder: Path, events: Sequence[Event], metrics: str, *, as_json
     stages = finished_trials(events)
     if not stages:
         raise CorenasError(f"{folder}: no trial is measured yet")
+    # From the journal, not from what is installed: the plugin that measured may be gone.
     known = known_directions(quantity for event in events for quantity in event.quantities)
     directions = _choose_directions(known, metrics, _find_measured(stages))
     fronts = {stage: front(trials, directions) for stage, trials in stages.items()}

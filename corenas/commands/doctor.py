@@ -66,6 +66,7 @@ def _check_all() -> Iterator[Check]:
 def _check_torch() -> Iterator[Check]:
     try:
         import torch
+    # A broken installation raises OSError, RuntimeError or anything else; doctor must survive it.
     except Exception as error:
         yield Check("torch", f"cannot be imported: {error}", ok=False)
         return
@@ -91,6 +92,7 @@ def _check_disk(folder: Path) -> Check:
 
 
 def _check_cache(folder: Path) -> Check:
+    # It is made when it is needed, so what counts is the first parent that is there.
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     writable = existing.is_dir() and os.access(existing, os.W_OK)
     return Check("cache", f"{folder}{'' if writable else ': cannot be written'}", writable)

@@ -78,6 +78,7 @@ def _replay(events: Iterable[Event]) -> dict[str, StageProgress]:
 
     stages: dict[str, StageProgress] = {}
     for event in events:
+        # No clock: what is asked for here is the state, not the pace.
         stages.setdefault(event.stage, StageProgress(event.stage)).take(event, 0.0)
     return stages
 

@@ -81,6 +81,7 @@ def parse_duration(text: str) -> float | None:
         return None
     match = _DURATION.fullmatch(text)
     numbers = match.groups(default="0") if match else ()
+    # What does not match sums up to zero, as ``0s`` does: both are no time.
     seconds = sum(float(n) * size for n, size in zip(numbers, _UNITS.values(), strict=False))
     if not seconds:
         raise InputError(f"--max-time {text}: expected a time such as 90s, 30m, 2h or 1d12h")

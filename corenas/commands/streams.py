@@ -24,7 +24,7 @@ def lasting_streams() -> Iterator[None]:
 
 
 class _LastingStream:
-    """A stream that takes everything and forgets it from then on when its reader has left."""
+    """A stream that outlives its reader: once nobody reads, it discards what is written."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream = stream
@@ -67,5 +67,7 @@ class _LastingStream:
     def _discard_the_rest(self) -> None:
         """Let everything from now on vanish, also what Python writes when it ends."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
+        # On the level of the system: Python flushes the original stream once more when it ends, and
+        # that would fail again.
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)

@@ -68,6 +68,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     from matplotlib import rc_context
 
+    # Into memory first: matplotlib writes in pieces, and a file must appear whole.
     content = io.BytesIO()
     if path.suffix == ".svg":
         # Text stays text, and the names of parts are hashes whose salt is random by default.

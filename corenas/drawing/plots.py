@@ -71,6 +71,7 @@ def search_plot(
     from matplotlib.figure import Figure
 
     scored = [trial for trial in trials if trial.score is not None and _is_drawable(trial.score)]
+    # With several workers they end in another order than they began.
     scored.sort(key=lambda trial: trial.number)
     if cost is None:
         cost = next((name for name, each in quantities.items() if each.better == "lower"), "")

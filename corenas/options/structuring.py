@@ -52,6 +52,8 @@ def section(config: type[Any], help: str, **changes: Any) -> Any:
         help: The meaning, as a phrase.
         changes: Other values for its defaults, as a layer has them: a component by its name.
     """
+    # Kept as a layer, not as an instance: components are looked up when a configuration is built,
+    # and plugins may not be loaded yet when the class is defined.
     layer = unstructure(changes)
     known = Option(help, default=layer)
     return field(factory=lambda: structure(config, layer), metadata={METADATA: known})
@@ -115,6 +117,7 @@ def structure(cls: type[T], *layers: Mapping[str, Any], registry: Registry | Non
 def unstructure(config: Any) -> Any:
     """Return the JSON value from which `structure` makes an equal configuration."""
     if isinstance(config, Chosen):
+        # One flat table, as a person writes it; so no option can be called ``use``.
         return {"use": config.name, **unstructure(config.config)}
     if attrs.has(type(config)):
         return {f.name: unstructure(getattr(config, f.name)) for f in fields_in_order(type(config))}
@@ -139,6 +142,7 @@ def differences(before: Any, after: Any) -> list[str]:
 def _find_differences(before: Any, after: Any, path: str) -> Iterator[str]:
     if before == after:
         return
+    # Of another component all options differ; its name alone says more.
     tables = isinstance(before, dict) and isinstance(after, dict)
     if tables and before.get("use") == after.get("use") and before.keys() == after.keys():
         for key in before:
@@ -228,6 +232,7 @@ class _Structurer:
                 )
             except ConfigError as error:
                 problems.append(str(error))
+        # All of them at once: mending one after the other would take a start of the program each.
         _raise_all(problems)
         return result
 
@@ -259,6 +264,7 @@ class _Structurer:
             raise _error_at(path, f"expected a name or a table with 'use', got {value!r}")
         name = layer.get("use", current and current["use"])
         known = self._component(kind, name, _join(path, "use"))
+        # Options of the component before mean nothing for this one, even where names are the same.
         if current is None or current["use"] != name:
             current = {"use": name}
         return self.merge(known.config, current, _without_use(layer), path, "use")
@@ -287,6 +293,7 @@ class _Structurer:
             return cls(**arguments)
         except (ConfigError, ValueError) as error:
             message = str(error)
+            # A class's own check begins with the option that it is about, where it is about one.
             names_option = message.split(":")[0] in fields
             located = (
                 ConfigError(_join(path, message)) if names_option else _error_at(path, message)
@@ -362,6 +369,7 @@ def _without_use(table: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _convert_literal(choices: tuple[Any, ...], value: Any, path: str) -> Any:
+    # With types, because 1 equals True.
     if any(value == choice and type(value) is type(choice) for choice in choices):
         return value
     raise _error_at(path, f"unknown value {value!r}{nearest(str(value), map(str, choices))}")

@@ -90,6 +90,7 @@ def _write_table(config: Any, default: Any, path: str, registry: Registry) -> It
             yield from _write_comments(_describe(attribute, registry))
             unset = value is None and getattr(default, attribute.name) is None
             yield f"# {attribute.name} =" if unset else f"{attribute.name} = {_write_value(value)}"
+    # Tables come last: in TOML, whatever follows a header belongs to that table.
     for attribute in tables:
         value, name = getattr(config, attribute.name), f"{path}{attribute.name}"
         repeated = isinstance(value, tuple)

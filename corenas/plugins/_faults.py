@@ -10,6 +10,7 @@ from corenas.errors import PluginError
 
 def explain(error: BaseException) -> str:
     """Return what went wrong, and where when it is not our own finding."""
+    # On one line, because `corenas plugins` prints a table.
     text = " ".join(str(error).split())
     if isinstance(error, PluginError):
         return text

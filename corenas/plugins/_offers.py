@@ -75,6 +75,7 @@ def _ask(hook: pluggy.HookCaller) -> list[Any]:
         returned: list[Iterable[Any]] = [list(values) for values in hook()]
     except Exception as error:
         raise PluginError(f"{hook.name}: {explain(error)}") from error
+    # A forgotten ``return``; an empty list says that there is nothing.
     if hook.get_hookimpls() and not returned:
         raise PluginError(f"{hook.name}: it returned None")
     return [value for values in returned for value in values]
@@ -145,6 +146,7 @@ def _config_problem(config: Any) -> str:
     if not isinstance(config, type) or not attrs.has(config):
         return f"config must be an attrs class, got {config!r}"
     for attribute in attrs.fields(config):
+        # `corenas show` prints every option, and a preset names only a few of them.
         if attribute.default is attrs.NOTHING:
             return f"the option {attribute.name!r} has no default"
         if attribute.name == "use":

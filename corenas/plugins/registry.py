@@ -170,6 +170,7 @@ class Registry:
 
         taken, added = _command_names(app), []
         for plugin, hooks in self._hooks():
+            # An app of its own, so that a plugin that fails halfway has added nothing.
             own = typer.Typer()
             try:
                 hooks.corenas_commands(app=own)
@@ -182,6 +183,7 @@ class Registry:
                 taken |= names
                 added.append((plugin, own))
         self._settle()
+        # Only now: a plugin that broke while others were asked must leave no command behind.
         for own in (own for plugin, own in added if plugin.works):
             app.registered_commands.extend(own.registered_commands)
             app.registered_groups.extend(own.registered_groups)
@@ -191,6 +193,7 @@ class Registry:
         for plugin, hooks in self._hooks():
             try:
                 hooks.corenas_event(run=run, event=event)
+            # An observer is never worth a run: it is dropped, and its components stay.
             except Exception as error:
                 plugin.hooks = None
                 run.say(f"plugin {plugin.name!r} observes no more: {explain(error)}")
@@ -301,10 +304,12 @@ def _breaking(plugin: _Plugin) -> Iterator[None]:
     """Break the plugin where its own code fails; it may even call sys.exit when imported."""
     try:
         yield
+    # Not BaseException: Ctrl-C while plugins load is meant for the whole program.
     except (Exception, SystemExit) as error:
         plugin.fail(explain(error))
 
 
+# Loading imports every plugin; building a configuration asks for it many times.
 @cache
 def default_registry() -> Registry:
     """Return the registry of what is installed, loaded once."""
@@ -342,6 +347,7 @@ def _read_distribution(entry_point: EntryPoint) -> tuple[str, str]:
     """Return name and version of a plugin's distribution, as far as its metadata tells."""
     if entry_point.dist is None:
         return "", ""
+    # A package without a name or a version is broken, and still to be listed.
     metadata = entry_point.dist.metadata
     return metadata.get_all("Name", [""])[0], metadata.get_all("Version", [""])[0]
 

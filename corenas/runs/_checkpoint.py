@@ -55,8 +55,11 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         },
         buffer,
     )
+    # Into memory first, because the digest stands in front.
     payload = buffer.getbuffer()
     digest = hashlib.blake2b(payload, digest_size=16).hexdigest().encode()
+    # Renamed before the new one is written: a kill in between leaves the one before, and a full
+    # disk cannot take both.
     if path.exists():
         path.replace(_previous_path(path))
     with atomic_write(path) as file:

@@ -1,4 +1,4 @@
-"""What a run goes on from: the last point that journal, records and checkpoints agree upon."""
+"""Where a run goes on: the last point on which journal, records and checkpoints agree."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ def checkpoint_file(folder: Path) -> Path:
 
 
 def recover(folder: Path, say: Callable[[str], None]) -> Recovered:
-    """Find where a run goes on; what is believed no more is kept under another name, and said.
+    """Find where a run goes on. Files that are no longer trusted are renamed and reported.
 
     Raises:
         ResumeError: The record of a finished stage is damaged.
     """
     path = folder / "journal.jsonl"
     contents = journal.read(path)
+    # They were never renamed, so nothing refers to them.
     _remove_torn(folder)
     if contents.damage:
         say(f"journal: {contents.damage}")
@@ -51,9 +52,11 @@ def recover(folder: Path, say: Callable[[str], None]) -> Recovered:
     records = _keep_proven(found, contents, path)
     finished = records[-1].offset if records else 0
     checkpoint, misfit = _read_checkpoint(folder, finished, contents, say)
+    # Events after this point have no state behind them, so they are done again.
     offset = finished if checkpoint is None else checkpoint.offset
     lost = [record.stage for record in found[len(records) :]]
     lost += [stage for stage, end in contents.finished() if end > offset and stage not in lost]
+    # A torn last line is what every kill leaves, and nothing is lost with it: no copy is kept.
     if lost or misfit or (contents.damage and not contents.torn):
         kept = set_aside(folder, found[len(records) :], checkpoint=misfit)
         again = ", ".join(lost) or "what came after the last good checkpoint"
@@ -74,6 +77,7 @@ def _keep_proven(
     """Return the records up to the first that does not follow the one before it."""
     before = 0
     for count, record in enumerate(records):
+        # What comes after an unproven stage was computed from it, so it is not believed either.
         if not record.follows(contents, path, before):
             return records[:count]
         before = record.offset

@@ -47,6 +47,7 @@ class StageFiles:
             inner.mkdir(exist_ok=True)
             result = task.result(inner)
             digests = {name: _digest(root / name) for name in _list_files(root)}
+            # All are checked before the first is moved: a refusal changes nothing.
             self._refuse_files_of_others(stage, digests)
             for name in digests:
                 _move(root / name, self._folder / name)
@@ -66,13 +67,13 @@ class StageFiles:
                 )
 
     def finish(self, stage: str) -> dict[str, str]:
-        """Keep a stage's files from all others; return their digests by name."""
+        """Protect a stage's files from all later stages; return their digests by name."""
         own = {name: file.digest for name, file in self._files.items() if file.stage == stage}
         self.add(stage, own)
         return own
 
     def add(self, stage: str, digests: Mapping[str, str]) -> None:
-        """Take in what a finished stage handed over."""
+        """Add the files that a finished stage handed over."""
         self._files |= {
             name: _File(stage, digest, finished=True) for name, digest in digests.items()
         }

@@ -84,6 +84,7 @@ def write_places(folder: Path, config: Any, registry: Registry) -> None:
 
 
 def _write(folder: Path, info: Mapping[str, Any], config: Any, registry: Registry) -> None:
+    # One for each field, so that a message can name the field that was edited.
     digests = {name: _digest(value) for name, value in info.items() if name != "digests"}
     write_json(folder / "run.json", {**info, "digests": digests})
     _write_config(folder, config, registry)
@@ -211,6 +212,7 @@ def check_same(
         changes = [f"recipe: {read_info(folder)['recipe']} -> {recipe.name}"]
     else:
         _, saved, begun = saved_run(folder, registry)
+        # What `resume --set` moved is no change: `Run.confirm` compares the data.
         changes = [c for c in differences(saved, config) if c.split(":")[0] not in options.moved]
         if begun.seed != options.seed:
             changes.append(f"seed: {begun.seed} -> {options.seed}")

@@ -58,6 +58,7 @@ def launch(
     _make_folder(folder)
     with _locked(folder):
         _write_or_check_identity(folder, recipe, config, registry, options, reporter)
+        # Asked under the lock: another process may have finished it a moment ago.
         before = read_summary(folder)
         if before.get("finished"):
             reporter.say(f"{folder}: this run is finished; there is nothing left to do")
@@ -106,6 +107,7 @@ def _carry_out(
             # was trained in this process before it was measured. Trainings have their own option.
             with cpu_threads(1):
                 summary = work(run, config)
+        # Stopped before it had anything to hand over. Without a request, that is an error.
         except Stopped as nothing_yet:
             if not run.stopped:
                 raise
@@ -115,8 +117,10 @@ def _carry_out(
             run.close()
     finally:
         reporter.close()
+    # A stop that came after the last stage left nothing undone: the run is finished.
     stopped = (stop.reason or "") if run.stopped else ""
     with writing(folder):
+        # Only once the recipe has found the data to be the same: a wrong place is forgotten.
         if options.moved and not run.unconfirmed:
             write_places(folder, config, registry)
         summary = _summarise(folder, recipe, options, run.seconds, summary, stopped)
@@ -171,6 +175,7 @@ def _make_folder(folder: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process at a time work in a run folder."""
+    # A lock of the system, which a kill releases; a file with a process number would stay.
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
@@ -185,7 +190,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a process is working in a run folder; one that cannot be asked is at rest."""
+    """Return whether a process is working in a run folder; False where that cannot be found out."""
     if not (folder / ".lock").exists():
         return False
     try:
@@ -216,7 +221,7 @@ def _write_or_check_identity(
 
 
 def _holds_work(folder: Path) -> bool:
-    """Return whether there is work to protect: one that failed before its first event has none.
+    """Return whether a folder holds work to protect; a run without an event has none.
 
     Raises:
         ResumeError: The folder holds something other than a run.
@@ -226,6 +231,7 @@ def _holds_work(folder: Path) -> bool:
         worked = journal.exists() and journal.stat().st_size > 0
         # Without its journal, a folder may still hold what cannot be made again.
         return worked or any(folder.glob("checkpoints/*.finished.json")) or is_finished(folder)
+    # A start that was killed at once leaves its lock and temporary files, and no run.
     if any(p.name != ".lock" and not p.name.endswith("~") for p in folder.iterdir()):
         raise ResumeError(f"{folder}: is neither empty nor a run folder")
     return False

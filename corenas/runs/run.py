@@ -31,6 +31,8 @@ from corenas.values.trial import Event, Trial
 if TYPE_CHECKING:
     from corenas.show.reporter import Reporter  # draws with rich, which would slow every start down
 
+# Both hold: never more than one a second, and never more than 2 % of the time for writing them,
+# however large the state is.
 CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SHARE = 0.02
 
@@ -259,6 +261,7 @@ class Run:
             self._reporter.stage(name, "already done")
             return self._finished[name]
         before = self._restore(name, task)
+        # Handed over from what was restored, without an event: the journal stays as it is.
         if self.stop.requested:
             self.stopped = True
             return self._hand_over(name, task, folder)
@@ -271,6 +274,8 @@ class Run:
             return self._hand_over(name, task, folder)
         result = self._hand_over(name, task, folder)
         last = self._last
+        # The files come first, then this event, then the record. A kill between two of them leaves
+        # a stage whose end is not proven: it goes on from its last checkpoint.
         self._record(Event("stage", last.step, last.total, message="finished", stage=name))
         self._finish(name, result)
         return result
@@ -296,7 +301,7 @@ class Run:
             self._record(Event("stage", message="started", stage=name, quantities=quantities))
 
     def _work(self, name: str, task: Task, seconds: Callable[[], float]) -> bool:
-        """Do the task, saving it now and then; return whether it came to its end."""
+        """Do the task and say what its errors mean; return whether it came to its end."""
         try:
             self._drive(name, task, seconds)
         except Stopped:
@@ -310,12 +315,14 @@ class Run:
         return not self.stop.requested
 
     def _drive(self, name: str, task: Task, seconds: Callable[[], float]) -> None:
+        """Record the task's events and save its state now and then, until it ends or is to stop."""
         saved, cost = time.monotonic(), 0.0
         for event in task.events():
             self._record(event.at(name))
             if self.stop.requested:
                 return
             now = time.monotonic()
+            # The more the last one cost, the longer until the next.
             if now - saved >= max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
                 self._save(name, task, seconds())
                 saved = time.monotonic()
@@ -326,10 +333,12 @@ class Run:
             return self._files.hand_over(name, task, folder)
 
     def _record(self, event: Event) -> None:
+        """Journal an event, then show it, then tell the observers."""
         with writing(self.folder):
             self._journal.append(event)
         self._last = event
         self._reporter.event(event)
+        # Last: an observer may read the journal, and finds the event there.
         self._observe(self, event)
 
     def _save(self, name: str, task: Task, seconds: float) -> None:
@@ -343,6 +352,7 @@ class Run:
 
     def _finish(self, name: str, result: Result) -> None:
         with writing(self.folder):
+            # The record says where the journal ends; it must not know more than the disk.
             self._journal.sync()
             record = Record(
                 name,

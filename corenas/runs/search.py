@@ -60,6 +60,7 @@ def _build_evaluator(config: SearchConfig, space: SearchSpace, data: Any, where:
 def _locate(where: str, chosen: Chosen, error: ConfigError) -> ConfigError:
     """Return an error with its dotted path, where its message begins with an option's name."""
     option = str(error).partition(":")[0].partition(".")[0]
+    # So ``search.objective.limit: ...`` is a path that ``--set`` takes.
     join = ": " if chosen.option(option) is None else "."
     return ConfigError(f"{where}{join}{error}")
 
@@ -77,6 +78,7 @@ def _build_objective(config: SearchConfig, evaluator: Evaluator, where: str) -> 
         return objective
     name = missing[0]
     advice = evaluator.advice(name)
+    # A shell would take the double quotes away.
     quote = "'" if '"' in advice else ""
     how = f"; with --set {quote}{where}.{advice}{quote} it does" if advice else ""
     raise ConfigError(

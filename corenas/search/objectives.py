@@ -145,6 +145,7 @@ class ProductObjective:
         if self.cost is not None:
             ratio, weight = self.cost.ratio(measurement)
             logarithms.append(weight * _take_logarithm(self.cost.name, ratio))
+        # As a sum of logarithms: the product itself may overflow, and its order would matter.
         return math.exp(math.fsum(logarithms))
 
 
@@ -191,6 +192,7 @@ class ConstraintObjective:
 
     def __call__(self, measurement: Measurement) -> float:
         cost = measurement.metrics[self.cost]
+        # NaN is not above the limit, so it is asked for below.
         if cost > self.limit:
             return self.limit / cost - 1
         if math.isnan(cost):

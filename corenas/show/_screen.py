@@ -20,6 +20,7 @@ from corenas.show.progress import (
     trial_numbers,
 )
 
+# Longer lines are hard to follow with the eye; a wide terminal gets a narrow screen.
 _WIDEST = 110
 _NAME_WIDTH = 20
 _PACE_WIDTH = 21
@@ -43,6 +44,7 @@ class Screen:
         stages = self.progress.stages
         width = min(width, _WIDEST)
         blocks = [[_draw_header(self.title, self.folder, width)]] if height > 4 else []
+        # At most a third for the stages: the newest matter, and the trials need the rest.
         blocks.append(_draw_bars(stages[-max(1, height // 3) :], width, now))
         if stages:
             blocks.append(_draw_table(stages[-1], width, max(1, min(BEST, height - 15))))
@@ -80,6 +82,7 @@ def _draw_header(title: str, folder: str, width: int) -> Text:
 
 
 def _draw_bars(stages: Sequence[StageProgress], width: int, now: float) -> list[Text]:
+    # Cut and padded together, so that bars of all stages begin in one column.
     names = [printable(stage.name)[:_NAME_WIDTH] for stage in stages]
     positions = [stage.position() if stage.step or stage.total else "" for stage in stages]
     name_width = max(map(len, names), default=0)

@@ -31,6 +31,7 @@ def bar(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
     Into a log, and above the live screen of a run, a line goes every half minute instead.
     """
     console = Console(stderr=True)
+    # Rich puts the proxy there while a live screen is shown, which a bar would tear.
     if console.is_terminal and not isinstance(sys.stderr, FileProxy):
         yield from track(items, what, total, console=console)
     else:

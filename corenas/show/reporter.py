@@ -115,6 +115,7 @@ class PlainReporter:
         stage = self._progress.current
         if stage is None:
             return
+        # The line of its end has all numbers; another one for the event would repeat them.
         if stage.finished:
             self.close()
         elif best and event.trial is not None:

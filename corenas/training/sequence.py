@@ -102,6 +102,7 @@ class TaskSequence:
             try:
                 for event in self._task_of(part).events():
                     yield self._renumber(part, event)
+            # A CorenasError too, and no failure of the part.
             except Stopped:
                 raise
             except CorenasError as error:

@@ -147,5 +147,6 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, state: State) -> None:
 
     That depends on the device here, not on the one where the state was saved.
     """
+    # They hold ``capturable`` and a rate that is a tensor on a GPU, a number elsewhere.
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({**state, "param_groups": groups})

@@ -18,7 +18,7 @@ _ready: Any = None
 
 
 def prepare(ready: Any) -> None:
-    """Give the process one thread, its signals, and an end together with its parent."""
+    """Set the process up: one thread, the default for SIGTERM, and an end when its parent ends."""
     global _ready
     _ready = ready
     _use_one_thread()
@@ -39,6 +39,7 @@ def _use_one_thread() -> None:
 
 def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
+    # Nothing else ends a worker whose parent was killed with SIGKILL.
     if parent is not None:
         parent.join()
         os._exit(1)

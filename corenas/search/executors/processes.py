@@ -95,7 +95,9 @@ class Processes:
         if not self._workers:
             raise RuntimeError("the executor is closed")
         try:
+            # At once, here: the fault is then the caller's, and later changes do not reach the job.
             pickled = pickle.dumps(job)
+        # Pickling runs the job's own code, which may raise anything.
         except Exception as error:
             message = f"{type(job).__name__}: the job cannot be sent to a worker: {error}"
             raise CorenasError(message) from error
@@ -112,6 +114,8 @@ class Processes:
             self._stop.check()
             if not self._running:
                 raise RuntimeError("next() was called without a job in flight")
+            # A dict keeps the order of insertion: the first of the running was submitted first, the
+            # first of the finished arrived first.
             key = next(iter(self._running if self._order == "submission" else self._finished), None)
             if key is not None and key in self._finished:
                 return key, self._hand_out(key)
@@ -119,6 +123,7 @@ class Processes:
 
     def close(self) -> None:
         """Kill every worker; a second call does nothing."""
+        # All are told first, so that they end at the same time and not one after the other.
         for worker in self._workers:
             worker.stop()
         for worker in self._workers:
@@ -146,6 +151,7 @@ class Processes:
             return
         if arrival is not None:
             key, future = arrival
+            # A job that was ended for its time may still send a result, which must not count.
             if key in self._working() and self._running[key].has(future):
                 self._finished[key] = self._running[key].outcome(future)
 
