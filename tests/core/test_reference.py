@@ -25,10 +25,6 @@ def test_page_is_what_the_code_says(made, name):
     assert text == made[name], f"renew the page: {COMMAND}"
 
 
-def test_no_other_page_is_in_the_folder_of_the_generated_ones(made):
-    assert {path.name for path in PAGES.iterdir()} == made.keys()
-
-
 def used_of_the_core(path):
     """Yield what a file takes from the core as module and name, for type checkers alone too."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
