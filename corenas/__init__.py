@@ -1,4 +1,9 @@
-"""Plugin-based neural architecture search: the public API."""
+"""Plugin-based neural architecture search: the public API.
+
+What most plugins need can be imported from here. More is public: in the core's modules, every name
+with a docstring, unless it or its module begins with an underscore. ``docs/reference/api.md`` lists
+all of it. Inside the core, nothing is imported from here.
+"""
 
 from corenas.errors import (
     ConfigError,

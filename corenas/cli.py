@@ -16,8 +16,8 @@ from typer.main import get_command
 from corenas.commands import describe, doctor, results, runs
 from corenas.commands.streams import lasting_streams
 from corenas.errors import CorenasError, Stopped
+from corenas.names import printable_lines
 from corenas.plugins.registry import Registry, default_registry
-from corenas.text import printable_lines
 
 _TRACEBACK = "--traceback"
 _NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: Sequence[str]) -> int:
     try:
+        # Plugins and torch warn while they are imported, so this has to be around all of it.
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             command = get_command(build_app(default_registry()))
@@ -68,7 +69,7 @@ def _report(error: Exception) -> int:
         prefix = "" if isinstance(error, Stopped) else "error: "
         typer.echo(printable_lines(f"{prefix}{error}"), err=True)
         return error.exit_status
-    reason = _known_reason(error)
+    reason = _find_known_reason(error)
     if reason:
         typer.echo(printable_lines(f"error: {reason}"), err=True)
         return 1
@@ -78,7 +79,7 @@ def _report(error: Exception) -> int:
     return 1
 
 
-def _known_reason(error: Exception) -> str:
+def _find_known_reason(error: Exception) -> str:
     """Return what is wrong with the machine or the input, where the error is no defect of ours."""
     if isinstance(error, ImportError | OSError | MemoryError) and _arose_in_torch(error):
         return (
@@ -109,11 +110,13 @@ def build_app(registry: Registry) -> typer.Typer:
     app = typer.Typer(
         help="Neural architecture search with plugins, for tiny super-resolution networks.",
         no_args_is_help=True,
+        # Completion would add two options of its own to the help.
         add_completion=False,
         rich_markup_mode=None,
+        # Errors are ours to print, on one line.
         pretty_exceptions_enable=False,
     )
-    app.callback()(_options)
+    app.callback()(_declare_global_options)
     for module in (runs, results, describe, doctor):
         module.add_commands(app)
     registry.add_commands(app)
@@ -126,7 +129,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _options(
+def _declare_global_options(
     show_version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print and leave."),

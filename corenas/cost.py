@@ -42,16 +42,19 @@ def count(module: nn.Module, shape: Shape, *others: Shape) -> Cost:
         shape: The input's shape with the batch, such as (1, 3, 360, 640).
         others: The shapes of further inputs.
     """
-    ghost = _without_storage(module)
+    ghost = _copy_without_storage(module)
+    # A convolution refuses an input of another type than its weights, as those of a half-precision
+    # network.
     dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
     inputs = [torch.empty(each, dtype=dtype, device="meta") for each in (shape, *others)]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         ghost(*inputs)
     params = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    # The counter has two operations, a product and a sum, for each mult-add.
     return Cost(params, counter.get_total_flops() // 2, tuple(shape))
 
 
-def _without_storage(module: nn.Module) -> nn.Module:
+def _copy_without_storage(module: nn.Module) -> nn.Module:
     # A tensor that stands in deepcopy's memo is taken from there: its numbers are not copied.
     tensors = (*module.parameters(), *module.buffers())
     memo: dict[int, Any] = {id(tensor): tensor.detach().to("meta") for tensor in tensors}
@@ -87,6 +90,7 @@ class CostTable:
         """
         entry = (key, tuple(shape))
         if entry not in self._costs:
+            # Building one with storage would take longer than counting it.
             with torch.device("meta"):
                 self._costs[entry] = count(build(), shape)
         return self._costs[entry]
@@ -96,6 +100,7 @@ def human(number: float, *, decimals: int = 2) -> str:
     """Return a number with a decimal unit: ``432``, ``60.8 K``, ``13.95 G``."""
     value, unit = float(number), ""
     for larger in ("K", "M", "G", "T", "P"):
+        # Rounded first: 999 999 is 1.00 M, and not 1000.00 K.
         if round(value, decimals) < 1000:
             break
         value, unit = value / 1000, larger

@@ -19,6 +19,7 @@ def pick_devices(device: str) -> tuple[str, ...]:
     names = tuple(device.split(","))
     for name in names:
         try:
+            # The only sure way: a name may parse, and its device still be missing or broken.
             torch.empty(0, device=name)
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
@@ -30,6 +31,7 @@ def default_workers(devices: Sequence[str]) -> int:
     """Return one worker per core, or one per device where they are not CPUs."""
     if any(device != "cpu" for device in devices):
         return len(devices)
+    # A container or a batch system may give this process fewer cores than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -15,14 +15,18 @@ from typing import Any, BinaryIO
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Write a file under a temporary name; it appears under its own, synced, when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, because a rename is atomic within one file system only. By its name a
+    # resumed run finds what a kill left behind.
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix="~")
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
+            # Before the rename: else a crash may leave the new name with no content.
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp's files are private; a result is to be shared
         os.replace(temporary, path)
+    # Also for KeyboardInterrupt: a second Ctrl-C must leave no half file.
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
@@ -32,6 +36,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder durable, where the system can."""
+    # Windows opens no folders.
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -27,12 +27,14 @@ from torch import Tensor, nn
 
 from corenas.errors import ConfigError, CorenasError, DataError, InputError, UnknownName
 from corenas.files import atomic_write, write_json
+from corenas.names import printable
 from corenas.options.structuring import Chosen, structure, unstructure
 from corenas.plugins.registry import Registry, default_registry
-from corenas.text import printable
 from corenas.values.architecture import Architecture
 
 SUFFIX = ".safetensors"
+"""How the name of a model file ends."""
+
 FORMAT = 2
 """Of new files. In format 1, a task's entries stood beside ours instead of in ``extra``."""
 
@@ -40,6 +42,7 @@ METADATA_KEY = "corenas"
 
 _SPACES = "search_spaces"
 _ENTRIES = ("format", "corenas", "plugin", "space", "architecture", "digest", "extra")
+# Enough to see the pattern; a wrong network may misfit in thousands of tensors.
 _NAMED_MISFITS = 3
 
 _LONGEST_HEADER = 2**23
@@ -86,9 +89,9 @@ def save_model(
     """
     if path.suffix != SUFFIX:
         raise InputError(f"{path}: the name of a model file ends in {SUFFIX}")
-    weights = {name: _stored(tensor) for name, tensor in module.state_dict().items()}
+    weights = {name: _copy_for_storage(tensor) for name, tensor in module.state_dict().items()}
     description = {
-        **_origin(space, architecture),
+        **_describe_origin(space, architecture),
         "digest": _digest(weights),
         "extra": dict(extra or {}),
     }
@@ -122,25 +125,26 @@ def load_model(path: Path, *, registry: Registry | None = None) -> LoadedModel:
 def holds_weights_only(path: Path) -> bool:
     """Tell whether a file is safetensors that do not say of which network they are."""
     try:
-        with _opened(path) as file:
+        with _open(path) as file:
             return METADATA_KEY not in (file.metadata() or {})
     except DataError:
         return False  # `load_model` says what is wrong with it
 
 
 def _load(path: Path, registry: Registry) -> LoadedModel:
-    with _opened(path) as file:
-        description = _description(path, _text(path, file))
-        space = _space(path, description, registry)
-        module = _built(path, space, description.architecture, _shapes(file))
+    with _open(path) as file:
+        description = _parse_description(path, _read_text(path, file))
+        space = _choose_space(path, description, registry)
+        module = _build(path, space, description.architecture, _read_shapes(file))
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    # Safetensors has no checksum of its own: a flipped bit is a valid number.
     if description.digest != _digest(weights):
         raise DataError(f"{path}: damaged: the weights are not those that were written")
-    _fill(path, module, weights)
+    _fill_in(path, module, weights)
     return LoadedModel(module.eval(), space, description.architecture, description.extra)
 
 
-def _origin(space: Chosen, architecture: Architecture) -> dict[str, Any]:
+def _describe_origin(space: Chosen, architecture: Architecture) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "corenas": version("corenas"),
@@ -150,7 +154,7 @@ def _origin(space: Chosen, architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _stored(tensor: Tensor) -> Tensor:
+def _copy_for_storage(tensor: Tensor) -> Tensor:
     """Return a copy of its own: safetensors takes no tensors that share memory."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
@@ -158,6 +162,7 @@ def _stored(tensor: Tensor) -> Tensor:
 def _digest(weights: Mapping[str, Tensor]) -> str:
     """Return a digest of names, types, shapes and values."""
     digest = hashlib.sha256()
+    # Sorted, because a file does not keep the order in which a network names its tensors.
     for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
@@ -165,7 +170,7 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open(path: Path) -> Iterator[Any]:
     """Open a safetensors file, whose header alone is read."""
     try:
         _check_header(path)
@@ -174,20 +179,21 @@ def _opened(path: Path) -> Iterator[Any]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise DataError(f"{path}: {_what_it_is(path)} ({error})") from error
+        raise DataError(f"{path}: {_explain_format(path)} ({error})") from error
 
 
 def _check_header(path: Path) -> None:
     """Refuse a header that takes long to read; its length stands in the first eight bytes."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
+    # A length beyond the file's end is no safetensors at all; safe_open says so better.
     if _LONGEST_HEADER < length <= path.stat().st_size:
         raise DataError(
             f"{path}: refused: its header has {length} bytes; at most {_LONGEST_HEADER} are read"
         )
 
 
-def _text(path: Path, file: Any) -> str:
+def _read_text(path: Path, file: Any) -> str:
     """Return the description, which is not checked but for its length."""
     metadata = file.metadata() or {}
     if METADATA_KEY not in metadata:
@@ -204,12 +210,12 @@ def _text(path: Path, file: Any) -> str:
     return text
 
 
-def _shapes(file: Any) -> dict[str, tuple[int, ...]]:
+def _read_shapes(file: Any) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all tensors by name, from the header."""
     return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
-def _what_it_is(path: Path) -> str:
+def _explain_format(path: Path) -> str:
     """Say why a file is not safetensors."""
     with path.open("rb") as file:
         head = file.read(9)
@@ -231,7 +237,7 @@ class _Description:
     extra: Mapping[str, Any]
 
 
-def _description(path: Path, text: str) -> _Description:
+def _parse_description(path: Path, text: str) -> _Description:
     try:
         value = json.loads(text)
         _check_format(value)
@@ -244,7 +250,7 @@ def _description(path: Path, text: str) -> _Description:
             options=options,
             architecture=Architecture.from_json(value["architecture"]),
             digest=str(value["digest"]),
-            extra=_extra(value),
+            extra=_read_extra(value),
         )
     except InputError as error:
         raise type(error)(f"{path}: {error}") from error
@@ -254,6 +260,7 @@ def _description(path: Path, text: str) -> _Description:
 
 def _check_format(value: Mapping[str, Any]) -> None:
     number = value["format"]
+    # Not isinstance: True is an int for Python, and no format.
     if type(number) is not int or number < 1:
         raise ValueError(f"format {number!r}")
     if number > FORMAT:
@@ -263,13 +270,13 @@ def _check_format(value: Mapping[str, Any]) -> None:
         )
 
 
-def _extra(value: Mapping[str, Any]) -> dict[str, Any]:
+def _read_extra(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a task added; in format 1 that was anything which is not ours."""
     beside = value.keys() - set(_ENTRIES) if value["format"] == 1 else ()
     return dict(value["extra"]) | {name: value[name] for name in beside}
 
 
-def _space(path: Path, description: _Description, registry: Registry) -> Chosen:
+def _choose_space(path: Path, description: _Description, registry: Registry) -> Chosen:
     """Choose the search space again, with the options that it had."""
     name = description.space
     try:
@@ -285,7 +292,7 @@ def _space(path: Path, description: _Description, registry: Registry) -> Chosen:
     return Chosen.of(component, _SPACES, config, registry)
 
 
-def _built(
+def _build(
     path: Path, chosen: Chosen, architecture: Architecture, shapes: Mapping[str, tuple[int, ...]]
 ) -> nn.Module:
     """Return the network with fresh weights; the caller's random numbers stay as they were.
@@ -293,6 +300,8 @@ def _built(
     It is built without storage first, and for good only when its tensors are those of the file.
     """
     try:
+        # Building draws initial weights. Loading a model in the middle of a run must not shift its
+        # random numbers.
         with torch.random.fork_rng(devices=[]):
             space = chosen.build()
             if problem := space.check(architecture):
@@ -323,7 +332,7 @@ def _check_shapes(ghost: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> No
         raise DataError(f"its weights do not fit its architecture: {named}{more}")
 
 
-def _fill(path: Path, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def _fill_in(path: Path, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     expected = module.state_dict()
     for name, tensor in weights.items():
         if tensor.is_floating_point() != expected[name].is_floating_point():

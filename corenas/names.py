@@ -1,4 +1,4 @@
-"""The nearest valid name, for the end of an error message."""
+"""Names as messages show them: the nearest valid one, and text from outside made safe to print."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -16,3 +16,13 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     if close is not None:
         return f"; did you mean {close!r}?"
     return f"; allowed: {', '.join(sorted(names)) or 'nothing'}"
+
+
+def printable(text: str) -> str:
+    """Return text on one line without control characters: it may come from anywhere."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return text of several lines, each `printable`."""
+    return "\n".join(map(printable, text.split("\n")))

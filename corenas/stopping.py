@@ -35,6 +35,7 @@ class Stop:
     @property
     def requested(self) -> bool:
         """Whether to stop now."""
+        # No timer watches the clock: whoever waits knows by `remaining` how long.
         if self._reason is None and self.remaining() == 0.0:
             self.request("time budget")
         return self._reason is not None
@@ -54,16 +55,18 @@ class Stop:
         """Ask to stop; a second request changes nothing."""
         if self._reason is None:
             self._reason = reason
+            # A copy, because a signal may come while another callback is being added.
             for callback in tuple(self._callbacks):
                 callback()
 
     def on_request(self, callback: Callable[[], object]) -> None:
-        """Call back when a stop is requested, at once if it was already; at least one time.
+        """Call back, once or twice, when a stop is requested; at once if it was requested already.
 
         The callback may run inside a signal handler: it must neither wait nor raise.
-        `queue.SimpleQueue.put` is safe. Nothing watches the clock: whoever waits does so no longer
-        than `remaining` and asks for `requested` then.
+        `queue.SimpleQueue.put` is safe. Nothing watches the clock: whoever waits must wake up
+        after `remaining` seconds and ask for `requested`.
         """
+        # Added before asking: a request in between then calls it, at worst twice.
         self._callbacks.append(callback)
         if self.requested:
             callback()
@@ -89,6 +92,7 @@ class Stop:
         received: list[int] = []
 
         def handle(number: int, _: FrameType | None) -> None:
+            # A closing terminal may hang up twice, which must not be taken for a second Ctrl-C.
             if number == _HANG_UP and self._reason is not None:
                 return
             received.append(number)
@@ -96,7 +100,7 @@ class Stop:
                 raise KeyboardInterrupt
             self.request("interrupted")
 
-        previous = {number: signal.signal(number, handle) for number in _handled()}
+        previous = {number: signal.signal(number, handle) for number in _signals_to_handle()}
         try:
             yield self
         finally:
@@ -104,7 +108,7 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def _handled() -> Iterator[int]:
+def _signals_to_handle() -> Iterator[int]:
     yield from _SIGNALS
     if _HANG_UP is not None and signal.getsignal(_HANG_UP) is not signal.SIG_IGN:
         yield _HANG_UP

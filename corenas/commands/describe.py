@@ -18,14 +18,21 @@ from corenas.plugins.hookspecs import Component, Recipe
 from corenas.plugins.registry import Registry, default_registry
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="See 'corenas list recipes'.")]
+"""The argument that names a recipe."""
+
 Preset = Annotated[str, typer.Option(help="Changes to the defaults, by name.")]
+"""The option ``--preset``; see `choose_preset`."""
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="TOML with options.")
 ]
+"""The option ``--config``; see `configure`."""
+
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One option; may be given more than once."),
 ]
+"""The option ``--set``; see `configure`."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -55,7 +62,7 @@ def configure(recipe: Recipe, *, preset: str, file: Path | None, assignments: Se
     return structure(recipe.config, *layers)
 
 
-def moved(recipe: Recipe, begun: Any, assignments: Sequence[str]) -> Any:
+def apply_assignments(recipe: Recipe, begun: Any, assignments: Sequence[str]) -> Any:
     """Return the configuration that a run began with, with assignments on top of it."""
     layers = [parse_assignment(text) for text in assignments]
     return structure(recipe.config, unstructure(begun), *layers)
@@ -73,7 +80,7 @@ def list_(
     wanted = kind.replace("-", "_")
     if wanted and wanted not in known:
         raise UnknownName(f"unknown kind {kind!r}{nearest(wanted, known)}")
-    found = {each: _described(registry, each) for each in ([wanted] if wanted else known)}
+    found = {each: _describe_all(registry, each) for each in ([wanted] if wanted else known)}
     if as_json:
         print_json(found)
         return
@@ -83,20 +90,20 @@ def list_(
         print_columns(rows, indent="  ")
 
 
-def _described(registry: Registry, kind: str) -> list[dict[str, Any]]:
+def _describe_all(registry: Registry, kind: str) -> list[dict[str, Any]]:
     offered = registry.recipes if kind == "recipes" else registry.components(kind)
     return [
         {
             "name": name,
             "plugin": registry.owner(kind, name),
             "summary": one.summary,
-            **_details(one),
+            **_describe_details(one),
         }
         for name, one in offered.items()
     ]
 
 
-def _details(offered: Component | Recipe) -> dict[str, Any]:
+def _describe_details(offered: Component | Recipe) -> dict[str, Any]:
     if isinstance(offered, Recipe):
         return {"presets": list(offered.presets), "paper": offered.paper}
     metadata = offered.metadata

@@ -39,7 +39,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def doctor(as_json: Json = False) -> None:
     """Check this machine; exit status 1 when something is broken."""
-    checks = list(_checks())
+    checks = list(_check_all())
     healthy = all(check.ok for check in checks)
     if as_json:
         print_json({"ok": healthy, "checks": [attrs.asdict(check) for check in checks]})
@@ -50,22 +50,23 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _checks() -> Iterator[Check]:
+def _check_all() -> Iterator[Check]:
     yield Check("python", f"{platform.python_version()} ({sys.executable})")
     yield Check("corenas", version("corenas"))
     for plugin in default_registry().plugins:
         found = f"{plugin.distribution} {plugin.version}".strip()
         problem = f": {plugin.error}" if plugin.error else ""
         yield Check(f"plugin {plugin.name}", f"{found}{problem}", not plugin.error)
-    yield from _torch()
+    yield from _check_torch()
     yield Check("cores", str(default_workers(("cpu",))))
-    yield _disk(Path.cwd())
-    yield _cache(cache_folder())
+    yield _check_disk(Path.cwd())
+    yield _check_cache(cache_folder())
 
 
-def _torch() -> Iterator[Check]:
+def _check_torch() -> Iterator[Check]:
     try:
         import torch
+    # A broken installation raises OSError, RuntimeError or anything else; doctor must survive it.
     except Exception as error:
         yield Check("torch", f"cannot be imported: {error}", ok=False)
         return
@@ -76,21 +77,22 @@ def _torch() -> Iterator[Check]:
         yield Check(f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {memory:.0f} GiB")
     if not count:
         yield Check("cuda", "none; the CPU is used")
-    yield _weights(Path(torch.hub.get_dir()) / "checkpoints")
+    yield _check_weights(Path(torch.hub.get_dir()) / "checkpoints")
 
 
-def _weights(folder: Path) -> Check:
+def _check_weights(folder: Path) -> Check:
     """Report torchvision's cache; without it, what needs pretrained weights asks for a file."""
     files = sorted(file.name for file in folder.glob("*.pth"))
     return Check("pretrained weights", f"{folder}: {', '.join(files) or 'none'}")
 
 
-def _disk(folder: Path) -> Check:
+def _check_disk(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free
     return Check("free disk", f"{free / GIB:.1f} GiB in {folder}", free >= NEEDED_DISK)
 
 
-def _cache(folder: Path) -> Check:
+def _check_cache(folder: Path) -> Check:
+    # It is made when it is needed, so what counts is the first parent that is there.
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     writable = existing.is_dir() and os.access(existing, os.W_OK)
     return Check("cache", f"{folder}{'' if writable else ': cannot be written'}", writable)

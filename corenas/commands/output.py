@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from corenas.text import printable
+from corenas.names import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+"""The option ``--json``."""
 
 
 def print_json(value: Any) -> None:

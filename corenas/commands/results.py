@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from corenas.commands._pareto import print_fronts
 from corenas.commands.output import Json, print_columns, print_json
-from corenas.commands.pareto import print_fronts
 from corenas.commands.runs import Folder
 from corenas.errors import CorenasError, InputError
 
 if TYPE_CHECKING:
     from corenas.show.progress import StageProgress
-    from corenas.values.trial import Event
+    from corenas.values.trial import Event, Trial
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -35,19 +35,19 @@ def status(folder: Folder, as_json: Json = False) -> None:
     info = read_info(folder)
     path = folder / "journal.jsonl"
     contents = journal.read(path)
-    stages = _replayed(contents.events)
-    state = _state(folder)
+    stages = _replay(contents.events)
+    state = _state_of(folder)
     value = {
         "folder": str(folder),
         "state": state,
         **{key: info[key] for key in ("recipe", "preset", "seed", "created")},
-        "updated": _modified(path),
+        "updated": _modification_time(path),
         "damage": contents.damage,
         "stage": next(reversed(stages), ""),
         "finished": state == "finished",
         "trials": sum(stage.counts["finished"] for stage in stages.values()),
         "best": _best(stages.values()),
-        "stages": [_stage(stage) for stage in stages.values()],
+        "stages": [_stage_to_json(stage) for stage in stages.values()],
     }
     if as_json:
         print_json(value)
@@ -63,22 +63,27 @@ def status(folder: Folder, as_json: Json = False) -> None:
 
 
 def _best(stages: Iterable[StageProgress]) -> dict[str, Any] | None:
-    """Return the trial with the highest score of all stages."""
-    firsts = [stage.best[0] for stage in stages if stage.best]
-    best = max(firsts, key=lambda trial: trial.score or 0.0, default=None)
-    return None if best is None else best.to_json()
+    """Return the best trial of all stages."""
+    from corenas.values.ranking import ranked
+
+    best: list[Trial] = []
+    for stage in stages:
+        for trial in stage.best:
+            best = ranked(best, trial, most=1)
+    return best[0].to_json() if best else None
 
 
-def _replayed(events: Iterable[Event]) -> dict[str, StageProgress]:
+def _replay(events: Iterable[Event]) -> dict[str, StageProgress]:
     from corenas.show.progress import StageProgress
 
     stages: dict[str, StageProgress] = {}
     for event in events:
+        # No clock: what is asked for here is the state, not the pace.
         stages.setdefault(event.stage, StageProgress(event.stage)).take(event, 0.0)
     return stages
 
 
-def _state(folder: Path) -> str:
+def _state_of(folder: Path) -> str:
     """Return ``running``, ``finished`` or ``stopped``."""
     from corenas.runs.launch import is_finished, is_locked
 
@@ -87,13 +92,13 @@ def _state(folder: Path) -> str:
     return "finished" if is_finished(folder) else "stopped"
 
 
-def _modified(path: Path) -> str:
+def _modification_time(path: Path) -> str:
     if not path.exists():
         return ""
     return datetime.fromtimestamp(path.stat().st_mtime).astimezone().isoformat(timespec="seconds")
 
 
-def _stage(stage: StageProgress) -> dict[str, Any]:
+def _stage_to_json(stage: StageProgress) -> dict[str, Any]:
     return {
         "name": stage.name,
         "step": stage.step,
@@ -143,12 +148,12 @@ def best(
     if pareto:
         print_fronts(folder, events, metrics, as_json=as_json)
         return
-    found = _best_trials(events) or _latest_architecture(events)
+    found = _find_best_trials(events) or _find_latest_architecture(events)
     # A model file has a description beside it; a search's weights have none.
     files = (f.with_suffix(".safetensors") for f in folder.glob("models/*.json"))
     models = sorted(str(file) for file in files if file.exists())
     if not found and not models:
-        raise CorenasError(f"{folder}: {_nothing(events)}")
+        raise CorenasError(f"{folder}: {_explain_no_result(events)}")
     if as_json:
         print_json({"folder": str(folder), "architectures": found, "models": models})
         return
@@ -158,12 +163,12 @@ def best(
         typer.echo(f"model: {model}")
 
 
-def _best_trials(events: Iterable[Event]) -> list[dict[str, Any]]:
-    stages = _replayed(events).values()
+def _find_best_trials(events: Iterable[Event]) -> list[dict[str, Any]]:
+    stages = _replay(events).values()
     return [{"stage": s.name, **s.best[0].to_json()} for s in stages if s.best]
 
 
-def _latest_architecture(events: Iterable[Event]) -> list[dict[str, Any]]:
+def _find_latest_architecture(events: Iterable[Event]) -> list[dict[str, Any]]:
     """Return that of a one-shot search, whose latest epoch is its best.
 
     What a sampling search has only begun, rejected or failed to train, is no result.
@@ -184,12 +189,12 @@ def _print_found(found: dict[str, Any]) -> None:
     typer.echo(f"  {json.dumps(found['architecture']['choices'])}")
 
 
-def _nothing(events: Iterable[Event]) -> str:
+def _explain_no_result(events: Iterable[Event]) -> str:
     """Return why there is no result, with what became of the trials."""
-    stages = _replayed(events).values()
+    stages = _replay(events).values()
     counts = [f"{count} {what}" for stage in stages for count, what in stage.tally()]
-    told = "there is neither an architecture nor a model yet"
+    text = "there is neither an architecture nor a model yet"
     if counts:
-        told += f"; no trial is measured: {', '.join(counts)}"
+        text += f"; no trial is measured: {', '.join(counts)}"
     failures = [stage.failure for stage in stages if stage.failure]
-    return f"{told}; the last failure: {failures[-1]}" if failures else told
+    return f"{text}; the last failure: {failures[-1]}" if failures else text

@@ -16,9 +16,9 @@ from corenas.commands.describe import (
     ConfigFile,
     Preset,
     RecipeName,
+    apply_assignments,
     choose_preset,
     configure,
-    moved,
 )
 from corenas.commands.output import print_columns
 from corenas.errors import InputError
@@ -31,23 +31,35 @@ if TYPE_CHECKING:
     from corenas.values.plan import StagePlan
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")]
+"""The argument that names a run's folder."""
+
 Device = Annotated[
     str, typer.Option(help="torch devices, such as cuda:0,cuda:1; auto takes every GPU.")
 ]
+"""The option ``--device``."""
+
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Candidates at once; default: one per core or GPU.")
 ]
+"""The option ``--workers``."""
+
 MaxTime = Annotated[
     str, typer.Option(metavar="TIME", help="Stop and hand over after 90s, 30m, 2h or 1d12h.")
 ]
+"""The option ``--max-time``; see `parse_duration`."""
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Default: a new folder below runs/.")]
+"""The option ``--out``."""
+
 Seed = Annotated[
     int, typer.Option(min=0, max=2**63 - 1, help="What all random numbers derive from.")
 ]
+"""The option ``--seed``."""
+
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and estimate; train nothing.")
 ]
+"""The option ``--dry-run``."""
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS))
@@ -69,6 +81,7 @@ def parse_duration(text: str) -> float | None:
         return None
     match = _DURATION.fullmatch(text)
     numbers = match.groups(default="0") if match else ()
+    # What does not match sums up to zero, as ``0s`` does: both are no time.
     seconds = sum(float(n) * size for n, size in zip(numbers, _UNITS.values(), strict=False))
     if not seconds:
         raise InputError(f"--max-time {text}: expected a time such as 90s, 30m, 2h or 1d12h")
@@ -121,7 +134,7 @@ def resume(
     from corenas.runs.identity import move, saved_run
 
     recipe, begun, options = saved_run(folder, default_registry())
-    config = moved(recipe, begun, assignments or [])
+    config = apply_assignments(recipe, begun, assignments or [])
     options = attrs.evolve(
         move(options, begun, config, places(config)),
         device=device or options.device,
@@ -171,8 +184,8 @@ def _plan_rows(plans: Sequence[StagePlan]) -> list[tuple[str, ...]]:
             str(plan.steps),
             f"{plan.seconds_per_step:.3g}",
             str(plan.workers),
-            _memory(plan.memory),
-            _memory(plan.memory * plan.workers),
+            _format_memory(plan.memory),
+            _format_memory(plan.memory * plan.workers),
             f"{plan.hours:.2f}",
             plan.note,
         )
@@ -182,5 +195,5 @@ def _plan_rows(plans: Sequence[StagePlan]) -> list[tuple[str, ...]]:
     return [head, *rows, ("together", "", "", "", "", "", f"{total:.2f}", "")]
 
 
-def _memory(size: int) -> str:
+def _format_memory(size: int) -> str:
     return f"{size / 2**20:.0f} MiB" if size else ""

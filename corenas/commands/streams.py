@@ -18,13 +18,13 @@ _NOBODY_READS = (errno.EPIPE, errno.EIO)
 @contextmanager
 def lasting_streams() -> Iterator[None]:
     """Let the work go on when nobody reads what it prints, as with ``| head -1``."""
-    out, err = _Lasting(sys.stdout, "output"), _Lasting(sys.stderr, "error output")
+    out, err = _LastingStream(sys.stdout, "output"), _LastingStream(sys.stderr, "error output")
     with redirect_stdout(out), redirect_stderr(err):
         yield
 
 
-class _Lasting:
-    """A stream that takes everything and forgets it from then on when its reader has left."""
+class _LastingStream:
+    """A stream that outlives its reader: once nobody reads, it discards what is written."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream = stream
@@ -41,7 +41,7 @@ class _Lasting:
         """
         if text == "":
             return 0  # others try out with it what kind of stream this is, and hide errors
-        with self._kept():
+        with self._surviving():
             self._stream.write(text)
         return len(text)
 
@@ -51,21 +51,23 @@ class _Lasting:
         Raises:
             CorenasError: The disk is full, say.
         """
-        with self._kept():
+        with self._surviving():
             self._stream.flush()
 
     @contextmanager
-    def _kept(self) -> Iterator[None]:
+    def _surviving(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            self._forget()
+            self._discard_the_rest()
             if error.errno not in _NOBODY_READS:
                 reason = error.strerror or error
                 raise CorenasError(f"the {self._name} cannot be written: {reason}") from error
 
-    def _forget(self) -> None:
+    def _discard_the_rest(self) -> None:
         """Let everything from now on vanish, also what Python writes when it ends."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
+        # On the level of the system: Python flushes the original stream once more when it ends, and
+        # that would fail again.
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)

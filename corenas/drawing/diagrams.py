@@ -8,11 +8,20 @@ from pathlib import Path
 
 from attrs import frozen
 
-from corenas.drawing.canvas import Canvas, text_width
-from corenas.drawing.dot import to_dot
+from corenas.drawing._canvas import Canvas, text_width
+from corenas.drawing._dot import to_dot
+from corenas.drawing._layers import Edge
+from corenas.drawing._layout import (
+    FRAME_LABEL,
+    Box,
+    Direction,
+    Frame,
+    Layout,
+    Size,
+    break_into_rows,
+    lay_out,
+)
 from corenas.drawing.figures import GREY, INK, write_whole
-from corenas.drawing.layers import Edge
-from corenas.drawing.layout import FRAME_LABEL, Box, Direction, Frame, Layout, Size, broken, lay_out
 from corenas.drawing.parts import LOOKS, Group, Kind, Node
 from corenas.protocols import SearchSpace
 from corenas.values.architecture import Architecture
@@ -43,10 +52,10 @@ def draw_graph(
 
     Raises:
         CorenasError: A file cannot be written.
-        ValueError: Two nodes have one name; and see `corenas.drawing.layout.lay_out`.
+        ValueError: Two nodes have one name; and see `corenas.drawing._layout.lay_out`.
     """
     layout = lay_out(
-        _sizes(nodes),
+        _measure_all(nodes),
         edges,
         frames=[Frame(group.members, text_width(group.label, _SMALL_SIZE)) for group in groups],
         direction=direction,
@@ -111,7 +120,7 @@ class _Sheet:
         inner = max(width, title, text_width(self.footer, _SMALL_SIZE), _NARROWEST_SHEET)
         left = (width - inner) / 2  # the layout is in the middle
         under += _FOOTER if self.footer else 0.0
-        legend = _legend_lines(self.nodes, inner)
+        legend = _break_legend(self.nodes, inner)
         bottom = under + (_LEGEND + _LEGEND_LINE * len(legend) if legend else 0.0)
         height = _MARGIN + _TITLE + bottom + _MARGIN
         canvas = Canvas(Box(left - _MARGIN, -_TITLE - _MARGIN, inner + 2 * _MARGIN, height))
@@ -162,12 +171,12 @@ def _draw_node(canvas: Canvas, node: Node, box: Box) -> None:
         canvas.text(note, x, line, size=_NOTE_SIZE, colour=GREY, centred=True)
 
 
-def _legend_lines(nodes: Sequence[Node], width: float) -> list[list[Kind]]:
+def _break_legend(nodes: Sequence[Node], width: float) -> list[list[Kind]]:
     """Return the kinds that are explained, in lines."""
     used = {node.kind for node in nodes}
     kinds = [kind for kind, look in LOOKS.items() if kind in used and look.meaning]
     widths = [_SWATCH + _AFTER_SWATCH + text_width(LOOKS[k].meaning, _NOTE_SIZE) for k in kinds]
-    return [[kinds[i] for i in line] for line in broken(widths, width, gap=_LEGEND_GAP)]
+    return [[kinds[i] for i in line] for line in break_into_rows(widths, width, gap=_LEGEND_GAP)]
 
 
 def _draw_legend(canvas: Canvas, kinds: Sequence[Kind], x: float, y: float) -> None:
@@ -187,15 +196,15 @@ def _draw_legend(canvas: Canvas, kinds: Sequence[Kind], x: float, y: float) -> N
         x += text_width(look.meaning, _NOTE_SIZE) + _LEGEND_GAP
 
 
-def _sizes(nodes: Sequence[Node]) -> dict[str, Size]:
-    sizes = {node.name: _size(node) for node in nodes}
+def _measure_all(nodes: Sequence[Node]) -> dict[str, Size]:
+    sizes = {node.name: _measure(node) for node in nodes}
     if len(sizes) < len(nodes):
         twice, _ = Counter(node.name for node in nodes).most_common(1)[0]
         raise ValueError(f"node {twice} stands twice")
     return sizes
 
 
-def _size(node: Node) -> Size:
+def _measure(node: Node) -> Size:
     """Return the box that holds a node's text."""
     if node.kind in ("fork", "sum"):
         side = _FORK if node.kind == "fork" else _SUM

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from corenas.errors import CorenasError
 from corenas.files import atomic_write
-from corenas.text import printable
+from corenas.names import printable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACCENT = "#d1495b"
+"""The colour of what a plot is about, such as the best so far."""
+
 CALM = "#30638e"
+"""The colour of all else that is plotted."""
+
 GREY = "#5c6670"
+"""The colour of small text and of lines that lead somewhere."""
+
 INK = "#20262b"
+"""The colour of text and of borders that stand out."""
 
 LONGEST_LABEL = 56
 """As many characters as the shortest of axes has room for."""
@@ -61,6 +68,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     from matplotlib import rc_context
 
+    # Into memory first: matplotlib writes in pieces, and a file must appear whole.
     content = io.BytesIO()
     if path.suffix == ".svg":
         # Text stays text, and the names of parts are hashes whose salt is random by default.

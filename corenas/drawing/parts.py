@@ -23,6 +23,7 @@ Kind = Literal[
     "fork",
     "fixed",
 ]
+"""What a box stands for, from which it has its colour and shape."""
 
 
 @frozen

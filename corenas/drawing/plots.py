@@ -70,11 +70,12 @@ def search_plot(
     """
     from matplotlib.figure import Figure
 
-    scored = [trial for trial in trials if trial.score is not None and _drawable(trial.score)]
+    scored = [trial for trial in trials if trial.score is not None and _is_drawable(trial.score)]
+    # With several workers they end in another order than they began.
     scored.sort(key=lambda trial: trial.number)
     if cost is None:
         cost = next((name for name, each in quantities.items() if each.better == "lower"), "")
-    measured = [_metrics(trial).get(cost) for trial in scored]
+    measured = [_metrics_of(trial).get(cost) for trial in scored]
     has_costs = cost in quantities and bool(scored) and None not in measured
     figure = Figure(figsize=(11.0 if has_costs else 5.8, 4.2), dpi=130, layout="constrained")
     left, *right = figure.subplots(1, 1 + has_costs, squeeze=False, sharey=True)[0]
@@ -90,8 +91,8 @@ def _plot_progress(axes: Axes, scored: Sequence[Trial]) -> None:
     style(axes)
     axes.set_title("Score of each trial", loc="left", fontsize=11)
     points = [(float(trial.number), trial.score or 0.0) for trial in scored]
-    _describe(axes.xaxis, "trial", [])
-    _describe(axes.yaxis, "score", [score for _, score in points])
+    _label_axis(axes.xaxis, "trial", [])
+    _label_axis(axes.yaxis, "score", [score for _, score in points])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if not points:
         return
@@ -106,9 +107,9 @@ def _plot_progress(axes: Axes, scored: Sequence[Trial]) -> None:
 def _plot_costs(axes: Axes, scored: Sequence[Trial], cost: Quantity) -> None:
     style(axes)
     axes.set_title("Score against cost", loc="left", fontsize=11)
-    measured = [(_metrics(trial)[cost.name], trial.score or 0.0, trial) for trial in scored]
-    shown = [each for each in measured if _drawable(each[0])]
-    _describe(axes.xaxis, _label(cost), [at for at, _, _ in shown])
+    measured = [(_metrics_of(trial)[cost.name], trial.score or 0.0, trial) for trial in scored]
+    shown = [each for each in measured if _is_drawable(each[0])]
+    _label_axis(axes.xaxis, _write_label(cost), [at for at, _, _ in shown])
     if not shown:
         return
     _scatter(axes, [(at, score) for at, score, _ in shown])
@@ -158,13 +159,13 @@ def pareto_plot(path: Path, trials: Sequence[Trial], quantities: Mapping[str, Qu
 
 def _plot_front(axes: Axes, trials: Sequence[Trial], x: Quantity, y: Quantity) -> None:
     style(axes)
-    measured = [_metrics(trial) for trial in trials]
+    measured = [_metrics_of(trial) for trial in trials]
     both = [(m[x.name], m[y.name]) for m in measured if x.name in m and y.name in m]
-    points = [point for point in both if all(map(_drawable, point))]
-    _describe(axes.xaxis, _label(x), [at for at, _ in points])
-    _describe(axes.yaxis, _label(y), [at for _, at in points])
+    points = [point for point in both if all(map(_is_drawable, point))]
+    _label_axis(axes.xaxis, _write_label(x), [at for at, _ in points])
+    _label_axis(axes.yaxis, _write_label(y), [at for _, at in points])
     name, dots = _scatter(axes, points)
-    best = _front(points, x, y)
+    best = _find_front(points, x, y)
     xs, ys = [at for at, _ in best], [at for _, at in best]
     # Between two of them nothing is known to be better than the worse: the line has steps.
     axes.step(xs, ys, where="post", color=ACCENT, linewidth=1.2)
@@ -172,7 +173,7 @@ def _plot_front(axes: Axes, trials: Sequence[Trial], x: Quantity, y: Quantity) -
     legend(axes, [name, "best compromises"], [dots, front])
 
 
-def _front(points: Iterable[_Point], x: Quantity, y: Quantity) -> list[_Point]:
+def _find_front(points: Iterable[_Point], x: Quantity, y: Quantity) -> list[_Point]:
     """Return the Pareto front, from the best to the worst in x.
 
     For two numbers one pass is enough; `corenas.search.pareto.front` compares each with each.
@@ -184,21 +185,21 @@ def _front(points: Iterable[_Point], x: Quantity, y: Quantity) -> list[_Point]:
     return front
 
 
-def _metrics(trial: Trial) -> Mapping[str, float]:
+def _metrics_of(trial: Trial) -> Mapping[str, float]:
     return trial.measurement.metrics if trial.measurement else {}
 
 
-def _drawable(value: float) -> bool:
+def _is_drawable(value: float) -> bool:
     return abs(value) <= _LARGEST  # not so for what is no number
 
 
-def _label(quantity: Quantity) -> str:
+def _write_label(quantity: Quantity) -> str:
     unit = f" in {quantity.unit}" if quantity.unit else ""
     aim = f" ({quantity.better} is better)" if quantity.sign else ""
     return f"{shortened(quantity.name, _LONGEST_NAME)}{unit}{aim}"
 
 
-def _describe(axis: Axis, text: str, values: Sequence[float]) -> None:
+def _label_axis(axis: Axis, text: str, values: Sequence[float]) -> None:
     """Name an axis; large numbers have SI prefixes, unless they differ too little for that."""
     from matplotlib.ticker import EngFormatter
 
@@ -243,14 +244,14 @@ def dots_plot(path: Path, dots: Sequence[Dot], *, x: str, y: str, title: str) ->
     """
     from matplotlib.figure import Figure
 
-    shown = [dot for dot in dots if _drawable(dot.x) and _drawable(dot.y)]
+    shown = [dot for dot in dots if _is_drawable(dot.x) and _is_drawable(dot.y)]
     height = max(4.8, 1.5 + _LEGEND_LINE * len(shown))
     figure = Figure(figsize=(7.2, height), dpi=130, layout="constrained")
     axes = figure.subplots()
     style(axes)
     axes.set_title(shortened(title, _LONGEST_TITLE), loc="left", fontsize=11, parse_math=False)
-    _describe(axes.xaxis, x, [dot.x for dot in shown])
-    _describe(axes.yaxis, y, [dot.y for dot in shown])
+    _label_axis(axes.xaxis, x, [dot.x for dot in shown])
+    _label_axis(axes.yaxis, y, [dot.y for dot in shown])
     markers = "os^Dv<>P*"  # nine, as there are ten colours: 90 points differ
     marks = [
         axes.scatter([dot.x], [dot.y], s=52, marker=markers[number % len(markers)], alpha=0.8)

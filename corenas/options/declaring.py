@@ -89,6 +89,7 @@ def fields_in_order(cls: type[Any]) -> list[attrs.Attribute[Any]]:
     attrs puts a field last that a subclass describes anew; here it stays where the base has it.
     """
     known = attrs.fields_dict(cls)
+    # The most general class first, as a person expects: the common options, then the special ones.
     bases = filter(attrs.has, reversed(cls.__mro__))
     return [known[n] for n in dict.fromkeys(f.name for base in bases for f in attrs.fields(base))]
 

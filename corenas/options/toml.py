@@ -12,7 +12,7 @@ import attrs
 import tomlkit
 
 from corenas.errors import ConfigError
-from corenas.options.assigned import Assigned
+from corenas.options._assigned import Assigned
 from corenas.options.declaring import fields_in_order
 from corenas.options.structuring import UNSET, Chosen, Option, structure, unstructure
 from corenas.plugins.registry import Registry, default_registry
@@ -51,13 +51,13 @@ def parse_assignment(text: str) -> dict[str, Any]:
         raise ConfigError(f"--set {text}: expected key=value, such as search.steps=100")
     if len(keys) > _DEEPEST:
         raise ConfigError(f"--set {keys[0]}.….{keys[-1]}: no key has {len(keys)} levels")
-    layer: dict[str, Any] = Assigned(value.strip(), {keys[-1]: _value(value.strip())})
+    layer: dict[str, Any] = Assigned(value.strip(), {keys[-1]: _parse_value(value.strip())})
     for key in reversed(keys[:-1]):
         layer = {key: layer}
     return layer
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
     except ValueError:  # no TOML, or an integer of thousands of digits
@@ -75,11 +75,11 @@ def to_toml(config: Any, *, registry: Registry | None = None) -> str:
     """
     registry = registry or default_registry()
     default = structure(type(config), registry=registry)
-    lines = list(_table(config, default, "", registry))
+    lines = list(_write_table(config, default, "", registry))
     return "\n".join(lines).strip("\n") + "\n"
 
 
-def _table(config: Any, default: Any, path: str, registry: Registry) -> Iterator[str]:
+def _write_table(config: Any, default: Any, path: str, registry: Registry) -> Iterator[str]:
     """Yield the keys of a config instance, and then its tables, whose headers need ``path``."""
     tables = []
     for attribute in fields_in_order(attrs.resolve_types(type(config))):
@@ -87,27 +87,30 @@ def _table(config: Any, default: Any, path: str, registry: Registry) -> Iterator
         if _is_table(value) or _is_array_of_tables(value):
             tables.append(attribute)
         else:
-            yield from _comments(_meaning(attribute, registry))
+            yield from _write_comments(_describe(attribute, registry))
             unset = value is None and getattr(default, attribute.name) is None
-            yield f"# {attribute.name} =" if unset else f"{attribute.name} = {_text(value)}"
+            yield f"# {attribute.name} =" if unset else f"{attribute.name} = {_write_value(value)}"
+    # Tables come last: in TOML, whatever follows a header belongs to that table.
     for attribute in tables:
         value, name = getattr(config, attribute.name), f"{path}{attribute.name}"
         repeated = isinstance(value, tuple)
         for each in value if repeated else (value,):
             yield ""
             if not repeated or each is value[0]:
-                yield from _comments(_meaning(attribute, registry))
+                yield from _write_comments(_describe(attribute, registry))
             yield f"[[{name}]]" if repeated else f"[{name}]"
             base = None if repeated else getattr(default, attribute.name)
-            yield from _body(each, base, f"{name}.", registry)
+            yield from _write_body(each, base, f"{name}.", registry)
 
 
-def _body(config: Any, default: Any, path: str, registry: Registry) -> Iterator[str]:
+def _write_body(config: Any, default: Any, path: str, registry: Registry) -> Iterator[str]:
     if isinstance(config, Chosen):
-        yield from _comments(config.component.summary)
-        yield f"use = {_text(config.name)}"
+        yield from _write_comments(config.component.summary)
+        yield f"use = {_write_value(config.name)}"
         config, default = config.config, None
-    yield from _table(config, default or structure(type(config), registry=registry), path, registry)
+    yield from _write_table(
+        config, default or structure(type(config), registry=registry), path, registry
+    )
 
 
 def _is_table(value: Any) -> bool:
@@ -121,33 +124,40 @@ def _is_array_of_tables(value: Any) -> bool:
     )
 
 
-def _meaning(attribute: attrs.Attribute[Any], registry: Registry) -> str:
+def allowed_values(attribute: attrs.Attribute[Any], registry: Registry) -> str:
+    """Return the range, the choices or the components that an option may have; empty for any."""
     known = Option.of(attribute)
-    allowed = known.allowed or ", ".join(_literals(attribute.type))
     if known.kind:
-        allowed = ", ".join(registry.components(known.kind))
+        return ", ".join(registry.components(known.kind))
+    return known.allowed or ", ".join(_find_literals(attribute.type))
+
+
+def _describe(attribute: attrs.Attribute[Any], registry: Registry) -> str:
+    known, allowed = Option.of(attribute), allowed_values(attribute, registry)
     paper = f"paper: {known.paper}" if known.paper else ""
     details = "; ".join(filter(None, (known.unit, allowed, paper)))
     return f"{known.help} ({details})" if details else known.help
 
 
-def _literals(kind: Any) -> list[str]:
+def _find_literals(kind: Any) -> list[str]:
     """Return the values that a ``Literal`` allows, also one that may be unset."""
     if get_origin(kind) is Literal:
         return [str(value) for value in get_args(kind)]
-    return [text for each in get_args(kind) for text in _literals(each)]
+    return [text for each in get_args(kind) for text in _find_literals(each)]
 
 
-def _comments(text: str) -> list[str]:
+def _write_comments(text: str) -> list[str]:
     return [f"# {line}" for line in wrap(text, _WIDTH - 2)]
 
 
-def _text(value: Any) -> str:
+def _write_value(value: Any) -> str:
     """Return a value as TOML on one line."""
     value = unstructure(value)
     if isinstance(value, dict):
-        pairs = (f"{tomlkit.key(key).as_string()} = {_text(each)}" for key, each in value.items())
+        pairs = (
+            f"{tomlkit.key(key).as_string()} = {_write_value(each)}" for key, each in value.items()
+        )
         return f"{{ {', '.join(pairs)} }}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_text, value))}]"
+        return f"[{', '.join(map(_write_value, value))}]"
     return str(tomlkit.item(UNSET if value is None else value).as_string())

@@ -8,8 +8,9 @@ from traceback import extract_tb
 from corenas.errors import PluginError
 
 
-def reason(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
     """Return what went wrong, and where when it is not our own finding."""
+    # On one line, because `corenas plugins` prints a table.
     text = " ".join(str(error).split())
     if isinstance(error, PluginError):
         return text

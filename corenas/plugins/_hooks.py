@@ -33,7 +33,7 @@ class PluginHooks:
         try:
             self._manager.register(module, name)
         except pluggy.PluginValidationError as error:
-            raise PluginError(_line(error)) from error
+            raise PluginError(_put_on_one_line(error)) from error
 
     @property
     def call(self) -> pluggy.HookRelay:
@@ -62,31 +62,31 @@ class PluginHooks:
         try:
             self._manager.add_hookspecs(module)
         except pluggy.PluginValidationError as error:
-            raise PluginError(_line(error)) from error
+            raise PluginError(_put_on_one_line(error)) from error
 
     def _check_names(self, known: Set[str], broken: Mapping[str, str]) -> None:
         found = dir(self._module)
         strays = [name for name in found if self.implements(name) and name not in known]
         if strays:
             # A misspelt corenas_kinds explains why the kind of another hook is not declared.
-            worst = min(strays, key=lambda stray: _close_hook(stray, known) is None)
-            raise PluginError(_stray_reason(worst, known, broken))
+            worst = min(strays, key=lambda stray: _find_close_hook(stray, known) is None)
+            raise PluginError(_explain_stray(worst, known, broken))
         for name in found:
             if name in known and not self.implements(name):
                 raise PluginError(f"{name}: it is not marked with corenas.hookimpl")
 
 
-def lost_kind(hook: str, kind: str, owner: str) -> str:
+def explain_lost_kind(hook: str, kind: str, owner: str) -> str:
     """Return why a plugin has a hook for a kind that is gone."""
     return f"{hook}: the kind {kind!r} belongs to the plugin {owner!r}, which is broken"
 
 
-def _stray_reason(stray: str, known: Set[str], broken: Mapping[str, str]) -> str:
+def _explain_stray(stray: str, known: Set[str], broken: Mapping[str, str]) -> str:
     """Return why no one calls a function that is marked as a hook."""
     kind = stray.removeprefix(PREFIX)
     if stray != kind and kind in broken:
-        return lost_kind(stray, kind, broken[kind])
-    if close := _close_hook(stray, known):
+        return explain_lost_kind(stray, kind, broken[kind])
+    if close := _find_close_hook(stray, known):
         return f"unknown hook {stray!r}; did you mean {close!r}?"
     if stray == kind:
         return f"unknown hook {stray!r}{nearest(stray, known)}"
@@ -94,12 +94,12 @@ def _stray_reason(stray: str, known: Set[str], broken: Mapping[str, str]) -> str
     return f"{stray}: no plugin declares the kind {kind!r}{nearest(kind, kinds)}"
 
 
-def _close_hook(stray: str, known: Set[str]) -> str | None:
+def _find_close_hook(stray: str, known: Set[str]) -> str | None:
     """Return the hook that was meant; without the prefix, which makes all of them alike."""
     names = [hook.removeprefix(PREFIX) for hook in known]
     close = closest(stray.removeprefix(PREFIX), names)
     return close and PREFIX + close
 
 
-def _line(error: Exception) -> str:
+def _put_on_one_line(error: Exception) -> str:
     return " ".join(str(error).split())

@@ -10,7 +10,7 @@ import attrs
 import pluggy
 
 from corenas.errors import PluginError
-from corenas.plugins._faults import reason
+from corenas.plugins._faults import explain
 from corenas.plugins.hookspecs import Component, Kind, Recipe
 
 RECIPES = "recipes"
@@ -33,7 +33,7 @@ def declared_kinds(hooks: pluggy.HookRelay) -> dict[str, Kind]:
     Raises:
         PluginError: The hook fails, or returns what is no kind.
     """
-    return _checked(hooks.corenas_kinds, "declared", _kind_problem)
+    return _ask_and_check(hooks.corenas_kinds, "declared", _kind_problem)
 
 
 def offered_components(hooks: pluggy.HookRelay, kind: Kind) -> dict[str, Component]:
@@ -42,7 +42,9 @@ def offered_components(hooks: pluggy.HookRelay, kind: Kind) -> dict[str, Compone
     Raises:
         PluginError: The hook fails, or returns what is no component of this kind.
     """
-    return _checked(getattr(hooks, kind.hook), "offered", lambda v: _component_problem(v, kind))
+    return _ask_and_check(
+        getattr(hooks, kind.hook), "offered", lambda v: _component_problem(v, kind)
+    )
 
 
 def offered_recipes(hooks: pluggy.HookRelay) -> dict[str, Recipe]:
@@ -51,14 +53,14 @@ def offered_recipes(hooks: pluggy.HookRelay) -> dict[str, Recipe]:
     Raises:
         PluginError: The hook fails, or returns what is no recipe.
     """
-    return _checked(hooks.corenas_recipes, "offered", _recipe_problem)
+    return _ask_and_check(hooks.corenas_recipes, "offered", _recipe_problem)
 
 
-def _checked(
+def _ask_and_check(
     hook: pluggy.HookCaller, done: str, problem_of: Callable[[Any], str]
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for value in _returned(hook):
+    for value in _ask(hook):
         if problem := problem_of(value):
             raise PluginError(f"{hook.name}: {problem}")
         if value.name in found:
@@ -67,12 +69,13 @@ def _checked(
     return found
 
 
-def _returned(hook: pluggy.HookCaller) -> list[Any]:
+def _ask(hook: pluggy.HookCaller) -> list[Any]:
     try:
         # pluggy leaves out what is None, and a generator runs only when it is read.
         returned: list[Iterable[Any]] = [list(values) for values in hook()]
     except Exception as error:
-        raise PluginError(f"{hook.name}: {reason(error)}") from error
+        raise PluginError(f"{hook.name}: {explain(error)}") from error
+    # A forgotten ``return``; an empty list says that there is nothing.
     if hook.get_hookimpls() and not returned:
         raise PluginError(f"{hook.name}: it returned None")
     return [value for values in returned for value in values]
@@ -143,6 +146,7 @@ def _config_problem(config: Any) -> str:
     if not isinstance(config, type) or not attrs.has(config):
         return f"config must be an attrs class, got {config!r}"
     for attribute in attrs.fields(config):
+        # `corenas show` prints every option, and a preset names only a few of them.
         if attribute.default is attrs.NOTHING:
             return f"the option {attribute.name!r} has no default"
         if attribute.name == "use":

@@ -24,6 +24,7 @@ PREFIX = f"{PROJECT}_"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a plugin's function as the implementation of the hook that has its name."""
 
 
 @frozen

@@ -15,8 +15,8 @@ from attrs import define, field, frozen
 
 from corenas.errors import PluginError, UnknownName
 from corenas.names import nearest
-from corenas.plugins._faults import reason
-from corenas.plugins._hooks import PluginHooks, lost_kind
+from corenas.plugins._faults import explain
+from corenas.plugins._hooks import PluginHooks, explain_lost_kind
 from corenas.plugins._offers import (
     RECIPES,
     declared_kinds,
@@ -82,8 +82,8 @@ class Registry:
         """Return a registry of every entry point of the group ``corenas``."""
         registry = cls()
         registry._add(
-            (PluginStatus(entry_point.name, *_distribution(entry_point)), entry_point.load)
-            for entry_point in sorted(entry_points(group=PROJECT), key=_order)
+            (PluginStatus(entry_point.name, *_read_distribution(entry_point)), entry_point.load)
+            for entry_point in sorted(entry_points(group=PROJECT), key=_sort_key)
         )
         return registry
 
@@ -109,6 +109,17 @@ class Registry:
     def kinds(self) -> dict[str, Kind]:
         """All kinds of components by name, as they were declared: the core's first."""
         return {name: kind for plugin in self._working() for name, kind in plugin.kinds.items()}
+
+    def kind_owner(self, kind: str) -> str:
+        """Return the name of the plugin that declares a kind.
+
+        Raises:
+            UnknownName: There is no such kind.
+        """
+        for plugin in self._working():
+            if kind in plugin.kinds:
+                return plugin.name
+        raise self._unknown("kind", kind, self.kinds)
 
     def components(self, kind: str) -> dict[str, Component]:
         """Return the components of a kind by name, sorted.
@@ -157,20 +168,22 @@ class Registry:
         """Let every plugin add its commands; one that fails adds nothing and is broken."""
         import typer
 
-        taken, added = _commands(app), []
+        taken, added = _command_names(app), []
         for plugin, hooks in self._hooks():
+            # An app of its own, so that a plugin that fails halfway has added nothing.
             own = typer.Typer()
             try:
                 hooks.corenas_commands(app=own)
-                names = _commands(own)
+                names = _command_names(own)
                 if names & taken:
                     raise PluginError(f"the command {min(names & taken)!r} exists already")
             except Exception as error:
-                plugin.fail(f"corenas_commands: {reason(error)}")
+                plugin.fail(f"corenas_commands: {explain(error)}")
             else:
                 taken |= names
                 added.append((plugin, own))
         self._settle()
+        # Only now: a plugin that broke while others were asked must leave no command behind.
         for own in (own for plugin, own in added if plugin.works):
             app.registered_commands.extend(own.registered_commands)
             app.registered_groups.extend(own.registered_groups)
@@ -180,9 +193,10 @@ class Registry:
         for plugin, hooks in self._hooks():
             try:
                 hooks.corenas_event(run=run, event=event)
+            # An observer is never worth a run: it is dropped, and its components stay.
             except Exception as error:
                 plugin.hooks = None
-                run.say(f"plugin {plugin.name!r} observes no more: {reason(error)}")
+                run.say(f"plugin {plugin.name!r} observes no more: {explain(error)}")
 
     def _working(self) -> list[_Plugin]:
         return [plugin for plugin in self._plugins if plugin.works]
@@ -238,7 +252,7 @@ class Registry:
         if plugin.hooks is None:
             return
         with _breaking(plugin):
-            plugin.hooks.add_kinds(self.kinds.values(), self._lost_kinds())
+            plugin.hooks.add_kinds(self.kinds.values(), self._find_lost_kinds())
             call = plugin.hooks.call
             offers: dict[str, dict[str, Any]] = {
                 kind.name: offered_components(call, kind)
@@ -247,7 +261,7 @@ class Registry:
             }
             plugin.offers = {**offers, RECIPES: offered_recipes(call)}
 
-    def _lost_kinds(self) -> dict[str, str]:
+    def _find_lost_kinds(self) -> dict[str, str]:
         """Return the kinds that are not there because their owners, the values, are broken."""
         broken = [plugin for plugin in self._plugins if not plugin.works]
         owners = {kind: plugin.name for plugin in broken for kind in plugin.kinds}
@@ -258,23 +272,23 @@ class Registry:
 
         One that breaks takes its kinds and its names away, so the others are looked at anew.
         """
-        while fault := next(self._faults(), None):
+        while fault := next(self._find_faults(), None):
             plugin, why = fault
             plugin.fail(why)
 
-    def _faults(self) -> Iterator[tuple[_Plugin, str]]:
+    def _find_faults(self) -> Iterator[tuple[_Plugin, str]]:
         # A plugin that loses a kind must not take a name from another first. So the losses come
         # before the claims, and the claims of owners before those of plugins that may lose by them.
-        yield from self._users_of_lost_kinds()
-        yield from sorted(self._second_claims(), key=lambda fault: not fault[0].kinds)
+        yield from self._find_users_of_lost_kinds()
+        yield from sorted(self._find_second_claims(), key=lambda fault: not fault[0].kinds)
 
-    def _users_of_lost_kinds(self) -> Iterator[tuple[_Plugin, str]]:
-        lost = self._lost_kinds()
+    def _find_users_of_lost_kinds(self) -> Iterator[tuple[_Plugin, str]]:
+        lost = self._find_lost_kinds()
         for plugin in self._working():
             for kind in (kind for kind in plugin.offers if kind in lost):
-                yield plugin, lost_kind(PREFIX + kind, kind, lost[kind])
+                yield plugin, explain_lost_kind(PREFIX + kind, kind, lost[kind])
 
-    def _second_claims(self) -> Iterator[tuple[_Plugin, str]]:
+    def _find_second_claims(self) -> Iterator[tuple[_Plugin, str]]:
         first: dict[tuple[str, str], str] = {}
         for plugin in self._working():
             for kind, offered in plugin.offers.items():
@@ -290,10 +304,12 @@ def _breaking(plugin: _Plugin) -> Iterator[None]:
     """Break the plugin where its own code fails; it may even call sys.exit when imported."""
     try:
         yield
+    # Not BaseException: Ctrl-C while plugins load is meant for the whole program.
     except (Exception, SystemExit) as error:
-        plugin.fail(reason(error))
+        plugin.fail(explain(error))
 
 
+# Loading imports every plugin; building a configuration asks for it many times.
 @cache
 def default_registry() -> Registry:
     """Return the registry of what is installed, loaded once."""
@@ -316,26 +332,27 @@ def load_attribute(source: str, wanted_by: str) -> Any:
         for name in attribute.split("."):
             found = getattr(found, name)
     except Exception as error:
-        raise PluginError(f"{wanted_by}: cannot import {source!r}: {reason(error)}") from error
+        raise PluginError(f"{wanted_by}: cannot import {source!r}: {explain(error)}") from error
     return found
 
 
-def _order(entry_point: EntryPoint) -> tuple[bool, bool, str, str]:
+def _sort_key(entry_point: EntryPoint) -> tuple[bool, bool, str, str]:
     """Put the core first, then what comes with it: a stranger cannot take its names away."""
-    distribution, _ = _distribution(entry_point)
+    distribution, _ = _read_distribution(entry_point)
     foreign, name = distribution != PROJECT, entry_point.name
     return foreign, name != PROJECT, name, distribution
 
 
-def _distribution(entry_point: EntryPoint) -> tuple[str, str]:
+def _read_distribution(entry_point: EntryPoint) -> tuple[str, str]:
     """Return name and version of a plugin's distribution, as far as its metadata tells."""
     if entry_point.dist is None:
         return "", ""
+    # A package without a name or a version is broken, and still to be listed.
     metadata = entry_point.dist.metadata
     return metadata.get_all("Name", [""])[0], metadata.get_all("Version", [""])[0]
 
 
-def _commands(app: typer.Typer) -> set[str]:
+def _command_names(app: typer.Typer) -> set[str]:
     """Return the names of an app's commands and groups; a malformed one raises here."""
     from typer.main import get_group
 

@@ -55,7 +55,7 @@ def write_identity(
     folder: Path, recipe: Recipe, config: Any, registry: Registry, options: RunOptions
 ) -> None:
     """Write ``run.json`` and ``config.toml`` for a run that begins."""
-    versions = {"python": platform.python_version(), **_versions()}
+    versions = {"python": platform.python_version(), **_installed_versions()}
     info: dict[str, Any] = {
         "schema": RUN_SCHEMA,
         "recipe": recipe.name,
@@ -84,6 +84,7 @@ def write_places(folder: Path, config: Any, registry: Registry) -> None:
 
 
 def _write(folder: Path, info: Mapping[str, Any], config: Any, registry: Registry) -> None:
+    # One for each field, so that a message can name the field that was edited.
     digests = {name: _digest(value) for name, value in info.items() if name != "digests"}
     write_json(folder / "run.json", {**info, "digests": digests})
     _write_config(folder, config, registry)
@@ -98,7 +99,7 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def _installed_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("corenas", "torch")}
 
 
@@ -115,11 +116,11 @@ def read_info(folder: Path) -> dict[str, Any]:
         raise ResumeError(f"{folder}: run.json has schema {info.get('schema')}, not {RUN_SCHEMA}")
     for name, kind in _NEEDED.items():
         if not isinstance(info.get(name), kind):
-            raise ResumeError(f"{folder}: run.json is damaged: it lacks {name!r}; {_WAY_OUT}")
+            raise ResumeError(f"{folder}: run.json is damaged: it lacks {name!r}; {_ADVICE}")
     return info
 
 
-_WAY_OUT = "bring the file back from a copy"
+_ADVICE = "bring the file back from a copy"
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -159,10 +160,10 @@ def saved_run(folder: Path, registry: Registry) -> tuple[Recipe, Any, RunOptions
             f"{folder}: was begun with corenas 0.1, whose random numbers derive differently: "
             "finish it with that version, or begin anew in another folder"
         )
-    changes = list(_edited(info))
+    changes = list(_find_edits(info))
     if changes:
         listed = "\n  ".join(changes)
-        raise ResumeError(f"{folder}: run.json was edited or is damaged:\n  {listed}\n{_WAY_OUT}")
+        raise ResumeError(f"{folder}: run.json was edited or is damaged:\n  {listed}\n{_ADVICE}")
     recipe = registry.recipe(info["recipe"])
     config = structure(recipe.config, info["config"], registry=registry)
     _compare_toml(folder, recipe, config, registry)
@@ -173,7 +174,7 @@ def saved_run(folder: Path, registry: Registry) -> tuple[Recipe, Any, RunOptions
     return recipe, config, options
 
 
-def _edited(info: Mapping[str, Any]) -> Iterator[str]:
+def _find_edits(info: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each field that is not what it was when the run began."""
     digests = info.get("digests")
     known = digests if isinstance(digests, dict) else {}
@@ -211,6 +212,7 @@ def check_same(
         changes = [f"recipe: {read_info(folder)['recipe']} -> {recipe.name}"]
     else:
         _, saved, begun = saved_run(folder, registry)
+        # What `resume --set` moved is no change: `Run.confirm` compares the data.
         changes = [c for c in differences(saved, config) if c.split(":")[0] not in options.moved]
         if begun.seed != options.seed:
             changes.append(f"seed: {begun.seed} -> {options.seed}")
@@ -248,6 +250,6 @@ def other_versions(folder: Path) -> list[str]:
     began = read_info(folder)["versions"]
     return [
         f"{name}: {began[name]} -> {version}"
-        for name, version in _versions().items()
+        for name, version in _installed_versions().items()
         if name in began and began[name] != version
     ]

@@ -21,12 +21,14 @@ from attrs import frozen
 from corenas.errors import CorenasError
 from corenas.values.trial import Event, Trial
 
+# A power cut costs a second of events; syncing each of them would cost milliseconds a step.
 SYNC_SECONDS = 1.0
 _CHECK = b', "check": "'
 
 
 def encode(value: dict[str, Any]) -> bytes:
     """Return the line for a JSON object: the object with a CRC-32 of the rest as its last key."""
+    # No NaN: it is not JSON, and other programs could not read the line.
     body = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()[:-1]
     return body + _CHECK + b'%08x"}\n' % zlib.crc32(body)
 
@@ -37,6 +39,7 @@ def decode(line: bytes) -> dict[str, Any]:
     Raises:
         ValueError: It is torn, or its checksum is wrong.
     """
+    # From the right: a message inside the event may hold the same text.
     body, separator, check = line.rpartition(_CHECK)
     if not separator or check != b'%08x"}\n' % zlib.crc32(body):
         raise ValueError("torn line or wrong checksum")
@@ -143,11 +146,13 @@ class Journal:
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = encode({"time": time, **event.to_json()})
         written = 0
+        # A write to a nearly full disk may take only a part.
         while written < len(line):
             written += os.write(self._descriptor, line[written:])
         self.offset += len(line)
         self._hash.update(line)
         with self._lock:
+            # One timer serves all events of a second. A daemon never holds up the end.
             if self._timer is not None:
                 return
             self._timer = threading.Timer(SYNC_SECONDS, self._sync_later)
@@ -160,6 +165,7 @@ class Journal:
         try:
             self._flush()
         except OSError as error:
+            # Kept, because nobody catches what a timer's thread raises.
             self._failure = error
 
     def _raise_failure(self) -> None:
@@ -192,6 +198,7 @@ class Journal:
 
     def _flush(self) -> None:
         with self._lock:
+            # No timer runs, so nothing was written since the last sync.
             if self._timer is None:
                 return
             self._timer.cancel()

@@ -55,9 +55,10 @@ def launch(
         ResumeError: The folder holds another run, or one that is being worked on.
     """
     folder = options.out or _new_folder(recipe.name)
-    _make(folder)
+    _make_folder(folder)
     with _locked(folder):
-        _identify(folder, recipe, config, registry, options, reporter)
+        _write_or_check_identity(folder, recipe, config, registry, options, reporter)
+        # Asked under the lock: another process may have finished it a moment ago.
         before = read_summary(folder)
         if before.get("finished"):
             reporter.say(f"{folder}: this run is finished; there is nothing left to do")
@@ -66,13 +67,13 @@ def launch(
             with Stop(options.max_time).installed() as stop:
                 launched = _carry_out(folder, recipe, config, registry, options, reporter, stop)
         except KeyboardInterrupt:
-            raise Stopped(f"left at once; {_way_on(folder)}") from None
+            raise Stopped(f"left at once; {_advise_resume(folder)}") from None
     if launched.stopped == "interrupted":
-        raise Stopped(f"stopped; {_way_on(folder)}")
+        raise Stopped(f"stopped; {_advise_resume(folder)}")
     return launched
 
 
-def _way_on(folder: Path) -> str:
+def _advise_resume(folder: Path) -> str:
     return f"continue with 'corenas resume {folder}'"
 
 
@@ -106,6 +107,7 @@ def _carry_out(
             # was trained in this process before it was measured. Trainings have their own option.
             with cpu_threads(1):
                 summary = work(run, config)
+        # Stopped before it had anything to hand over. Without a request, that is an error.
         except Stopped as nothing_yet:
             if not run.stopped:
                 raise
@@ -115,11 +117,13 @@ def _carry_out(
             run.close()
     finally:
         reporter.close()
+    # A stop that came after the last stage left nothing undone: the run is finished.
     stopped = (stop.reason or "") if run.stopped else ""
     with writing(folder):
+        # Only once the recipe has found the data to be the same: a wrong place is forgotten.
         if options.moved and not run.unconfirmed:
             write_places(folder, config, registry)
-        summary = _summary(folder, recipe, options, run.seconds, summary, stopped)
+        summary = _summarise(folder, recipe, options, run.seconds, summary, stopped)
         write_json(folder / "summary.json", summary)
     return Launched(folder, summary, stopped)
 
@@ -159,7 +163,7 @@ def _new_folder(recipe: str) -> Path:
     return folder
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -171,6 +175,7 @@ def _make(folder: Path) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process at a time work in a run folder."""
+    # A lock of the system, which a kill releases; a file with a process number would stay.
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
@@ -185,7 +190,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a process is working in a run folder; one that cannot be asked is at rest."""
+    """Return whether a process is working in a run folder; False where that cannot be found out."""
     if not (folder / ".lock").exists():
         return False
     try:
@@ -197,7 +202,7 @@ def is_locked(folder: Path) -> bool:
         return False
 
 
-def _identify(
+def _write_or_check_identity(
     folder: Path,
     recipe: Recipe,
     config: Any,
@@ -206,7 +211,7 @@ def _identify(
     reporter: Reporter,
 ) -> None:
     """Write what the run is, or check that the folder holds this very run."""
-    if not _begun(folder):
+    if not _holds_work(folder):
         with writing(folder):
             write_identity(folder, recipe, config, registry, options)
         return
@@ -215,8 +220,8 @@ def _identify(
         reporter.say(f"{change}: results may differ from those of the version that it began with")
 
 
-def _begun(folder: Path) -> bool:
-    """Return whether there is work to protect: one that failed before its first event has none.
+def _holds_work(folder: Path) -> bool:
+    """Return whether a folder holds work to protect; a run without an event has none.
 
     Raises:
         ResumeError: The folder holds something other than a run.
@@ -226,12 +231,13 @@ def _begun(folder: Path) -> bool:
         worked = journal.exists() and journal.stat().st_size > 0
         # Without its journal, a folder may still hold what cannot be made again.
         return worked or any(folder.glob("checkpoints/*.finished.json")) or is_finished(folder)
+    # A start that was killed at once leaves its lock and temporary files, and no run.
     if any(p.name != ".lock" and not p.name.endswith("~") for p in folder.iterdir()):
         raise ResumeError(f"{folder}: is neither empty nor a run folder")
     return False
 
 
-def _summary(
+def _summarise(
     folder: Path,
     recipe: Recipe,
     options: RunOptions,

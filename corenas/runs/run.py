@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from corenas.errors import CorenasError, Diverged, ResumeError, Stopped
 from corenas.protocols import Task
-from corenas.runs import checkpoint as checkpoints
+from corenas.runs import _checkpoint as checkpoints
 from corenas.runs import journal
-from corenas.runs.checkpoint import Checkpoint
-from corenas.runs.facts import Facts
-from corenas.runs.records import Record
-from corenas.runs.recovery import checkpoint_file, recover
+from corenas.runs._checkpoint import Checkpoint
+from corenas.runs._facts import Facts
+from corenas.runs._records import Record
+from corenas.runs._recovery import checkpoint_file, recover
+from corenas.runs._stage_files import StageFiles
 from corenas.runs.search import Parts, search
-from corenas.runs.stage_files import StageFiles
 from corenas.search.config import SearchConfig
 from corenas.search.executors.attempt import is_out_of_memory
 from corenas.stopping import Stop
@@ -31,6 +31,8 @@ from corenas.values.trial import Event, Trial
 if TYPE_CHECKING:
     from corenas.show.reporter import Reporter  # draws with rich, which would slow every start down
 
+# Both hold: never more than one a second, and never more than 2 % of the time for writing them,
+# however large the state is.
 CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SHARE = 0.02
 
@@ -111,14 +113,14 @@ class Run:
     @property
     def models(self) -> Path:
         """Folder of finished models."""
-        return self._made("models")
+        return self._make_folder("models")
 
     @property
     def images(self) -> Path:
         """Folder of pictures."""
-        return self._made("images")
+        return self._make_folder("images")
 
-    def _made(self, name: str) -> Path:
+    def _make_folder(self, name: str) -> Path:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         return folder
@@ -259,19 +261,22 @@ class Run:
             self._reporter.stage(name, "already done")
             return self._finished[name]
         before = self._restore(name, task)
+        # Handed over from what was restored, without an event: the journal stays as it is.
         if self.stop.requested:
             self.stopped = True
-            return self._result(name, task, folder)
+            return self._hand_over(name, task, folder)
         self._begin(name, tuple(quantities), resumed=before is not None)
         started = time.monotonic() - (before or 0.0)
-        self.stopped = not self._loop(name, task, lambda: time.monotonic() - started)
+        self.stopped = not self._work(name, task, lambda: time.monotonic() - started)
         self.seconds[name] = time.monotonic() - started
         if self.stopped:
             self._save(name, task, self.seconds[name])
-            return self._result(name, task, folder)
-        result = self._result(name, task, folder)
+            return self._hand_over(name, task, folder)
+        result = self._hand_over(name, task, folder)
         last = self._last
-        self._take(Event("stage", last.step, last.total, message="finished", stage=name))
+        # The files come first, then this event, then the record. A kill between two of them leaves
+        # a stage whose end is not proven: it goes on from its last checkpoint.
+        self._record(Event("stage", last.step, last.total, message="finished", stage=name))
         self._finish(name, result)
         return result
 
@@ -293,12 +298,12 @@ class Run:
             self._reporter.stage(name, "resumed")
         else:
             self._reporter.stage(name)
-            self._take(Event("stage", message="started", stage=name, quantities=quantities))
+            self._record(Event("stage", message="started", stage=name, quantities=quantities))
 
-    def _loop(self, name: str, task: Task, seconds: Callable[[], float]) -> bool:
-        """Do the task, saving it now and then; return whether it came to its end."""
+    def _work(self, name: str, task: Task, seconds: Callable[[], float]) -> bool:
+        """Do the task and say what its errors mean; return whether it came to its end."""
         try:
-            self._go_on(name, task, seconds)
+            self._drive(name, task, seconds)
         except Stopped:
             return False
         except Diverged as error:
@@ -309,27 +314,31 @@ class Run:
             raise CorenasError(f"stage {name}: {_AFTER_MEMORY.format(self.folder)}") from error
         return not self.stop.requested
 
-    def _go_on(self, name: str, task: Task, seconds: Callable[[], float]) -> None:
+    def _drive(self, name: str, task: Task, seconds: Callable[[], float]) -> None:
+        """Record the task's events and save its state now and then, until it ends or is to stop."""
         saved, cost = time.monotonic(), 0.0
         for event in task.events():
-            self._take(event.at(name))
+            self._record(event.at(name))
             if self.stop.requested:
                 return
             now = time.monotonic()
+            # The more the last one cost, the longer until the next.
             if now - saved >= max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
                 self._save(name, task, seconds())
                 saved = time.monotonic()
                 cost = saved - now
 
-    def _result(self, name: str, task: Task, folder: str) -> Result:
+    def _hand_over(self, name: str, task: Task, folder: str) -> Result:
         with writing(self.folder):
             return self._files.hand_over(name, task, folder)
 
-    def _take(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
+        """Journal an event, then show it, then tell the observers."""
         with writing(self.folder):
             self._journal.append(event)
         self._last = event
         self._reporter.event(event)
+        # Last: an observer may read the journal, and finds the event there.
         self._observe(self, event)
 
     def _save(self, name: str, task: Task, seconds: float) -> None:
@@ -343,6 +352,7 @@ class Run:
 
     def _finish(self, name: str, result: Result) -> None:
         with writing(self.folder):
+            # The record says where the journal ends; it must not know more than the disk.
             self._journal.sync()
             record = Record(
                 name,

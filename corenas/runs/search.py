@@ -44,27 +44,28 @@ def parts_of(config: SearchConfig, data: Any, *, where: str = "search") -> Parts
         ConfigError: The objective needs what the evaluator does not measure.
     """
     space = config.space.build()
-    evaluator = _evaluator(config, space, data, where)
-    objective = _objective(config, evaluator, where)
+    evaluator = _build_evaluator(config, space, data, where)
+    objective = _build_objective(config, evaluator, where)
     return Parts(space, config.strategy.build(), evaluator, objective)
 
 
-def _evaluator(config: SearchConfig, space: SearchSpace, data: Any, where: str) -> Evaluator:
+def _build_evaluator(config: SearchConfig, space: SearchSpace, data: Any, where: str) -> Evaluator:
     try:
         evaluator: Evaluator = config.evaluator.build(space, data)
     except ConfigError as error:
-        raise _located(f"{where}.evaluator", config.evaluator, error) from error
+        raise _locate(f"{where}.evaluator", config.evaluator, error) from error
     return evaluator
 
 
-def _located(where: str, chosen: Chosen, error: ConfigError) -> ConfigError:
+def _locate(where: str, chosen: Chosen, error: ConfigError) -> ConfigError:
     """Return an error with its dotted path, where its message begins with an option's name."""
     option = str(error).partition(":")[0].partition(".")[0]
+    # So ``search.objective.limit: ...`` is a path that ``--set`` takes.
     join = ": " if chosen.option(option) is None else "."
     return ConfigError(f"{where}{join}{error}")
 
 
-def _objective(config: SearchConfig, evaluator: Evaluator, where: str) -> Objective:
+def _build_objective(config: SearchConfig, evaluator: Evaluator, where: str) -> Objective:
     measures, chosen = evaluator.measures, config.objective
     try:
         objective: Objective = chosen.build(measures)
@@ -72,11 +73,12 @@ def _objective(config: SearchConfig, evaluator: Evaluator, where: str) -> Object
     except NotMeasured as error:
         missing = [error.name]
     except ConfigError as error:
-        raise _located(f"{where}.objective", chosen, error) from error
+        raise _locate(f"{where}.objective", chosen, error) from error
     if not missing:
         return objective
     name = missing[0]
     advice = evaluator.advice(name)
+    # A shell would take the double quotes away.
     quote = "'" if '"' in advice else ""
     how = f"; with --set {quote}{where}.{advice}{quote} it does" if advice else ""
     raise ConfigError(
@@ -86,7 +88,7 @@ def _objective(config: SearchConfig, evaluator: Evaluator, where: str) -> Object
 
 
 @contextmanager
-def _problem(
+def _make_problem(
     config: SearchConfig,
     parts: Parts,
     *,
@@ -121,7 +123,7 @@ def search(
 ) -> SearchResult:
     """Search as the stage ``name``; see `corenas.Run.search`."""
     parts = change(parts_of(config, data, where=name))
-    with _problem(
+    with _make_problem(
         config,
         parts,
         stop=run.stop,
@@ -148,7 +150,7 @@ def check_search(where: str, config: SearchConfig, *, data: Any = None) -> None:
         CorenasError: Objective, evaluator, strategy or data cannot be used.
     """
     parts = parts_of(config, data, where=where)
-    with _problem(
+    with _make_problem(
         config, parts, stop=Stop(), workers=1, devices=("cpu",), seed=0, data=data
     ) as problem:
         parts.strategy.check(problem)
@@ -167,7 +169,7 @@ def plan_search(
         workers: How many candidates will be trained at once.
     """
     parts = parts_of(config, data, where=stage)
-    with _problem(
+    with _make_problem(
         config, parts, stop=Stop(), workers=workers, devices=devices, seed=0, data=data
     ) as problem:
         plan = parts.strategy.plan(problem)

@@ -29,6 +29,7 @@ RANKED = 64
 def trial_seed(seed: int, number: int) -> int:
     """Return a trial's own seed, a hash of the run's: its result does not depend on timing."""
     digest = hashlib.sha256(f"{seed}:{number}".encode()).digest()
+    # 63 bits: torch and TOML have signed integers of 64.
     return int.from_bytes(digest[:8], "big") >> 1
 
 
@@ -95,14 +96,17 @@ class SampledSearch:
         Raises:
             SearchError: Too many rejections or failures in a row.
         """
+        # Under the numbers that they had, so that they get the same seeds and warm-start weights.
         for number, asked in self._in_flight.items():
             self._submit(number, self._problem.space.canonical(asked))
         executor, budget = self._problem.executor, self._problem.budget
         while self._count.finished < budget.trials:
+            # Never more in flight than the budget has left: others would be trained for nothing.
             while executor.idle and self._count.finished + len(self._in_flight) < budget.trials:
                 yield self._ask()
-            event = self._settle(*executor.next())
+            event = self._conclude(*executor.next())
             yield event
+            # After the event, so that the journal has the failure that was one too many.
             if self._count.failed_in_row >= budget.failures and event.trial:
                 raise SearchError(
                     f"{self._count.failed_in_row} trials in a row failed, the last one with "
@@ -117,6 +121,7 @@ class SampledSearch:
         reason = self._submit(number, architecture)
         if reason is not None:
             return self._reject(Trial(number, architecture, status="rejected", reason=reason))
+        # A rejection between two accepted ones is normal where a limit is tight.
         self._count.rejected_in_row = 0
         self._in_flight[number] = asked
         return self._event("started", scalars={"number": number}, architecture=architecture)
@@ -139,7 +144,8 @@ class SampledSearch:
             )
         return self._event("rejected", trial)
 
-    def _settle(self, number: int, outcome: Outcome | Failure) -> Event:
+    def _conclude(self, number: int, outcome: Outcome | Failure) -> Event:
+        """Measure, score, collect and tell; whatever fails makes the trial a failed one."""
         asked = self._in_flight.pop(number)
         architecture = self._problem.space.canonical(asked)
         if isinstance(outcome, Failure):
@@ -148,6 +154,7 @@ class SampledSearch:
         measurement = evaluator.measure(architecture, outcome)
         try:
             score = self._score(measurement)
+        # What an objective may raise for odd numbers: it costs the trial, never the run.
         except (KeyError, ValueError, ArithmeticError) as error:
             return self._fail(number, architecture, str(error.args[0]))
         trial = Trial(number, architecture, measurement, score)
@@ -229,5 +236,6 @@ class SampledSearch:
                 "failed": count.failed,
             },
             quantities=tuple(self.quantities),
+            # Before the first result there is nothing that a later stage could start from.
             files=self._problem.evaluator.save(folder) if best else {},
         ).to_result()

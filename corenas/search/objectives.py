@@ -135,16 +135,17 @@ class ProductObjective:
 
     @property
     def needs(self) -> Sequence[str]:
-        return _needs(self.exponents, self.cost)
+        return _list_needs(self.exponents, self.cost)
 
     def __call__(self, measurement: Measurement) -> float:
         logarithms = [
-            exponent * _logarithm(name, measurement.metrics[name])
+            exponent * _take_logarithm(name, measurement.metrics[name])
             for name, exponent in self.exponents.items()
         ]
         if self.cost is not None:
             ratio, weight = self.cost.ratio(measurement)
-            logarithms.append(weight * _logarithm(self.cost.name, ratio))
+            logarithms.append(weight * _take_logarithm(self.cost.name, ratio))
+        # As a sum of logarithms: the product itself may overflow, and its order would matter.
         return math.exp(math.fsum(logarithms))
 
 
@@ -161,7 +162,7 @@ class SumObjective:
 
     @property
     def needs(self) -> Sequence[str]:
-        return _needs(self.weights, self.cost)
+        return _list_needs(self.weights, self.cost)
 
     def __call__(self, measurement: Measurement) -> float:
         terms = [weight * measurement.metrics[name] for name, weight in self.weights.items()]
@@ -191,25 +192,26 @@ class ConstraintObjective:
 
     def __call__(self, measurement: Measurement) -> float:
         cost = measurement.metrics[self.cost]
+        # NaN is not above the limit, so it is asked for below.
         if cost > self.limit:
             return self.limit / cost - 1
         if math.isnan(cost):
             raise ValueError(f"{self.cost} is {cost}")
-        return _squeezed(self.metric(measurement))
+        return _squeeze(self.metric(measurement))
 
 
-def _squeezed(value: float) -> float:
+def _squeeze(value: float) -> float:
     """Map finite numbers to those above zero, in their order; from 1 on to themselves."""
     return 1 / (2 - value) if math.isfinite(value) and value < 1 else value
 
 
-def _logarithm(name: str, value: float) -> float:
+def _take_logarithm(name: str, value: float) -> float:
     if not 0 < value < math.inf:
         raise ValueError(f"{name} is {value}; a product needs values above zero")
     return math.log(value)
 
 
-def _needs(metrics: Mapping[str, float], cost: CostTarget | None) -> Sequence[str]:
+def _list_needs(metrics: Mapping[str, float], cost: CostTarget | None) -> Sequence[str]:
     return (*metrics, *([] if cost is None else [cost.name]))
 
 
@@ -217,7 +219,7 @@ Quantities = Mapping[str, Quantity]
 """What an evaluator measures, by name."""
 
 
-def _named(name: str | None, quantities: Quantities) -> Quantity:
+def _find_quantity(name: str | None, quantities: Quantities) -> Quantity:
     """Return the quantity of a name, or the first one where none is given."""
     name = next(iter(quantities), "score") if name is None else name
     if name not in quantities:
@@ -227,21 +229,21 @@ def _named(name: str | None, quantities: Quantities) -> Quantity:
     return quantities[name]
 
 
-def _signed_weights(config: _SeveralMetrics, quantities: Quantities) -> dict[str, float]:
-    chosen = [_named(name, quantities) for name in config.metrics or (None,)]
+def _sign_weights(config: _SeveralMetrics, quantities: Quantities) -> dict[str, float]:
+    chosen = [_find_quantity(name, quantities) for name in config.metrics or (None,)]
     config.check_weights([each.name for each in chosen])
     return {each.name: each.sign * config.weights.get(each.name, 1.0) for each in chosen}
 
 
-def _cost_target(config: CostTargetConfig, quantities: Quantities) -> CostTarget | None:
+def _choose_cost_target(config: CostTargetConfig, quantities: Quantities) -> CostTarget | None:
     if config.target is None:
         return None
-    name = _named(config.name, quantities).name
+    name = _find_quantity(config.name, quantities).name
     return CostTarget(name, config.target, config.below, config.above)
 
 
-def _one_metric(name: str | None, quantities: Quantities) -> MetricObjective:
-    quantity = _named(name, quantities)
+def _choose_metric(name: str | None, quantities: Quantities) -> MetricObjective:
+    quantity = _find_quantity(name, quantities)
     return MetricObjective(quantity.name, quantity.sign)
 
 
@@ -251,19 +253,19 @@ def metric(config: MetricObjectiveConfig, quantities: Quantities) -> Objective:
     Raises:
         NotMeasured: There is no such quantity; every one of these functions says so.
     """
-    return _one_metric(config.metric, quantities)
+    return _choose_metric(config.metric, quantities)
 
 
 def product(config: ProductConfig, quantities: Quantities) -> Objective:
     """Build the objective ``product``."""
-    cost = _cost_target(config.cost, quantities)
-    return ProductObjective(_signed_weights(config, quantities), cost)
+    cost = _choose_cost_target(config.cost, quantities)
+    return ProductObjective(_sign_weights(config, quantities), cost)
 
 
 def weighted_sum(config: SumConfig, quantities: Quantities) -> Objective:
     """Build the objective ``sum``."""
-    cost = _cost_target(config.cost, quantities)
-    return SumObjective(_signed_weights(config, quantities), cost)
+    cost = _choose_cost_target(config.cost, quantities)
+    return SumObjective(_sign_weights(config, quantities), cost)
 
 
 def constraint(config: ConstraintConfig, quantities: Quantities) -> Objective:
@@ -276,5 +278,7 @@ def constraint(config: ConstraintConfig, quantities: Quantities) -> Objective:
         raise ConfigError(
             f"the objective 'constraint' needs its option 'limit', the largest {config.cost}"
         )
-    objective = _one_metric(config.metric, quantities)
-    return ConstraintObjective(objective, _named(config.cost, quantities).name, config.limit)
+    objective = _choose_metric(config.metric, quantities)
+    return ConstraintObjective(
+        objective, _find_quantity(config.cost, quantities).name, config.limit
+    )

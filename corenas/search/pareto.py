@@ -32,6 +32,7 @@ def front(trials: Iterable[Trial], directions: Mapping[str, int]) -> list[Trial]
         Trials from the best to the worst in the first number; of equal ones the earliest.
     """
     found = Front(directions)
+    # By number, because of equal trials the first added stays, and events come in any order.
     for trial in sorted(trials, key=lambda each: each.number):
         found.add(trial)
     return found.trials

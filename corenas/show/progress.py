@@ -17,6 +17,7 @@ BEST = 5
 DETAIL = "/"
 """In the names of scalars that are journaled for plots and not shown, such as ``path/0001``."""
 
+# So the rate follows a change of speed, and one slow trial does not make it jump.
 _RECENT_EVENTS = 50
 _SI_UNITS = ((1e3, "K", 1), (1e6, "M", 2), (1e9, "G", 2), (1e12, "T", 2))
 _TIME_UNITS = ((1, "s"), (60, "min"), (3600, "h"))
@@ -69,12 +70,13 @@ class StageProgress:
             if event.message or event.kind == "epoch":
                 self.message = event.message
         if event.trial is not None:
-            self._take_trial(event.trial)
+            self._add_trial(event.trial)
+        # Not before `begin`: events of earlier sessions took their time then.
         if self._recent:
             self._recent.append((now, self.step))
         return event.trial is not None and self.best[:1] == [event.trial]
 
-    def _take_trial(self, trial: Trial) -> None:
+    def _add_trial(self, trial: Trial) -> None:
         self.running.discard(trial.number)
         self.counts[trial.status] += 1
         if trial.status == "failed":
@@ -94,6 +96,7 @@ class StageProgress:
         rate = self.rate()
         if rate is None or not self.total:
             return None
+        # Less what has passed since the last event, so that the clock runs between two of them.
         return max(0.0, (self.total - self.step) / rate - (now - self._recent[-1][0]))
 
     @property
@@ -129,7 +132,7 @@ class RunProgress:
     def begin(self, name: str, note: str, now: float) -> StageProgress:
         """Begin a stage; the one before it is over."""
         self.end(now)
-        stage = self._of(name)
+        stage = self._stage_named(name)
         stage.begin(note, now)
         self.current = stage
         self.stages = [s for s in self.stages if s is not stage] + [stage]
@@ -144,10 +147,10 @@ class RunProgress:
 
     def take(self, event: Event, now: float) -> bool:
         """Take in an event; return whether its trial is the best one of the stage in progress."""
-        stage = self._of(event.stage)
+        stage = self._stage_named(event.stage)
         return stage.take(event, now) and stage is self.current
 
-    def _of(self, name: str) -> StageProgress:
+    def _stage_named(self, name: str) -> StageProgress:
         return self._known.setdefault(name, StageProgress(name))
 
 
@@ -168,6 +171,7 @@ def format_number(value: float | None) -> str:
     size = abs(value)
     if 1e4 <= size < 1e15:
         return _with_suffix(value)
+    # Neither infinity nor NaN is below it, so int() cannot fail.
     if size < 1e4 and value == int(value):
         return str(int(value))
     return f"{value:#.4g}".rstrip(".") if 1e-3 <= size < 1e4 else f"{value:.4g}"
@@ -196,4 +200,5 @@ def format_rate(per_second: float) -> str:
     fitting = (unit for unit in _TIME_UNITS if per_second * unit[0] >= 1)
     seconds, name = next(fitting, _TIME_UNITS[-1])
     value = per_second * seconds
+    # From there on one decimal would be rounded to 10.0.
     return f"{value:.0f}/{name}" if value >= 9.95 else f"{value:.1f}/{name}"

@@ -31,17 +31,18 @@ def bar(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
     Into a log, and above the live screen of a run, a line goes every half minute instead.
     """
     console = Console(stderr=True)
+    # Rich puts the proxy there while a live screen is shown, which a bar would tear.
     if console.is_terminal and not isinstance(sys.stderr, FileProxy):
         yield from track(items, what, total, console=console)
     else:
-        yield from _told(items, total, what)
+        yield from _print_lines(items, total, what)
 
 
-def _told(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    told = time.monotonic()
+def _print_lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    last_line = time.monotonic()
     for done, item in enumerate(items):
-        if time.monotonic() - told >= LINE_SECONDS:
-            told = time.monotonic()
+        if time.monotonic() - last_line >= LINE_SECONDS:
+            last_line = time.monotonic()
             print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
         yield item
 

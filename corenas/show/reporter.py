@@ -12,6 +12,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from corenas.names import printable
+from corenas.show._screen import Screen
 from corenas.show.progress import (
     RunProgress,
     StageProgress,
@@ -20,8 +22,6 @@ from corenas.show.progress import (
     format_rate,
     trial_numbers,
 )
-from corenas.show.screen import Screen
-from corenas.text import printable
 from corenas.values.trial import Event
 
 PLAIN_SECONDS = 30.0
@@ -98,15 +98,15 @@ class PlainReporter:
         self._seconds = seconds
         self._clock = clock
         self._progress = RunProgress()
-        self._told = 0.0
+        self._last_line = 0.0
 
     def start(self, title: str, folder: Path) -> None:
         self.say(f"{title}: writes into {folder}")
 
     def stage(self, name: str, note: str = "") -> None:
         self.close()
-        self._told = self._clock()
-        self._progress.begin(name, note, self._told)
+        self._last_line = self._clock()
+        self._progress.begin(name, note, self._last_line)
         self.say(f"{name}: {note or 'begins'}")
 
     def event(self, event: Event) -> None:
@@ -115,43 +115,47 @@ class PlainReporter:
         stage = self._progress.current
         if stage is None:
             return
+        # The line of its end has all numbers; another one for the event would repeat them.
         if stage.finished:
             self.close()
         elif best and event.trial is not None:
             numbers = ", ".join(f"{name} {n}" for name, n in trial_numbers(event.trial).items())
             trial = f"trial {event.trial.number} ({event.trial.architecture.id})"
             self.say(f"{stage.name} {stage.position()}: {trial} is the best so far: {numbers}")
-        elif now - self._told >= self._seconds:
-            self._told = now
-            self.say(f"{stage.name} {stage.position()}: {', '.join(_summary(stage, now))}")
+        elif now - self._last_line >= self._seconds:
+            self._last_line = now
+            self.say(f"{stage.name} {stage.position()}: {', '.join(_summarise(stage, now))}")
 
     def checkpoint(self) -> None:
         """Say nothing: it is no news in a log."""
 
     def say(self, message: str) -> None:
-        self._console.print(_lines(self._console, message), soft_wrap=True)
+        self._console.print(_make_printable(self._console, message), soft_wrap=True)
 
     def close(self) -> None:
         stage = self._progress.end(self._clock())
         if stage is not None and stage.ended is not None and stage.worked:
             numbers = "".join(f", {name} {format_number(n)}" for name, n in stage.scalars.items())
             took = format_duration(stage.ended - stage.began)
-            failures = "".join(f", {part}" for part in _failures(stage))
+            failures = "".join(f", {part}" for part in _describe_failures(stage))
             self.say(f"{stage.name} {stage.position()}: ended after {took}{numbers}{failures}")
 
 
-def _failures(stage: StageProgress) -> list[str]:
+def _describe_failures(stage: StageProgress) -> list[str]:
     """Return how the trials went and the last failure; nothing where all went well."""
     if not stage.failure:
         return []
-    return [*(f"{count} {status}" for count, status in stage.tally()), _last_failure(stage)]
+    return [
+        *(f"{count} {status}" for count, status in stage.tally()),
+        _describe_last_failure(stage),
+    ]
 
 
-def _last_failure(stage: StageProgress) -> str:
+def _describe_last_failure(stage: StageProgress) -> str:
     return f"last failure: {printable(stage.failure)}"
 
 
-def _summary(stage: StageProgress, now: float) -> list[str]:
+def _summarise(stage: StageProgress, now: float) -> list[str]:
     rate, left = stage.rate(), stage.seconds_left(now)
     parts = [] if rate is None else [format_rate(rate)]
     if left is not None:
@@ -159,13 +163,13 @@ def _summary(stage: StageProgress, now: float) -> list[str]:
     parts += [f"{name} {format_number(value)}" for name, value in stage.scalars.items()]
     parts += [f"{count} {status}" for count, status in stage.tally()]
     if stage.failure:
-        parts.append(_last_failure(stage))
+        parts.append(_describe_last_failure(stage))
     if stage.message:
         parts.append(printable(stage.message))
     return parts
 
 
-def _lines(console: Console, message: str) -> Text:
+def _make_printable(console: Console, message: str) -> Text:
     """Return lines without control characters, in what the console's encoding can hold."""
     text = "\n".join(map(printable, message.splitlines()))
     return Text(text.encode(console.encoding, "replace").decode(console.encoding))
@@ -206,7 +210,7 @@ class LiveReporter:
                 self._screen.saved = (stage.step, self._clock())
 
     def say(self, message: str) -> None:
-        self._console.print(_lines(self._console, message))
+        self._console.print(_make_printable(self._console, message))
 
     def close(self) -> None:
         with self._lock:

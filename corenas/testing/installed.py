@@ -37,6 +37,7 @@ def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     site = tmp_path / "site-packages"
     site.mkdir()
     monkeypatch.syspath_prepend(site)
+    # Worker processes start afresh and find the plugin by it.
     monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
     modules = []
 

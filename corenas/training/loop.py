@@ -21,7 +21,10 @@ from corenas.values.result import Result, State, finite
 from corenas.values.trial import Event
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
+"""Measures a network; returns numbers by name."""
+
 Save = Callable[[nn.Module, Path], Mapping[str, str]]
+"""Writes a network into a folder; returns file names by purpose."""
 
 Score = Callable[[Mapping[str, float]], float]
 """Turns the values of a validation into a number that is higher for a better network."""
@@ -138,6 +141,7 @@ class Training:
             self._set_rates(self._schedule(self._done))
             scalars = self._step.step([stream.next_batch() for stream in self._streams])
             for name, value in scalars.items():
+                # Summed on the device: reading each step's value would make a GPU wait.
                 sums[name] = sums[name] + value if name in sums else value
             self._done += 1
         means = {name: float(total) / (until - first) for name, total in sums.items()}
@@ -160,6 +164,7 @@ class Training:
 
     def _validation_due(self) -> bool:
         every = self._validate_every
+        # An event may end between two multiples; the first event at or after one is due.
         return self._done == self._steps or bool(every and self._done % every < self._report_every)
 
     def _measure(self) -> None:
@@ -172,6 +177,7 @@ class Training:
         score = self._keep(values)
         if score > (self._kept.score if self._kept else -math.inf):
             state = self._step.deliverable().state_dict()
+            # A copy, as the next step writes into these tensors; on the CPU, to spare the GPU's.
             tensors = {name: tensor.to("cpu", copy=True) for name, tensor in state.items()}
             self._kept = _Kept(score, self._done, self._scalars, tensors)
 
@@ -203,6 +209,7 @@ class Training:
         if self._kept is None:
             return Result(values, self._save(self._step.deliverable(), folder))
         values |= {"kept_step": self._kept.step, "scalars": finite(self._kept.scalars)}
+        # A copy, because a result may be asked for at any event, and the training goes on after it.
         network = copy.deepcopy(self._step.deliverable())
         network.load_state_dict(self._kept.tensors)
         return Result(values, self._save(network, folder))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw initial weights from a seed, leaving torch's global random state as it was."""
+    # Without devices: initial weights are drawn on the CPU, and so are the same on every machine.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -33,7 +33,7 @@ class Part:
 
 
 @frozen
-class _Ended:
+class _EndedPart:
     """What is left of a part: the result with its files' contents, or why it failed.
 
     ``files`` are paths by purpose, ``contents`` bytes by path, uint8 of shape (N,).
@@ -46,7 +46,7 @@ class _Ended:
     failed: str = ""
 
     @classmethod
-    def of(cls, name: str, task: Task) -> _Ended:
+    def of(cls, name: str, task: Task) -> _EndedPart:
         """Take over the result of a task that came to its end."""
         with TemporaryDirectory() as temporary:
             folder = Path(temporary)
@@ -86,7 +86,7 @@ class TaskSequence:
             raise ValueError(f"each part needs a name of its own, got {names}")
         self._parts = tuple(parts)
         self._total = sum(part.steps for part in parts)
-        self._ended: list[_Ended] = []
+        self._ended: list[_EndedPart] = []
         self._task: Task | None = None
 
     def events(self) -> Iterator[Event]:
@@ -100,34 +100,35 @@ class TaskSequence:
         while len(self._ended) < len(self._parts):
             part = self._parts[len(self._ended)]
             try:
-                for event in self._begun(part).events():
-                    yield self._counted_through(part, event)
+                for event in self._task_of(part).events():
+                    yield self._renumber(part, event)
+            # A CorenasError too, and no failure of the part.
             except Stopped:
                 raise
             except CorenasError as error:
-                if self._is_last_hope():
+                if self._have_all_others_failed():
                     raise
-                ended = _Ended(part.name, failed=str(error))
+                ended = _EndedPart(part.name, failed=str(error))
             else:
-                ended = _Ended.of(part.name, self._begun(part))
+                ended = _EndedPart.of(part.name, self._task_of(part))
             self._ended.append(ended)
             self._task = None
             if ended.failed:
                 failure = Event("failed", part.steps, message=ended.failed)
-                yield self._counted_through(part, failure)
+                yield self._renumber(part, failure)
 
-    def _begun(self, part: Part) -> Task:
+    def _task_of(self, part: Part) -> Task:
         """Return the task in progress: the one that was restored, or else a new one."""
         if self._task is None:
             self._task = part.build()
         return self._task
 
-    def _is_last_hope(self) -> bool:
+    def _have_all_others_failed(self) -> bool:
         """Tell whether the part in progress is the last one, and all before it failed."""
         before = len(self._parts) - 1
         return len(self._ended) == before and all(ended.failed for ended in self._ended)
 
-    def _counted_through(self, part: Part, event: Event) -> Event:
+    def _renumber(self, part: Part, event: Event) -> Event:
         before = sum(each.steps for each in self._parts[: self._parts.index(part)])
         message = f"{part.name}: {event.message}" if event.message else part.name
         return evolve(event, step=before + event.step, total=self._total, message=message)
@@ -141,9 +142,9 @@ class TaskSequence:
 
     def restore(self, state: State) -> None:
         """Continue inside the part that was in progress."""
-        self._ended = [_Ended(**saved) for saved in state["ended"]]
+        self._ended = [_EndedPart(**saved) for saved in state["ended"]]
         if state["current"] is not None:
-            self._begun(self._parts[len(self._ended)]).restore(state["current"])
+            self._task_of(self._parts[len(self._ended)]).restore(state["current"])
 
     def result(self, folder: Path) -> Result:
         """Return the parts that have ended, and write the files of each into its own folder.

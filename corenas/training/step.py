@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from corenas.training.cuda_graph import CapturedUpdate
+from corenas.training._cuda_graph import CapturedUpdate
 from corenas.values.result import State
 
 
@@ -147,5 +147,6 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, state: State) -> None:
 
     That depends on the device here, not on the one where the state was saved.
     """
+    # They hold ``capturable`` and a rate that is a tensor on a GPU, a number elsewhere.
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({**state, "param_groups": groups})

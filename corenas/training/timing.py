@@ -12,6 +12,8 @@ import torch
 from corenas.devices import cpu_threads
 from corenas.training.step import Stream, TrainingStep
 
+# The first steps allocate and choose kernels. The median of five forgives one disturbance, and
+# a dry run stays short.
 WARM_UP, TIMED = 2, 5
 
 
@@ -58,4 +60,5 @@ def peak_memory(device: str) -> int:
     except ImportError:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, Linux kilobytes.
     return peak if sys.platform == "darwin" else peak * 1024

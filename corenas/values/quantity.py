@@ -42,5 +42,10 @@ class Quantity:
 
 
 MULT_ADDS = Quantity("mult_adds", "lower", summary="multiply-adds of one forward pass")
+"""A network's mult-adds, counted as `corenas.cost` does."""
+
 PARAMS = Quantity("params", "lower", summary="trainable parameters")
+"""How many trainable numbers a network has."""
+
 LATENCY = Quantity("latency", "lower", "s", summary="time of one forward pass")
+"""How long a network takes, in seconds, on the device where it is measured."""

@@ -7,7 +7,7 @@ from bisect import insort
 from corenas.values.trial import Trial
 
 
-def _place(trial: Trial) -> tuple[float, int]:
+def _sort_key(trial: Trial) -> tuple[float, int]:
     return -(trial.score or 0.0), trial.number
 
 
@@ -24,10 +24,12 @@ def ranked(best: list[Trial], trial: Trial, *, most: int) -> list[Trial]:
     """
     # Most trials of a long search are none of its best: comparing architectures would cost more
     # than all else that happens to a trial between two jobs.
-    if len(best) >= most and _place(trial) > _place(best[-1]):
+    if len(best) >= most and _sort_key(trial) > _sort_key(best[-1]):
         return best
     result = list(best)
-    insort(result, trial, key=_place)
+    insort(result, trial, key=_sort_key)
+    # Sorted already, so the first of them is the best. Evolution, say, measures one architecture
+    # again and again, and the list would fill with it.
     same = [known for known in result if known.architecture == trial.architecture]
     for worse in same[1:]:
         result.remove(worse)

@@ -122,6 +122,7 @@ class Event:
         scalars = _finite(self.scalars)
         if scalars:
             value["scalars"] = scalars
+        # A trial has its architecture in it: one line of the journal says it once.
         if self.trial is not None:
             value["trial"] = self.trial.to_json()
         elif self.architecture is not None:

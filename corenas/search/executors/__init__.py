@@ -1,1 +1,5 @@
-"""Where candidates are evaluated: in this process, or in worker processes on this machine."""
+"""Where jobs run: in this process or in worker processes.
+
+Executors are built by name; `attempt` is for whoever writes another one. What runs inside a worker
+is private.
+"""

@@ -11,6 +11,7 @@ from corenas.errors import CorenasError, Diverged
 from corenas.protocols import Job
 from corenas.values.evaluation import Failure, Outcome, Report
 
+# A library may put a whole tensor into a message, which every reader of the journal would get.
 LONGEST_MESSAGE = 400
 
 # Most of torch's allocators raise no type of their own: the CPU's, cuBLAS, a CUDA context that does
@@ -36,6 +37,7 @@ def attempt(
             get_ready(device)
         ready()
         outcome = job.run(device, report)
+    # A library that calls sys.exit ends its own trial, not the search.
     except (Exception, SystemExit) as error:
         return failure(error)
     if not isinstance(outcome, Outcome):
@@ -67,5 +69,6 @@ def _describe(error: BaseException) -> str:
     frames = list(traceback.walk_tb(error.__traceback__))
     if not frames:
         return described
+    # The innermost one: where it broke, most often in the plugin's own code.
     frame, line = frames[-1]
     return f"{described} ({Path(frame.f_code.co_filename).name}, line {line})"

@@ -21,9 +21,9 @@ from pebble import ProcessExpired, ProcessPool
 
 from corenas.errors import CorenasError
 from corenas.protocols import Executor, Job
+from corenas.search.executors._worker import prepare, work
 from corenas.search.executors.attempt import failure
 from corenas.search.executors.config import ProcessesConfig
-from corenas.search.executors.worker import prepare, work
 from corenas.stopping import Stop
 from corenas.values.evaluation import Failure, Order, Outcome
 
@@ -95,7 +95,9 @@ class Processes:
         if not self._workers:
             raise RuntimeError("the executor is closed")
         try:
+            # At once, here: the fault is then the caller's, and later changes do not reach the job.
             pickled = pickle.dumps(job)
+        # Pickling runs the job's own code, which may raise anything.
         except Exception as error:
             message = f"{type(job).__name__}: the job cannot be sent to a worker: {error}"
             raise CorenasError(message) from error
@@ -112,6 +114,8 @@ class Processes:
             self._stop.check()
             if not self._running:
                 raise RuntimeError("next() was called without a job in flight")
+            # A dict keeps the order of insertion: the first of the running was submitted first, the
+            # first of the finished arrived first.
             key = next(iter(self._running if self._order == "submission" else self._finished), None)
             if key is not None and key in self._finished:
                 return key, self._hand_out(key)
@@ -119,6 +123,7 @@ class Processes:
 
     def close(self) -> None:
         """Kill every worker; a second call does nothing."""
+        # All are told first, so that they end at the same time and not one after the other.
         for worker in self._workers:
             worker.stop()
         for worker in self._workers:
@@ -131,28 +136,29 @@ class Processes:
             (key, job), worker = self._waiting.popleft(), self._free.popleft()
             future = worker.start(job)
             self._running[key] = worker
-            future.add_done_callback(partial(self._arrive, key))
+            future.add_done_callback(partial(self._announce, key))
 
-    def _arrive(self, key: int, future: Future[bytes]) -> None:
+    def _announce(self, key: int, future: Future[bytes]) -> None:
         """Take a result; called in a thread of the pool."""
         self._arrivals.put((key, future))
 
     def _wait(self) -> None:
         """Return when something may have changed."""
         try:
-            arrival = self._arrivals.get(timeout=self._patience())
+            arrival = self._arrivals.get(timeout=self._seconds_to_wait())
         except Empty:
             self._end_overdue()  # or the time budget is spent
             return
         if arrival is not None:
             key, future = arrival
+            # A job that was ended for its time may still send a result, which must not count.
             if key in self._working() and self._running[key].has(future):
                 self._finished[key] = self._running[key].outcome(future)
 
     def _working(self) -> dict[int, _Worker]:
         return {key: w for key, w in self._running.items() if key not in self._finished}
 
-    def _patience(self) -> float | None:
+    def _seconds_to_wait(self) -> float | None:
         """Return how many seconds may pass until a job or the time budget can be over."""
         budget = self._stop.remaining()
         limits = [worker.remaining() for worker in self._working().values()]
@@ -181,9 +187,9 @@ class _Worker:
         self._submitted = 0.0
         # Shared memory, not a pipe: a worker that dies leaves no half message in it.
         self._ready = _CONTEXT.RawValue("d", 0.0)
-        self._pool = self._new_pool()
+        self._pool = self._make_pool()
 
-    def _new_pool(self) -> ProcessPool:
+    def _make_pool(self) -> ProcessPool:
         return ProcessPool(
             max_workers=1, initializer=prepare, initargs=(self._ready,), context=_CONTEXT
         )
@@ -196,14 +202,14 @@ class _Worker:
         """Schedule the job on a process that lives."""
         self._ready.value = 0.0
         self._submitted = time.monotonic()
-        self._future = self._scheduled(job)
+        self._future = self._schedule_on_living(job)
         return self._future
 
-    def _scheduled(self, job: bytes) -> Future[bytes]:
+    def _schedule_on_living(self, job: bytes) -> Future[bytes]:
         try:
             return self._schedule(job)
         except RuntimeError:  # it died while it was idle, and the pool with it
-            self._renew()
+            self._replace_process()
         try:
             return self._schedule(job)
         except RuntimeError as error:
@@ -211,14 +217,14 @@ class _Worker:
             raise CorenasError(f"a worker process cannot be started: {reason}") from error
 
     def _schedule(self, job: bytes) -> Future[bytes]:
-        with _interrupts_held():
+        with _hold_interrupts():
             return self._pool.schedule(work, (job, self._device))
 
     def remaining(self) -> float:
         """Return in how many seconds the job in progress may be overdue, at the earliest."""
-        return self._deadline() - time.monotonic()
+        return self._earliest_deadline() - time.monotonic()
 
-    def _deadline(self) -> float:
+    def _earliest_deadline(self) -> float:
         """Return the earliest moment at which the job may be overdue, on the monotonic clock."""
         getting_ready = self._submitted + READY_SECONDS
         if self._time_limit is None:
@@ -240,7 +246,7 @@ class _Worker:
             message = f"its worker was not ready within {READY_SECONDS:g} s; it was killed"
         if not late:
             return None
-        self._renew()
+        self._replace_process()
         return Failure("timeout", message)
 
     def outcome(self, future: Future[bytes]) -> Outcome | Failure:
@@ -248,19 +254,19 @@ class _Worker:
         try:
             outcome: Outcome | Failure = pickle.loads(future.result())
         except ProcessExpired as error:
-            self._renew()  # it may have left the pool's pipe and locks in any state
-            return Failure("killed", f"its worker process {_ending(error.exitcode)}")
+            self._replace_process()  # it may have left the pool's pipe and locks in any state
+            return Failure("killed", f"its worker process {_describe_exit(error.exitcode)}")
         except BrokenProcessPool:
-            self._renew()
+            self._replace_process()
             return Failure("killed", _NEVER_BEGAN)
         except Exception as error:  # the outcome cannot be unpickled here
             return failure(error)
         return outcome
 
-    def _renew(self) -> None:
+    def _replace_process(self) -> None:
         self.stop()
         self.join()
-        self._pool = self._new_pool()
+        self._pool = self._make_pool()
 
     def stop(self) -> None:
         """Let the process be killed."""
@@ -280,18 +286,18 @@ _NEVER_BEGAN = (
 _CONTEXT = multiprocessing.get_context("spawn")  # fork is unsafe beside threads and CUDA
 
 
-_KILL: int | None = getattr(signal, "SIGKILL", None)  # Windows has none
+_SIGKILL: int | None = getattr(signal, "SIGKILL", None)  # Windows has none
 
 
-def _ending(status: int) -> str:
+def _describe_exit(status: int) -> str:
     if status >= 0:
         return f"exited with status {status}"
-    cause = "; the system does that when memory runs out" if -status == _KILL else ""
+    cause = "; the system does that when memory runs out" if -status == _SIGKILL else ""
     return f"was ended by signal {-status} ({signal.strsignal(-status)}{cause})"
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def _hold_interrupts() -> Iterator[None]:
     """Start processes and threads that a terminal's signals, which reach all of it, do not reach.
 
     On Windows nothing is held: it has no masks, and pebble's workers ignore Ctrl-C by themselves.

@@ -61,7 +61,7 @@ class Serial:
         watch = _Watch(self._stop, self._time_limit)
         with cpu_threads(1):  # as many as a worker process has, so that both give the same
             outcome = attempt(job, self._device, watch.report, watch.begin)
-        if not watch.told:
+        if not watch.told_to_stop:
             return key, outcome
         # What a job gives after it was told to stop, if it gives anything, depends on timing.
         self._stop.check()
@@ -76,7 +76,7 @@ class _Watch:
     """Answers one job's reports, and remembers having told it to stop."""
 
     def __init__(self, stop: Stop, time_limit: float | None) -> None:
-        self.told = False
+        self.told_to_stop = False
         self._stop = stop
         self._time_limit = math.inf if time_limit is None else time_limit
         self._began = math.inf
@@ -86,5 +86,5 @@ class _Watch:
 
     def report(self, step: int, value: float) -> bool:
         overdue = time.monotonic() - self._began > self._time_limit
-        self.told = self.told or overdue or self._stop.requested
-        return self.told
+        self.told_to_stop = self.told_to_stop or overdue or self._stop.requested
+        return self.told_to_stop

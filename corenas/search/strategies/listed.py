@@ -20,6 +20,7 @@ class Listed:
     def ask(self) -> Architecture:
         """Return the next one that has no finished trial."""
         architecture = self._waiting.pop(0)
+        # At the end of the line: `tell` takes it off, and a failure leaves it for another try.
         self._waiting.append(architecture)
         return architecture
 

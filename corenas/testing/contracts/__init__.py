@@ -14,16 +14,17 @@ pytest then runs every test of the contract on that component::
 
 import pytest
 
-for _kind in ("evaluator", "objective", "reward", "sampler", "space", "strategy"):
-    pytest.register_assert_rewrite(f"{__name__}.{_kind}")  # before they are imported
+for _kind in ("evaluator", "executor", "objective", "reward", "sampler", "space", "strategy"):
+    pytest.register_assert_rewrite(f"{__name__}._{_kind}")  # before they are imported
 
-from corenas.testing.contracts.evaluator import EvaluatorContract  # noqa: E402
-from corenas.testing.contracts.executor import ExecutorContract  # noqa: E402
-from corenas.testing.contracts.objective import ObjectiveContract  # noqa: E402
-from corenas.testing.contracts.reward import RewardContract  # noqa: E402
-from corenas.testing.contracts.sampler import SamplerContract  # noqa: E402
-from corenas.testing.contracts.space import SearchSpaceContract  # noqa: E402
-from corenas.testing.contracts.strategy import StrategyContract  # noqa: E402
+from corenas.testing.contracts._evaluator import EvaluatorContract  # noqa: E402
+from corenas.testing.contracts._executor import ExecutorContract  # noqa: E402
+from corenas.testing.contracts._objective import ObjectiveContract  # noqa: E402
+from corenas.testing.contracts._reward import RewardContract  # noqa: E402
+from corenas.testing.contracts._sampler import SamplerContract  # noqa: E402
+from corenas.testing.contracts._space import SearchSpaceContract, random_architectures  # noqa: E402
+from corenas.testing.contracts._states import global_random_states, reloaded, same  # noqa: E402
+from corenas.testing.contracts._strategy import StrategyContract  # noqa: E402
 
 __all__ = [
     "EvaluatorContract",
@@ -33,4 +34,8 @@ __all__ = [
     "SamplerContract",
     "SearchSpaceContract",
     "StrategyContract",
+    "global_random_states",
+    "random_architectures",
+    "reloaded",
+    "same",
 ]

@@ -16,11 +16,11 @@ import pytest
 from attrs import frozen
 from PIL import Image
 
-from corenas.drawing import canvas
+from corenas.drawing import _canvas as canvas
+from corenas.drawing._dot import to_dot
+from corenas.drawing._layers import Edge, find_crossings, find_positions, make_layers
+from corenas.drawing._layout import Box, Frame, Point, break_into_rows, lay_out, round_corners
 from corenas.drawing.diagrams import draw_graph
-from corenas.drawing.dot import to_dot
-from corenas.drawing.layers import Edge, crossings, layered_graph, positions
-from corenas.drawing.layout import Box, Frame, Point, broken, lay_out, rounded
 from corenas.drawing.parts import Group, Node
 from corenas.errors import CorenasError
 
@@ -124,9 +124,9 @@ def test_layer_is_the_longest_path_from_an_input(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_cell_is_drawn_without_a_crossing_and_with_straight_long_edges(seed: int) -> None:
     names, edges = random_tree(seed)
-    graph = layered_graph(names, edges)
-    assert not crossings(graph.layers, graph.links)
-    x = positions(graph, lambda a, b: 10.0)
+    graph = make_layers(names, edges)
+    assert not find_crossings(graph.layers, graph.links)
+    x = find_positions(graph, lambda a, b: 10.0)
     for route in graph.routes:
         assert len({x[vertex] for vertex in route[1:-1]}) <= 1
     for layer in graph.layers:
@@ -140,11 +140,11 @@ def test_order_has_hardly_more_crossings_than_the_best_of_all_orders() -> None:
         edges = [pair for pair in product("abcd", "wxyz") if draw.random() < 0.45]
         edges += [("a", lower) for lower in "wxyz" if lower not in dict(map(reversed, edges))]
         names = "abcdwxyz"
-        graph = layered_graph(names, edges)
-        found += len(crossings(graph.layers, graph.links))
-        unsorted += len(crossings([*map(sorted, graph.layers)], graph.links))
+        graph = make_layers(names, edges)
+        found += len(find_crossings(graph.layers, graph.links))
+        unsorted += len(find_crossings([*map(sorted, graph.layers)], graph.links))
         fewest += min(
-            len(crossings([upper, lower], graph.links))
+            len(find_crossings([upper, lower], graph.links))
             for upper, lower in product(*map(permutations, graph.layers))
         )
     assert 20 < fewest <= found <= 1.25 * fewest
@@ -224,13 +224,13 @@ def test_rows_are_as_few_and_as_short_as_any(seed: int) -> None:
         rows = [range(a, b) for a, b in pairwise([0, *ends, len(widths)])]
         if max(map(length, rows)) <= limit:
             best = min(best, (len(rows), max(map(length, rows))))
-    rows = broken(widths, limit, gap=7)
+    rows = break_into_rows(widths, limit, gap=7)
     assert [i for row in rows for i in row] == list(range(len(widths)))
     assert (len(rows), max(map(length, rows))) == pytest.approx(best)
 
 
 def test_thing_wider_than_a_row_has_a_row_of_its_own() -> None:
-    assert broken([10, 500, 10], 100, gap=5) == [range(1), range(1, 2), range(2, 3)]
+    assert break_into_rows([10, 500, 10], 100, gap=5) == [range(1), range(1, 2), range(2, 3)]
 
 
 def random_chain(seed: int) -> tuple[dict[str, tuple[float, float]], list[Frame], list[Edge]]:
@@ -311,7 +311,7 @@ def test_frame_around_what_is_no_part_of_the_graph_is_refused(
 
 def test_square_with_corners_as_round_as_can_be_is_a_circle() -> None:
     square = [(10.0, 0.0), (20.0, 0.0), (20.0, 20.0), (0.0, 20.0), (0.0, 0.0), (10.0, 0.0)]
-    for x, y in on_curve(rounded(square, 10)):
+    for x, y in on_curve(round_corners(square, 10)):
         assert (x - 10) ** 2 + (y - 10) ** 2 == pytest.approx(100, rel=1e-3)
 
 

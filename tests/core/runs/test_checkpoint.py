@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from corenas import ResumeError
-from corenas.runs.checkpoint import Checkpoint, candidates, load, remove, save
+from corenas.runs._checkpoint import Checkpoint, candidates, load, remove, save
 
 
 def checkpoint(offset=10):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from corenas import CorenasError, Event, Result, ResumeError, Run, Stop
-from corenas.runs import checkpoint as checkpoints
+from corenas.runs import _checkpoint as checkpoints
 from corenas.runs import run as run_module
 from corenas.runs.journal import read
 from corenas.search.lift import SampledSearch

@@ -37,7 +37,7 @@ def test_no_module_needs_what_windows_lacks_when_it_is_imported() -> None:
 def test_workers_start_where_signals_have_no_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "pthread_sigmask")
     monkeypatch.setattr(os, "name", "nt")
-    with processes._interrupts_held():
+    with processes._hold_interrupts():
         pass
 
 

@@ -14,7 +14,7 @@ from corenas.search.executors.config import ProcessesConfig, SerialConfig
 from corenas.search.executors.processes import processes
 from corenas.search.executors.serial import Serial, serial
 from corenas.stopping import Stop
-from corenas.testing.contracts.executor import ExecutorContract
+from corenas.testing.contracts import ExecutorContract
 from corenas.testing.jobs import Describe, GetReadyFirst, Raise, WaitForFile, description
 from corenas.values.evaluation import Failure, Outcome, Report
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from corenas.names import printable
 from corenas.show.progress import (
     RunProgress,
     StageProgress,
@@ -12,7 +13,6 @@ from corenas.show.progress import (
     format_rate,
     trial_numbers,
 )
-from corenas.text import printable
 from corenas.values.architecture import Architecture
 from corenas.values.trial import Event, Measurement, Trial
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from rich.text import Text
 
-from corenas.show.screen import Screen
+from corenas.show._screen import Screen
 from corenas.values.architecture import Architecture
 from corenas.values.trial import Event, Measurement, Trial
 

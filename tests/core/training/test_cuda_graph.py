@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from corenas.training.cuda_graph import WARM_UP, CapturedUpdate
+from corenas.training._cuda_graph import WARM_UP, CapturedUpdate
 from corenas.training.networks import seeded
 from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair
@@ -24,8 +24,8 @@ def test_where_capturing_fails_every_update_runs_plainly(monkeypatch):
     def impossible():
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr("corenas.training.cuda_graph.torch.cuda.CUDAGraph", object)
-    monkeypatch.setattr("corenas.training.cuda_graph.torch.cuda.graph", lambda graph: impossible())
+    monkeypatch.setattr("corenas.training._cuda_graph.torch.cuda.CUDAGraph", object)
+    monkeypatch.setattr("corenas.training._cuda_graph.torch.cuda.graph", lambda graph: impossible())
     values = [2.0 * number for number in range(WARM_UP + 3)]
     with pytest.warns(UserWarning, match="without a CUDA graph: operation not permitted"):
         losses = [captured(torch.full((2,), value / 2), torch.zeros(2)) for value in values]

@@ -12,8 +12,7 @@ from attrs import evolve
 from torch import Tensor
 
 from corenas import Evaluator, Trial, structure
-from corenas.testing.contracts import EvaluatorContract
-from corenas.testing.contracts.states import reloaded
+from corenas.testing.contracts import EvaluatorContract, reloaded
 from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Outcome, Rejected
 from corenas_sr.config import DataConfig

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from corenas.errors import DataError
-from corenas.testing.contracts.states import reloaded
+from corenas.testing.contracts import reloaded
 from corenas.values.architecture import Architecture
 from corenas_tpsr.generator.weight_cache import WeightCache, read_weights
 

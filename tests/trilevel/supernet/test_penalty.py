@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from corenas.testing.contracts.space import random_architectures
+from corenas.testing.contracts import random_architectures
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.supernet.penalty import adapted_lambda, cost_term, order_term

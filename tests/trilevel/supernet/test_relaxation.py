@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from corenas.testing.contracts.space import random_architectures
+from corenas.testing.contracts import random_architectures
 from corenas_trilevel.space.config import TrilevelBConfig
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.supernet.relaxation import argmax, mixtures, one_hot, relaxation

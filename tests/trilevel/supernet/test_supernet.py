@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from corenas.errors import InputError
-from corenas.testing.contracts.space import random_architectures
+from corenas.testing.contracts import random_architectures
 from corenas.values.architecture import Architecture
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
 from corenas_trilevel.space.counting import count

@@ -16,7 +16,7 @@ from attrs import evolve
 from PIL import Image
 
 from corenas import Architecture, InputError
-from corenas.drawing import canvas
+from corenas.drawing import _canvas as canvas
 from corenas.values.trial import Event
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
 from corenas_trilevel.space.diagrams import draw_network

@@ -14,7 +14,7 @@ from corenas.commands.describe import Assignments, ConfigFile, Preset
 from corenas.commands.output import Json, print_columns, print_json, say
 from corenas.commands.runs import DryRun, MaxTime, Out, Seed, run
 from corenas.errors import InputError
-from corenas.text import printable
+from corenas.names import printable
 from corenas_sr.commands import data as data_commands
 
 if TYPE_CHECKING:

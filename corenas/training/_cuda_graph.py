@@ -15,6 +15,7 @@ from torch import Tensor
 Update = Callable[[Tensor, Tensor], Tensor]
 """Does one update on inputs and targets on the device; returns the detached loss."""
 
+# As in torch's notes on CUDA graphs: what is initialised late must be there before a capture.
 WARM_UP = 3
 
 
@@ -63,10 +64,12 @@ class CapturedUpdate:
     def _try_to_capture(self, inputs: Tensor, targets: Tensor) -> bool:
         """Record the update, which does not execute it; return whether that worked."""
         graph = torch.cuda.CUDAGraph()
+        # The graph reads from these addresses for ever; a batch's own memory will be another's.
         self._batch = inputs.clone(), targets.clone()
         try:
             with torch.cuda.graph(graph):
                 self._loss = self._update(*self._batch)
+        # A loss that reads a value back, say. Training goes on as it was, only slower.
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             warnings.warn(f"training without a CUDA graph: {reason}", stacklevel=2)

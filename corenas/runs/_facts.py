@@ -1,4 +1,4 @@
-"""Small facts that a run makes once and finds again when it goes on, such as what was missing."""
+"""Small facts that a run finds out once and keeps when it is resumed, such as what was missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Facts:
 
     Args:
         folder: Holds the files.
-        known: Whether facts that are there already hold; they are made anew otherwise.
+        known: Whether facts in the folder still hold. Where not, they are found out again.
     """
 
     def __init__(self, folder: Path, *, known: bool) -> None:
@@ -26,6 +26,7 @@ class Facts:
 
     def has(self, name: str) -> bool:
         """Return whether the fact is known; `get` then returns it."""
+        # A run that never came to an event may be begun with other data: its facts do not hold.
         return name in self._values or (self._known and self._path(name).exists())
 
     def get(self, name: str) -> Any:
@@ -52,13 +53,13 @@ def _read(path: Path) -> Any:
         held = json.loads(path.read_text(encoding="utf-8"))
         value, digest = held["value"], held["digest"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ResumeError(_damaged(path)) from error
+        raise ResumeError(_explain_damage(path)) from error
     if digest != _digest(value):
-        raise ResumeError(_damaged(path))
+        raise ResumeError(_explain_damage(path))
     return value
 
 
-def _damaged(path: Path) -> str:
+def _explain_damage(path: Path) -> str:
     return (
         f"{path}: damaged, and the run rests on what it held: bring the file back from a copy, or "
         "begin the run anew in another folder"

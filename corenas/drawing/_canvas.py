@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from corenas.drawing._layout import Box, Point, round_corners
 from corenas.drawing.figures import GREY, INK, save_figure
-from corenas.drawing.layout import Box, Point, rounded
 
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontProperties
@@ -44,9 +44,9 @@ class Canvas:
 
         left, right, top, bottom = box.left, box.right, box.top, box.bottom
         corners = [(right, top), (right, bottom), (left, bottom), (left, top)]
-        outline = rounded([(left + radius, top), *corners, (left + radius, top)], radius)
+        outline = round_corners([(left + radius, top), *corners, (left + radius, top)], radius)
         patch = PathPatch(
-            _bezier(outline),
+            _make_outline(outline),
             facecolor=fill,
             edgecolor=border,
             linewidth=line,
@@ -56,11 +56,11 @@ class Canvas:
         self._axes.add_patch(patch)
 
     def curve(self, points: Sequence[Point], *, name: str, pointed: bool) -> None:
-        """Draw an edge as `corenas.drawing.layout.Layout` holds it."""
+        """Draw an edge as `corenas.drawing._layout.Layout` holds it."""
         from matplotlib.patches import FancyArrowPatch
 
         arrow = FancyArrowPatch(
-            path=_bezier(points),
+            path=_make_outline(points),
             arrowstyle="-|>,head_length=0.5,head_width=0.25" if pointed else "-",
             mutation_scale=10,
             color=GREY,
@@ -92,7 +92,7 @@ class Canvas:
             x,
             y,
             text,
-            fontproperties=_font(size, bold=bold),
+            fontproperties=_make_font(size, bold=bold),
             color=colour,
             rotation=90 if upwards else 0,
             horizontalalignment="center" if centred else "left",
@@ -114,18 +114,18 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Return how long a line of text is, in points."""
     from matplotlib.textpath import text_to_path
 
-    font = _font(size, bold=bold)
+    font = _make_font(size, bold=bold)
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width)
 
 
-def _font(size: float, *, bold: bool) -> FontProperties:
+def _make_font(size: float, *, bold: bool) -> FontProperties:
     from matplotlib.font_manager import FontProperties
 
     return FontProperties(family=_FONTS, size=size, weight="bold" if bold else "normal")
 
 
-def _bezier(points: Sequence[Point]) -> Outline:
+def _make_outline(points: Sequence[Point]) -> Outline:
     from matplotlib.path import Path as Outline
 
     return Outline(points, [Outline.MOVETO, *[Outline.CURVE4] * (len(points) - 1)])

@@ -10,7 +10,7 @@ import pytest
 
 from corenas.errors import Stopped
 from corenas.protocols import Evaluator, Job
-from corenas.testing.contracts.states import reloaded
+from corenas.testing.contracts._states import reloaded
 from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Outcome, Rejected
 from corenas.values.trial import Measurement, Trial

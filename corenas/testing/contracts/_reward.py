@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from corenas.protocols import Reward
-from corenas.testing.contracts.states import reloaded
+from corenas.testing.contracts._states import reloaded
 
 
 class RewardContract:

@@ -11,7 +11,7 @@ import pytest
 
 from corenas.protocols import Problem, Strategy
 from corenas.search.pareto import directions, front
-from corenas.testing.contracts.states import reloaded
+from corenas.testing.contracts._states import reloaded
 from corenas.testing.surrogate import surrogate_problem
 from corenas.values.result import Result
 from corenas.values.search_result import SearchResult

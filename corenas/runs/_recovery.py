@@ -1,4 +1,4 @@
-"""What a run goes on from: the last point that journal, records and checkpoints agree upon."""
+"""Where a run goes on: the last point on which journal, records and checkpoints agree."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from attrs import frozen
 
 from corenas.errors import ResumeError
-from corenas.runs import checkpoint as checkpoints
+from corenas.runs import _checkpoint as checkpoints
 from corenas.runs import journal
-from corenas.runs.checkpoint import Checkpoint
-from corenas.runs.records import Record, read_records, set_aside
+from corenas.runs._checkpoint import Checkpoint
+from corenas.runs._records import Record, read_records, set_aside
 from corenas.values.trial import Event
 
 
@@ -37,25 +37,28 @@ def checkpoint_file(folder: Path) -> Path:
 
 
 def recover(folder: Path, say: Callable[[str], None]) -> Recovered:
-    """Find where a run goes on; what is believed no more is kept under another name, and said.
+    """Find where a run goes on. Files that are no longer trusted are renamed and reported.
 
     Raises:
         ResumeError: The record of a finished stage is damaged.
     """
     path = folder / "journal.jsonl"
     contents = journal.read(path)
+    # They were never renamed, so nothing refers to them.
     _remove_torn(folder)
     if contents.damage:
         say(f"journal: {contents.damage}")
     found = read_records(folder)
-    records = _proven(found, contents, path)
+    records = _keep_proven(found, contents, path)
     finished = records[-1].offset if records else 0
-    checkpoint, unfitting = _read_checkpoint(folder, finished, contents, say)
+    checkpoint, misfit = _read_checkpoint(folder, finished, contents, say)
+    # Events after this point have no state behind them, so they are done again.
     offset = finished if checkpoint is None else checkpoint.offset
     lost = [record.stage for record in found[len(records) :]]
     lost += [stage for stage, end in contents.finished() if end > offset and stage not in lost]
-    if lost or unfitting or (contents.damage and not contents.torn):
-        kept = set_aside(folder, found[len(records) :], checkpoint=unfitting)
+    # A torn last line is what every kill leaves, and nothing is lost with it: no copy is kept.
+    if lost or misfit or (contents.damage and not contents.torn):
+        kept = set_aside(folder, found[len(records) :], checkpoint=misfit)
         again = ", ".join(lost) or "what came after the last good checkpoint"
         say(f"done again: {again}; what was there is kept as {', '.join(kept)}")
     events = list(contents.before(offset))
@@ -68,10 +71,13 @@ def recover(folder: Path, say: Callable[[str], None]) -> Recovered:
     )
 
 
-def _proven(records: Sequence[Record], contents: journal.Contents, path: Path) -> Sequence[Record]:
+def _keep_proven(
+    records: Sequence[Record], contents: journal.Contents, path: Path
+) -> Sequence[Record]:
     """Return the records up to the first that does not follow the one before it."""
     before = 0
     for count, record in enumerate(records):
+        # What comes after an unproven stage was computed from it, so it is not believed either.
         if not record.follows(contents, path, before):
             return records[:count]
         before = record.offset
@@ -82,21 +88,21 @@ def _read_checkpoint(
     folder: Path, after: int, contents: journal.Contents, say: Callable[[str], None]
 ) -> tuple[Checkpoint | None, bool]:
     """Return the newest checkpoint that fits the journal, and whether one did not fit."""
-    unfitting = False
+    misfit = False
     for file in checkpoints.candidates(checkpoint_file(folder)):
         try:
             checkpoint = checkpoints.load(file)
         except ResumeError as error:
             say(f"{error}; continuing from what was saved before it")
             continue
-        if _follows(checkpoint, after, contents, folder / "journal.jsonl"):
-            return checkpoint, unfitting
+        if _fits(checkpoint, after, contents, folder / "journal.jsonl"):
+            return checkpoint, misfit
         # One from before the last finished stage was about to be removed: it is no loss.
-        unfitting = unfitting or checkpoint.offset > after
-    return None, unfitting
+        misfit = misfit or checkpoint.offset > after
+    return None, misfit
 
 
-def _follows(checkpoint: Checkpoint, after: int, contents: journal.Contents, path: Path) -> bool:
+def _fits(checkpoint: Checkpoint, after: int, contents: journal.Contents, path: Path) -> bool:
     """Return whether a checkpoint is of this journal, and of the stage that comes next."""
     # A stage between the two is one whose record is missing.
     between = [stage for stage, end in contents.finished() if after < end <= checkpoint.offset]

@@ -1,4 +1,4 @@
-"""The records of finished stages, and what becomes of one that its journal does not prove."""
+"""The records of finished stages, and how those are set aside that the journal does not prove."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import frozen
 
 from corenas.errors import ResumeError
 from corenas.files import write_json
-from corenas.runs import checkpoint as checkpoints
+from corenas.runs import _checkpoint as checkpoints
 from corenas.runs.journal import Contents, digest
 from corenas.values.result import Result
 
@@ -64,6 +64,7 @@ def read_records(folder: Path) -> list[Record]:
     Raises:
         ResumeError: One is damaged.
     """
+    # The journal's order, and not that of the files' times: a copied folder has new ones.
     records = [_read(file) for file in folder.glob("checkpoints/*.finished.json")]
     return sorted(records, key=lambda record: record.offset)
 
@@ -87,11 +88,12 @@ def _read(file: Path) -> Record:
 
 
 def set_aside(folder: Path, records: Iterable[Record], *, checkpoint: bool) -> list[str]:
-    """Give what is believed no more a name of its own: journal, records, and the checkpoint.
+    """Rename what is no longer trusted: records and checkpoint; copy the journal.
 
     Returns:
         The names, relative to the folder.
     """
+    # With microseconds: two attempts within a second must not write over each other.
     mark = f"damaged-{datetime.now():%Y%m%d-%H%M%S-%f}"
     kept = []
     source = folder / "journal.jsonl"

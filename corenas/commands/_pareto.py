@@ -39,8 +39,9 @@ def print_fronts(folder: Path, events: Sequence[Event], metrics: str, *, as_json
     stages = finished_trials(events)
     if not stages:
         raise CorenasError(f"{folder}: no trial is measured yet")
+    # From the journal, not from what is installed: the plugin that measured may be gone.
     known = known_directions(quantity for event in events for quantity in event.quantities)
-    directions = _directions(known, metrics, _measured(stages))
+    directions = _choose_directions(known, metrics, _find_measured(stages))
     fronts = {stage: front(trials, directions) for stage, trials in stages.items()}
     if not any(fronts.values()):
         raise CorenasError(f"{folder}: no trial has all of {', '.join(directions)}")
@@ -56,32 +57,36 @@ def print_fronts(folder: Path, events: Sequence[Event], metrics: str, *, as_json
         print_columns(_front_rows(trials, list(directions)), indent="  ")
 
 
-def _measured(stages: Mapping[str, Sequence[Trial]]) -> list[str]:
+def _find_measured(stages: Mapping[str, Sequence[Trial]]) -> list[str]:
     trials = (trial for trials in stages.values() for trial in trials)
     return list(dict.fromkeys(n for t in trials if t.measurement for n in t.measurement.metrics))
 
 
-def _directions(known: Mapping[str, int], metrics: str, measured: Sequence[str]) -> dict[str, int]:
+def _choose_directions(
+    known: Mapping[str, int], metrics: str, measured: Sequence[str]
+) -> dict[str, int]:
     if metrics:
-        return dict(_direction(known, name.strip(), measured) for name in metrics.split(","))
+        return dict(_parse_direction(known, name.strip(), measured) for name in metrics.split(","))
     found = {name: sign for name, sign in known.items() if name in measured}
     if not found:
-        raise InputError(_by_hand("of what was measured", measured))
+        raise InputError(_ask_for_directions("of what was measured", measured))
     return found
 
 
-def _direction(known: Mapping[str, int], text: str, measured: Sequence[str]) -> tuple[str, int]:
+def _parse_direction(
+    known: Mapping[str, int], text: str, measured: Sequence[str]
+) -> tuple[str, int]:
     name, colon, word = text.partition(":")
     if name not in measured:
         raise UnknownName(f"--metrics: {name!r} was not measured{nearest(name, measured)}")
     if colon and word not in _SIGNS:
         raise InputError(f"--metrics {text}: expected {name}:higher or {name}:lower")
     if not colon and name not in known:
-        raise InputError(_by_hand(f"of {name!r}", [name]))
+        raise InputError(_ask_for_directions(f"of {name!r}", [name]))
     return name, _SIGNS[word] if colon else known[name]
 
 
-def _by_hand(what: str, names: Sequence[str]) -> str:
+def _ask_for_directions(what: str, names: Sequence[str]) -> str:
     example = ",".join(f"{name}:higher" for name in names)
     return f"the journal names no direction {what}: give it, as in --metrics {example} (or :lower)"
 

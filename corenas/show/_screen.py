@@ -9,6 +9,7 @@ from attrs import Factory, define
 from rich.cells import cell_len
 from rich.text import Text
 
+from corenas.names import printable
 from corenas.show.progress import (
     BEST,
     RunProgress,
@@ -18,8 +19,8 @@ from corenas.show.progress import (
     format_rate,
     trial_numbers,
 )
-from corenas.text import printable
 
+# Longer lines are hard to follow with the eye; a wide terminal gets a narrow screen.
 _WIDEST = 110
 _NAME_WIDTH = 20
 _PACE_WIDTH = 21
@@ -42,25 +43,27 @@ class Screen:
         """Return at most ``height`` lines of at most ``width`` cells."""
         stages = self.progress.stages
         width = min(width, _WIDEST)
-        blocks = [[_header(self.title, self.folder, width)]] if height > 4 else []
-        blocks.append(_bars(stages[-max(1, height // 3) :], width, now))
+        blocks = [[_draw_header(self.title, self.folder, width)]] if height > 4 else []
+        # At most a third for the stages: the newest matter, and the trials need the rest.
+        blocks.append(_draw_bars(stages[-max(1, height // 3) :], width, now))
         if stages:
-            blocks.append(_table(stages[-1], width, max(1, min(BEST, height - 15))))
-            blocks.append([*_scalars(stages[-1], width), *_state(stages[-1]), *self._saved(now)])
-        lines = _joined([block for block in blocks if block], height)
+            blocks.append(_draw_table(stages[-1], width, max(1, min(BEST, height - 15))))
+            scalars, state = _draw_scalars(stages[-1], width), _draw_state(stages[-1])
+            blocks.append([*scalars, *state, *self._draw_saved(now)])
+        lines = _join_blocks([block for block in blocks if block], height)
         for line in lines:
             line.truncate(width)
             if ascii_only:
                 line.plain = line.plain.translate(_ASCII).encode("ascii", "replace").decode()
         return lines
 
-    def _saved(self, now: float) -> Iterator[Text]:
+    def _draw_saved(self, now: float) -> Iterator[Text]:
         if self.saved is not None:
             step, when = self.saved
             yield Text(f"saved at step {step}, {format_duration(now - when)} ago", "dim")
 
 
-def _joined(blocks: Sequence[Sequence[Text]], height: int) -> list[Text]:
+def _join_blocks(blocks: Sequence[Sequence[Text]], height: int) -> list[Text]:
     """Put empty lines between the blocks if there is room for them, and cut the rest."""
     lines = [line for block in blocks for line in block]
     if len(lines) + len(blocks) - 1 <= height:
@@ -68,7 +71,7 @@ def _joined(blocks: Sequence[Sequence[Text]], height: int) -> list[Text]:
     return lines[:height]
 
 
-def _header(title: str, folder: str, width: int) -> Text:
+def _draw_header(title: str, folder: str, width: int) -> Text:
     """Return the title, and the end of the folder's name as far as there is room for it."""
     title, folder = printable(title), printable(folder)
     room = max(0, width - cell_len(title) - 3)
@@ -78,7 +81,8 @@ def _header(title: str, folder: str, width: int) -> Text:
     return Text.assemble((title, "bold"), space, (folder, "dim"))
 
 
-def _bars(stages: Sequence[StageProgress], width: int, now: float) -> list[Text]:
+def _draw_bars(stages: Sequence[StageProgress], width: int, now: float) -> list[Text]:
+    # Cut and padded together, so that bars of all stages begin in one column.
     names = [printable(stage.name)[:_NAME_WIDTH] for stage in stages]
     positions = [stage.position() if stage.step or stage.total else "" for stage in stages]
     name_width = max(map(len, names), default=0)
@@ -86,31 +90,31 @@ def _bars(stages: Sequence[StageProgress], width: int, now: float) -> list[Text]
     bar_width = width - name_width - position_width - _PACE_WIDTH - 8
     lines = []
     for stage, name, position in zip(stages, names, positions, strict=True):
-        mark, style = _mark(stage)
+        mark, style = _choose_mark(stage)
         line = Text.assemble((mark, style), " ", f"{name:<{name_width}}")
         if bar_width >= _LEAST_BAR:
             line.append("  ")
-            line.append_text(_bar(stage, bar_width, style))
+            line.append_text(_draw_bar(stage, bar_width, style))
         line.append(f"  {position:>{position_width}}")
-        lines.append(line.append(f"  {_pace(stage, now)}", "dim"))
+        lines.append(line.append(f"  {_describe_pace(stage, now)}", "dim"))
     return lines
 
 
-def _mark(stage: StageProgress) -> tuple[str, str]:
+def _choose_mark(stage: StageProgress) -> tuple[str, str]:
     """Return the sign of a stage and the colour of its bar."""
     if stage.finished:
         return "✓", "green"
     return ("●", "cyan") if stage.ended is None else ("·", "yellow")
 
 
-def _bar(stage: StageProgress, width: int, style: str) -> Text:
+def _draw_bar(stage: StageProgress, width: int, style: str) -> Text:
     share = 1.0 if stage.finished else min(stage.step / stage.total, 1.0) if stage.total else 0.0
     full = int(share * width)
     tip = "╾" if 0 < full < width else ""
     return Text.assemble(("━" * (full - len(tip)) + tip, style), ("─" * (width - full), "dim"))
 
 
-def _pace(stage: StageProgress, now: float) -> str:
+def _describe_pace(stage: StageProgress, now: float) -> str:
     """Return rate and time left of a stage in progress; what one took that is over."""
     if stage.ended is not None:
         return f"took {format_duration(stage.ended - stage.began)}" if stage.worked else stage.note
@@ -121,7 +125,7 @@ def _pace(stage: StageProgress, now: float) -> str:
     return pace if left is None else f"{pace}, {format_duration(left)} left"
 
 
-def _table(stage: StageProgress, width: int, most: int) -> list[Text]:
+def _draw_table(stage: StageProgress, width: int, most: int) -> list[Text]:
     """Return the best trials, with as many of their metrics as there is room for."""
     trials = stage.best[:most]
     if not trials:
@@ -135,10 +139,10 @@ def _table(stage: StageProgress, width: int, most: int) -> list[Text]:
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     shown = sum(end <= width for end in accumulate(w + len(_GAP) for w in widths))
     styles = ["dim", "bold", *[""] * len(trials)]
-    return [_row(row[:shown], widths, style) for row, style in zip(rows, styles, strict=False)]
+    return [_draw_row(row[:shown], widths, style) for row, style in zip(rows, styles, strict=False)]
 
 
-def _row(cells: Sequence[str], widths: Sequence[int], style: str) -> Text:
+def _draw_row(cells: Sequence[str], widths: Sequence[int], style: str) -> Text:
     """Return a line of the table: only the second column, the architecture, begins at the left."""
     line = Text(style=style)
     for i, (cell, width) in enumerate(zip(cells, widths, strict=False)):
@@ -147,7 +151,7 @@ def _row(cells: Sequence[str], widths: Sequence[int], style: str) -> Text:
     return line[1:]
 
 
-def _scalars(stage: StageProgress, width: int) -> list[Text]:
+def _draw_scalars(stage: StageProgress, width: int) -> list[Text]:
     """Return the newest scalars, as many as a few lines hold."""
     lines = [Text()]
     for name, value in stage.scalars.items():
@@ -160,7 +164,7 @@ def _scalars(stage: StageProgress, width: int) -> list[Text]:
     return [line for line in lines[:_SCALAR_LINES] if line]
 
 
-def _state(stage: StageProgress) -> Iterator[Text]:
+def _draw_state(stage: StageProgress) -> Iterator[Text]:
     """Iterate over how the trials went, the last failure and the last message."""
     tally = [f"{count} {status}" for count, status in stage.tally()]
     if tally:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from corenas.protocols import Sampler, SearchSpace
-from corenas.testing.contracts.states import global_random_states, reloaded, same
+from corenas.testing.contracts._states import global_random_states, reloaded, same
 from corenas.testing.surrogate import SurrogateSpace
 from corenas.values.architecture import Architecture
 from corenas.values.trial import Trial

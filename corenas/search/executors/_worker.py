@@ -18,12 +18,12 @@ _ready: Any = None
 
 
 def prepare(ready: Any) -> None:
-    """Give the process one thread, its signals, and an end together with its parent."""
+    """Set the process up: one thread, the default for SIGTERM, and an end when its parent ends."""
     global _ready
     _ready = ready
     _use_one_thread()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent kills, and waits for no clean-up
-    threading.Thread(target=_leave_with_parent, name="parent-watch", daemon=True).start()
+    threading.Thread(target=_exit_with_parent, name="parent-watch", daemon=True).start()
 
 
 def _use_one_thread() -> None:
@@ -37,8 +37,9 @@ def _use_one_thread() -> None:
         torch.set_num_threads(1)
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
+    # Nothing else ends a worker whose parent was killed with SIGKILL.
     if parent is not None:
         parent.join()
         os._exit(1)
@@ -51,16 +52,16 @@ def work(job: bytes, device: str) -> bytes:
     lets weights travel as bytes instead of as shared memory.
     """
     try:
-        return pickle.dumps(attempt(pickle.loads(job), device, _keep_going, _say_ready))
+        return pickle.dumps(attempt(pickle.loads(job), device, _never_stop, _mark_ready))
     except Exception as error:
         return pickle.dumps(failure(error))
 
 
-def _say_ready() -> None:
+def _mark_ready() -> None:
     """Let the job's time count from now on; the monotonic clock is one for the whole machine."""
     _ready.value = time.monotonic()
 
 
-def _keep_going(step: int, value: float) -> bool:
+def _never_stop(step: int, value: float) -> bool:
     """Answer a report: a worker is never asked to stop, it is killed."""
     return False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from corenas.drawing._layers import Edge
+from corenas.drawing._layout import Direction
 from corenas.drawing.figures import INK
-from corenas.drawing.layers import Edge
-from corenas.drawing.layout import Direction
 from corenas.drawing.parts import LOOKS, Group, Kind, Node
 
 
@@ -25,15 +25,15 @@ def to_dot(
     """
     dots = {node.name for node in nodes if node.kind == "fork"}
     graph = {"rankdir": _RANKS[direction], "label": f"{title}\n{footer}".strip()}
-    lines = [f"digraph {{ graph {_attributes(graph)}"]
-    lines += [f"  {_quoted(node.name)} {_attributes(_look(node))}" for node in nodes]
+    lines = [f"digraph {{ graph {_write_attributes(graph)}"]
+    lines += [f"  {_quote(node.name)} {_write_attributes(_attributes_of(node))}" for node in nodes]
     for number, group in enumerate(groups):
-        members = " ".join(map(_quoted, group.members))
-        label = _quoted(group.label)
+        members = " ".join(map(_quote, group.members))
+        label = _quote(group.label)
         lines.append(f"  subgraph cluster_{number} {{ label={label} style=dashed {members} }}")
     for source, target in edges:
-        arrow = _attributes({"arrowhead": "none"} if target in dots else {})
-        lines.append(f"  {_quoted(source)} -> {_quoted(target)} {arrow}")
+        arrow = _write_attributes({"arrowhead": "none"} if target in dots else {})
+        lines.append(f"  {_quote(source)} -> {_quote(target)} {arrow}")
     return "\n".join([*lines, "}", ""])
 
 
@@ -41,7 +41,7 @@ _RANKS: Mapping[Direction, str] = {"down": "TB", "right": "LR"}
 _SHAPES: Mapping[Kind, str] = {"fork": "point", "sum": "ellipse"}
 
 
-def _look(node: Node) -> dict[str, str]:
+def _attributes_of(node: Node) -> dict[str, str]:
     look = LOOKS[node.kind]
     return {
         "label": f"{node.label}\n{node.note}".strip(),
@@ -53,11 +53,11 @@ def _look(node: Node) -> dict[str, str]:
     }
 
 
-def _attributes(values: Mapping[str, str]) -> str:
-    return f"[{' '.join(f'{name}={_quoted(value)}' for name, value in values.items())}]"
+def _write_attributes(values: Mapping[str, str]) -> str:
+    return f"[{' '.join(f'{name}={_quote(value)}' for name, value in values.items())}]"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Return a string of DOT, where a backslash alone would begin an escape."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -46,17 +46,18 @@ class StageFiles:
             inner = root / below
             inner.mkdir(exist_ok=True)
             result = task.result(inner)
-            digests = {name: _digest(root / name) for name in _names(root)}
-            self._refuse_others(stage, digests)
+            digests = {name: _digest(root / name) for name in _list_files(root)}
+            # All are checked before the first is moved: a refusal changes nothing.
+            self._refuse_files_of_others(stage, digests)
             for name in digests:
                 _move(root / name, self._folder / name)
         others = {name: file for name, file in self._files.items() if file.stage != stage}
         own = {name: _File(stage, digest, finished=False) for name, digest in digests.items()}
         self._files = others | own
-        files = {what: _joined(below, name) for what, name in result.files.items()}
+        files = {what: _join(below, name) for what, name in result.files.items()}
         return evolve(result, files=files)
 
-    def _refuse_others(self, stage: str, names: Mapping[str, str]) -> None:
+    def _refuse_files_of_others(self, stage: str, names: Mapping[str, str]) -> None:
         for name in names:
             known = self._files.get(name)
             if known is not None and known.finished and known.stage != stage:
@@ -66,13 +67,13 @@ class StageFiles:
                 )
 
     def finish(self, stage: str) -> dict[str, str]:
-        """Keep a stage's files from all others; return their digests by name."""
+        """Protect a stage's files from all later stages; return their digests by name."""
         own = {name: file.digest for name, file in self._files.items() if file.stage == stage}
         self.add(stage, own)
         return own
 
     def add(self, stage: str, digests: Mapping[str, str]) -> None:
-        """Take in what a finished stage handed over."""
+        """Add the files that a finished stage handed over."""
         self._files |= {
             name: _File(stage, digest, finished=True) for name, digest in digests.items()
         }
@@ -105,12 +106,12 @@ class StageFiles:
 _ADVICE = "bring the file back from a copy, or begin the run anew in another folder"
 
 
-def _names(root: Path) -> Iterator[str]:
+def _list_files(root: Path) -> Iterator[str]:
     files = (path for path in sorted(root.rglob("*")) if path.is_file())
     return (path.relative_to(root).as_posix() for path in files)
 
 
-def _joined(below: str, name: str) -> str:
+def _join(below: str, name: str) -> str:
     return f"{below}/{name}" if below else name
 
 

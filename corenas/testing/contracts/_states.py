@@ -1,4 +1,4 @@
-"""Checks of what a component keeps to itself: its state, and its random numbers."""
+"""How contracts look at a component's state and at the global random numbers."""
 
 from __future__ import annotations
 

@@ -46,13 +46,13 @@ class LayeredGraph:
         return vertex >= self.nodes
 
 
-def layered_graph(names: Sequence[str], edges: Sequence[Edge]) -> LayeredGraph:
+def make_layers(names: Sequence[str], edges: Sequence[Edge]) -> LayeredGraph:
     """Put nodes on layers by the longest path that leads to them, in an order with few crossings.
 
     Raises:
         ValueError: An edge stands twice or leads to an unknown node, or there is a cycle.
     """
-    depth = _depths(names, edges)
+    depth = _find_depths(names, edges)
     number = {name: index for index, name in enumerate(names)}
     layer_of = [depth[name] for name in names]
     routes = []
@@ -62,11 +62,11 @@ def layered_graph(names: Sequence[str], edges: Sequence[Edge]) -> LayeredGraph:
         layer_of += between
         routes.append((number[source], *bends, number[target]))
     links = [link for route in routes for link in pairwise(route)]
-    layers = _ordered(_first_order(layer_of, links), links)
+    layers = _reduce_crossings(_order_by_depth_first_search(layer_of, links), links)
     return LayeredGraph(len(names), layers, tuple(routes))
 
 
-def _depths(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
+def _find_depths(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
     """Return for each node how many edges the longest path to it has."""
     sources: dict[str, list[str]] = {name: [] for name in names}
     for source, target in edges:
@@ -81,9 +81,9 @@ def _depths(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
     return depth
 
 
-def _first_order(layer_of: Sequence[int], links: Sequence[Link]) -> list[list[int]]:
+def _order_by_depth_first_search(layer_of: Sequence[int], links: Sequence[Link]) -> list[list[int]]:
     """Order vertices as a search in depth finds them: a tree is drawn without a crossing."""
-    below = _neighbours(links)
+    below = _group_neighbours(links)
     entered = {lower for _, lower in links}
     layers: list[list[int]] = [[] for _ in range(max(layer_of, default=-1) + 1)]
     stack = [v for v in reversed(range(len(layer_of))) if v not in entered]
@@ -97,17 +97,20 @@ def _first_order(layer_of: Sequence[int], links: Sequence[Link]) -> list[list[in
     return layers
 
 
-def _ordered(layers: list[list[int]], links: Sequence[Link]) -> tuple[tuple[int, ...], ...]:
+def _reduce_crossings(
+    layers: list[list[int]], links: Sequence[Link]
+) -> tuple[tuple[int, ...], ...]:
     """Sort by barycentres, downwards and upwards by turns, and keep the order that is best."""
-    above, below = _neighbours((lower, upper) for upper, lower in links), _neighbours(links)
-    best, fewest = tuple(map(tuple, layers)), len(crossings(layers, links))
+    above = _group_neighbours((lower, upper) for upper, lower in links)
+    below = _group_neighbours(links)
+    best, fewest = tuple(map(tuple, layers)), len(find_crossings(layers, links))
     for sweep in range(_SWEEPS):
         if not fewest:
             break
         neighbours, walk = (below, layers[::-1]) if sweep % 2 else (above, layers)
         for fixed, moved in pairwise(walk):
             _sort_by_barycentre(moved, fixed, neighbours)
-        count = len(crossings(layers, links))
+        count = len(find_crossings(layers, links))
         if count < fewest:
             best, fewest = tuple(map(tuple, layers)), count
     return best
@@ -126,14 +129,16 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
     return sum(values) / len(values) if values else otherwise
 
 
-def _neighbours(links: Iterable[Link]) -> dict[int, list[int]]:
+def _group_neighbours(links: Iterable[Link]) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     for vertex, neighbour in links:
         found.setdefault(vertex, []).append(neighbour)
     return found
 
 
-def crossings(layers: Sequence[Sequence[int]], links: Iterable[Link]) -> list[tuple[Link, Link]]:
+def find_crossings(
+    layers: Sequence[Sequence[int]], links: Iterable[Link]
+) -> list[tuple[Link, Link]]:
     """Return the pairs of links that cross."""
     place = {v: (depth, i) for depth, layer in enumerate(layers) for i, v in enumerate(layer)}
     between: dict[int, list[Link]] = {}
@@ -147,7 +152,7 @@ def crossings(layers: Sequence[Sequence[int]], links: Iterable[Link]) -> list[tu
     ]
 
 
-def positions(graph: LayeredGraph, distance: Callable[[int, int], float]) -> dict[int, float]:
+def find_positions(graph: LayeredGraph, distance: Callable[[int, int], float]) -> dict[int, float]:
     """Return where each vertex has its centre across the layers, in the order of its layer.
 
     What is to be straight moves as one line. Each line is drawn to the mean of those below it,
@@ -157,20 +162,20 @@ def positions(graph: LayeredGraph, distance: Callable[[int, int], float]) -> dic
         graph: Layers in their final order.
         distance: The least distance between the centres of two neighbours in a layer.
     """
-    line = _lines(graph)
-    apart = _distances(graph, line, distance)
+    line = _find_straight_lines(graph)
+    apart = _measure_distances(graph, line, distance)
     links = [(line[a], line[b]) for a, b in graph.links if line[a] != line[b]]
-    below = _neighbours(links)
-    pull = _neighbours((lower, upper) for upper, lower in links) | below
+    below = _group_neighbours(links)
+    pull = _group_neighbours((lower, upper) for upper, lower in links) | below
     speed = {v: _FORK_SPEED if len(below.get(v, [])) > 1 else _SPEED for v in line.values()}
-    x = _pushed_apart(dict.fromkeys(speed, 0.0), apart)
+    x = _push_apart(dict.fromkeys(speed, 0.0), apart)
     for _ in range(_ROUNDS):
         wanted = {v: _mean([x[other] for other in pull.get(v, [])], here) for v, here in x.items()}
-        x = _pushed_apart({v: x[v] + speed[v] * (wanted[v] - x[v]) for v in x}, apart)
+        x = _push_apart({v: x[v] + speed[v] * (wanted[v] - x[v]) for v in x}, apart)
     return {vertex: x[first] for vertex, first in line.items()}
 
 
-def _distances(
+def _measure_distances(
     graph: LayeredGraph, line: Mapping[int, int], distance: Callable[[int, int], float]
 ) -> dict[Link, float]:
     """Return the least distance of neighbouring lines, those from the left end first."""
@@ -179,21 +184,23 @@ def _distances(
         for left, right in pairwise(layer):
             lines = line[left], line[right]
             apart[lines] = max(apart.get(lines, 0.0), distance(left, right))
-    before = _neighbours((right, left) for left, right in apart)
+    before = _group_neighbours((right, left) for left, right in apart)
     rank = {v: index for index, v in enumerate(TopologicalSorter(before).static_order())}
     return {lines: apart[lines] for lines in sorted(apart, key=lambda lines: rank[lines[0]])}
 
 
-def _lines(graph: LayeredGraph) -> dict[int, int]:
+def _find_straight_lines(graph: LayeredGraph) -> dict[int, int]:
     """Return for each vertex the first one of the straight line on which it stands.
 
     A link is straight if both ends prefer it. Of two that cross, the line of a long edge wins.
     """
     links = graph.links
-    upward, downward = _neighbours((b, a) for a, b in links), _neighbours(links)
-    straight = {(a, b) for b in upward if (a := _preferred(graph, upward[b])) is not None}
-    straight &= {(a, b) for a in downward if (b := _preferred(graph, downward[a])) is not None}
-    for pair in crossings(graph.layers, sorted(straight)):
+    upward, downward = _group_neighbours((b, a) for a, b in links), _group_neighbours(links)
+    straight = {(a, b) for b in upward if (a := _choose_preferred(graph, upward[b])) is not None}
+    straight &= {
+        (a, b) for a in downward if (b := _choose_preferred(graph, downward[a])) is not None
+    }
+    for pair in find_crossings(graph.layers, sorted(straight)):
         if straight.issuperset(pair):
             straight.remove(min(pair))  # bends have the larger numbers
     before = {lower: upper for upper, lower in straight}
@@ -204,7 +211,7 @@ def _lines(graph: LayeredGraph) -> dict[int, int]:
     return line
 
 
-def _preferred(graph: LayeredGraph, neighbours: Sequence[int]) -> int | None:
+def _choose_preferred(graph: LayeredGraph, neighbours: Sequence[int]) -> int | None:
     """Return the only neighbour, or of two the node if the other is a bend: a skip connection."""
     nodes = [vertex for vertex in neighbours if not graph.is_bend(vertex)]
     if len(neighbours) == 2 and len(nodes) == 1:
@@ -212,7 +219,7 @@ def _preferred(graph: LayeredGraph, neighbours: Sequence[int]) -> int | None:
     return neighbours[0] if len(neighbours) == 1 else None
 
 
-def _pushed_apart(wanted: Mapping[int, float], apart: Mapping[Link, float]) -> dict[int, float]:
+def _push_apart(wanted: Mapping[int, float], apart: Mapping[Link, float]) -> dict[int, float]:
     """Return the mean of two ways to keep distance: all move only right, or all only left."""
     right_of, left_of = dict(wanted), dict(wanted)
     for (left, right), distance in apart.items():

@@ -12,7 +12,7 @@ from typing import Literal
 
 from attrs import define, frozen
 
-from corenas.drawing.layers import Edge, LayeredGraph, layered_graph, positions
+from corenas.drawing._layers import Edge, LayeredGraph, find_positions, make_layers
 
 Point = tuple[float, float]
 
@@ -126,7 +126,7 @@ def lay_out(
         sizes = {name: (height, width) for name, (width, height) in sizes.items()}
         layout = lay_out(sizes, edges, frames=frames, direction="right", row_width=math.inf)
         return layout.mirrored()
-    graph = layered_graph(tuple(sizes), edges)
+    graph = make_layers(tuple(sizes), edges)
     bends = sum(map(len, graph.layers)) - graph.nodes
     half = [height / 2 for _, height in sizes.values()] + [0.0] * bends
 
@@ -134,15 +134,15 @@ def lay_out(
         passes = graph.is_bend(a) or graph.is_bend(b)
         return half[a] + half[b] + (_BESIDE_BEND if passes else _BETWEEN_BOXES)
 
-    y = positions(graph, distance)
-    columns = _columns(graph, sizes, y)
-    framed = [_framed(graph, tuple(sizes), frame, columns) for frame in frames]
+    y = find_positions(graph, distance)
+    columns = _measure_columns(graph, sizes, y)
+    framed = [_find_framed_layers(graph, tuple(sizes), frame, columns) for frame in frames]
     for each in framed:
         columns[each.layers[0]].before = columns[each.layers[-1]].after = each.margin
-    rows = _rows(graph, framed, columns, row_width)
-    bands, ends = _bands(rows, columns)
+    rows = _choose_rows(graph, framed, columns, row_width)
+    bands, ends = _place_bands(rows, columns)
     drawing = _Drawing(graph, sizes, half, framed, bands)
-    y, bottoms = drawing.stacked(rows, y)
+    y, bottoms = drawing.stack(rows, y)
     boxes, outlines = drawing.boxes(y), tuple(drawing.outline(each, y) for each in framed)
     corners = list(zip(ends, bottoms, strict=True))
     turns = {row.start: corner for row, corner in zip(rows[1:], corners, strict=False)}
@@ -151,7 +151,7 @@ def lay_out(
     return Layout(boxes, curves, outlines, right, bottoms[-1] if bottoms else 0.0)
 
 
-def broken(widths: Sequence[float], row_width: float, *, gap: float) -> list[range]:
+def break_into_rows(widths: Sequence[float], row_width: float, *, gap: float) -> list[range]:
     """Break a row of things into the fewest rows, the longest of which is as short as can be.
 
     Args:
@@ -166,15 +166,15 @@ def broken(widths: Sequence[float], row_width: float, *, gap: float) -> list[ran
     def longest(rows: Sequence[range]) -> float:
         return max((sum(widths[i] + gap for i in row) - gap for row in rows), default=0.0)
 
-    rows = _filled(widths, row_width, gap)
+    rows = _fill_rows(widths, row_width, gap)
     while True:
-        narrower = _filled(widths, longest(rows) - 1e-6, gap)
+        narrower = _fill_rows(widths, longest(rows) - 1e-6, gap)
         if len(narrower) > len(rows) or longest(narrower) >= longest(rows):
             return rows
         rows = narrower
 
 
-def _filled(widths: Sequence[float], row_width: float, gap: float) -> list[range]:
+def _fill_rows(widths: Sequence[float], row_width: float, gap: float) -> list[range]:
     rows, start, used = list[range](), 0, 0.0
     for index, width in enumerate(widths):
         if index > start and used + gap + width > row_width:
@@ -184,27 +184,29 @@ def _filled(widths: Sequence[float], row_width: float, gap: float) -> list[range
     return [*rows, range(start, len(widths))] if widths else []
 
 
-def rounded(points: Sequence[Point], radius: float) -> tuple[Point, ...]:
+def round_corners(points: Sequence[Point], radius: float) -> tuple[Point, ...]:
     """Return a line through the points with corners rounded, as `Layout` holds it.
 
     Pieces between two corners are to be at least twice the radius long, those at the ends once.
     """
     path = [points[0]]
     for (before, corner), (_, after) in pairwise(pairwise(points)):
-        start, end = (_between(corner, p, radius / math.dist(corner, p)) for p in (before, after))
-        path += _line(path[-1], start)
-        path += [_between(start, corner, _CIRCLE), _between(end, corner, _CIRCLE), end]
-    return (*path, *_line(path[-1], points[-1]))
+        start, end = (
+            _interpolate(corner, p, radius / math.dist(corner, p)) for p in (before, after)
+        )
+        path += _straight_piece(path[-1], start)
+        path += [_interpolate(start, corner, _CIRCLE), _interpolate(end, corner, _CIRCLE), end]
+    return (*path, *_straight_piece(path[-1], points[-1]))
 
 
-def _line(start: Point, end: Point) -> list[Point]:
+def _straight_piece(start: Point, end: Point) -> list[Point]:
     """Return a straight piece, or nothing where it has no length: an arrow needs a direction."""
     if math.dist(start, end) < _SHORT:
         return []
-    return [_between(start, end, 1 / 3), _between(start, end, 2 / 3), end]
+    return [_interpolate(start, end, 1 / 3), _interpolate(start, end, 2 / 3), end]
 
 
-def _between(start: Point, end: Point, share: float) -> Point:
+def _interpolate(start: Point, end: Point, share: float) -> Point:
     return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
 
 
@@ -218,7 +220,7 @@ class _Column:
     after: float = 0.0
 
 
-def _columns(
+def _measure_columns(
     graph: LayeredGraph, sizes: Mapping[str, Size], y: Mapping[int, float]
 ) -> list[_Column]:
     """Measure the layers; the gap is larger where an edge goes far to the side."""
@@ -233,7 +235,7 @@ def _columns(
     return list(map(_Column, widths, gaps))
 
 
-def _length(columns: Sequence[_Column]) -> float:
+def _measure_length(columns: Sequence[_Column]) -> float:
     """Return how long layers are together."""
     return sum(c.gap + c.before + c.width + c.after for c in columns) - columns[0].gap
 
@@ -246,7 +248,7 @@ class _Framed:
     margin: float
 
 
-def _framed(
+def _find_framed_layers(
     graph: LayeredGraph, names: Sequence[str], frame: Frame, columns: Sequence[_Column]
 ) -> _Framed:
     if unknown := set(frame.members).difference(names):
@@ -259,11 +261,12 @@ def _framed(
     inside = {v for i in layers for v in graph.layers[i] if not graph.is_bend(v)}
     if strangers := inside - members:
         raise ValueError(f"node {names[min(strangers)]} stands in the layers of another's frame")
-    lacking = frame.label_length + 2 * _FRAME_PADDING - _length(columns[held[0] : held[-1] + 1])
+    length = _measure_length(columns[held[0] : held[-1] + 1])
+    lacking = frame.label_length + 2 * _FRAME_PADDING - length
     return _Framed(layers, max(_FRAME_PADDING, lacking / 2))
 
 
-def _rows(
+def _choose_rows(
     graph: LayeredGraph, frames: Sequence[_Framed], columns: Sequence[_Column], row_width: float
 ) -> list[range]:
     """Break the layers where one edge leads from node to node, and no frame is around it."""
@@ -271,12 +274,14 @@ def _rows(
     single = [len(layer) == 1 and not graph.is_bend(layer[0]) for layer in graph.layers]
     joints = [i for i, pair in enumerate(pairwise(single), start=1) if all(pair)]
     cuts = [0, *(i for i in joints if i not in framed), len(single)]
-    lengths = [_length(columns[start:stop]) for start, stop in pairwise(cuts) if stop]
-    rows = broken(lengths, row_width, gap=_BETWEEN_LAYERS[0])
+    lengths = [_measure_length(columns[start:stop]) for start, stop in pairwise(cuts) if stop]
+    rows = break_into_rows(lengths, row_width, gap=_BETWEEN_LAYERS[0])
     return [range(cuts[row.start], cuts[row.stop]) for row in rows]
 
 
-def _bands(rows: Sequence[range], columns: Sequence[_Column]) -> tuple[list[Point], list[float]]:
+def _place_bands(
+    rows: Sequence[range], columns: Sequence[_Column]
+) -> tuple[list[Point], list[float]]:
     """Return left and right of each layer, and where each row ends."""
     bands, ends = list[Point](), list[float]()
     for row in rows:
@@ -303,14 +308,14 @@ class _Drawing:
     frames: Sequence[_Framed]
     bands: Sequence[Point]
 
-    def stacked(
+    def stack(
         self, rows: Sequence[range], y: Mapping[int, float]
     ) -> tuple[dict[int, float], list[float]]:
         """Return the y of each vertex, rows below each other, and where each row ends."""
         placed, bottoms, top = dict[int, float](), list[float](), 0.0
         for row in rows:
             inside = [frame.layers for frame in self.frames if frame.layers[0] in row]
-            extents = [self._extent(row, y), *(_around(*self._extent(f, y)) for f in inside)]
+            extents = [self._extent(row, y), *(_surround(*self._extent(f, y)) for f in inside)]
             down = top - min(upper for upper, _ in extents)
             placed |= {v: y[v] + down for layer in row for v in self.graph.layers[layer]}
             bottoms.append(down + max(lower for _, lower in extents))
@@ -339,14 +344,14 @@ class _Drawing:
             source, target = (boxes[name] for name in edge)
             first = layer_of[route[0]]
             if first + 1 in turns:
-                curves[edge] = _to_next_row(source, target, turns[first + 1])
+                curves[edge] = _route_to_next_row(source, target, turns[first + 1])
             else:
                 bands = self.bands[first : first + len(route)]
-                curves[edge] = _through([y[v] for v in route], bands, source.right, target.left)
+                curves[edge] = _route_edge([y[v] for v in route], bands, source.right, target.left)
         return curves
 
     def outline(self, frame: _Framed, y: Mapping[int, float]) -> Box:
-        top, bottom = _around(*self._extent(frame.layers, y))
+        top, bottom = _surround(*self._extent(frame.layers, y))
         left = self.bands[frame.layers[0]][0] - frame.margin
         right = self.bands[frame.layers[-1]][1] + frame.margin
         return Box(left, top, right - left, bottom - top)
@@ -357,12 +362,12 @@ class _Drawing:
         return min(y[v] - self.half[v] for v in inside), max(y[v] + self.half[v] for v in inside)
 
 
-def _around(top: float, bottom: float) -> Point:
+def _surround(top: float, bottom: float) -> Point:
     """Return top and bottom of the frame around something."""
     return top - _FRAME_PADDING - FRAME_LABEL, bottom + _FRAME_PADDING
 
 
-def _through(
+def _route_edge(
     y: Sequence[float], bands: Sequence[Point], start: float, end: float
 ) -> tuple[Point, ...]:
     """Return an edge: straight within its layers, and in an S from each to the next."""
@@ -372,15 +377,15 @@ def _through(
     gaps = [(left, right) for (_, left), (right, _) in pairwise(bands)]
     for (here, following), (left, right) in zip(pairwise(lane), gaps, strict=True):
         middle = (left + right) / 2
-        path += _line(path[-1], (left, here))
+        path += _straight_piece(path[-1], (left, here))
         path += [(middle, here), (middle, following), (right, following)]
-    return (*path, *_line(path[-1], (end, lane[-1])))
+    return (*path, *_straight_piece(path[-1], (end, lane[-1])))
 
 
-def _to_next_row(source: Box, target: Box, corner: Point) -> tuple[Point, ...]:
+def _route_to_next_row(source: Box, target: Box, corner: Point) -> tuple[Point, ...]:
     """Return an edge that goes back between two rows, the upper of which has the corner."""
     (_, y0), (_, y1), y = source.centre, target.centre, corner[1] + _BETWEEN_ROWS / 2
     right = max(source.right + _TURN, corner[0] + _RADIUS)  # beside a frame
     left = _TURN / 3  # the arrow needs most of the room
     corners = [(right, y0), (right, y), (left, y), (left, y1)]
-    return rounded([(source.right, y0), *corners, (target.left, y1)], _RADIUS)
+    return round_corners([(source.right, y0), *corners, (target.left, y1)], _RADIUS)

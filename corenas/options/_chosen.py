@@ -22,6 +22,7 @@ class Chosen:
     kind: str
     name: str
     config: Any
+    # Not compared: a configuration read again is equal even after a plugin's new version.
     component: Component = field(eq=False, repr=False)
     plugin: str = field(default="", eq=False, repr=False)
     singular: str = field(default="component", eq=False, repr=False)

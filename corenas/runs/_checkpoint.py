@@ -36,7 +36,7 @@ class Checkpoint:
     journal: str = ""
 
 
-def _previous(path: Path) -> Path:
+def _previous_path(path: Path) -> Path:
     return path.with_suffix(".previous" + path.suffix)
 
 
@@ -55,10 +55,13 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         },
         buffer,
     )
+    # Into memory first, because the digest stands in front.
     payload = buffer.getbuffer()
     digest = hashlib.blake2b(payload, digest_size=16).hexdigest().encode()
+    # Renamed before the new one is written: a kill in between leaves the one before, and a full
+    # disk cannot take both.
     if path.exists():
-        path.replace(_previous(path))
+        path.replace(_previous_path(path))
     with atomic_write(path) as file:
         file.write(_MAGIC + digest + b"\n")
         file.write(payload)
@@ -87,10 +90,10 @@ def load(path: Path) -> Checkpoint:
 
 def candidates(path: Path) -> Iterator[Path]:
     """Iterate over the files that may hold the stage's state, the newest first."""
-    return (p for p in (path, _previous(path)) if p.exists())
+    return (p for p in (path, _previous_path(path)) if p.exists())
 
 
 def remove(path: Path) -> None:
     """Delete the stage's checkpoints, once its result is stored."""
-    for file in (path, _previous(path)):
+    for file in (path, _previous_path(path)):
         file.unlink(missing_ok=True)
