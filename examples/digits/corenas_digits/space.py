@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from corenas import Architecture, Decision, InputError, check_choices
-from corenas.drawing.diagrams import Kind, Node, draw_graph
+from corenas.drawing.diagrams import draw_graph
+from corenas.drawing.parts import Kind, Node
 from corenas_digits.config import SpaceConfig
 
 OPERATIONS: Mapping[str, tuple[str, int]] = {
