@@ -4,6 +4,7 @@ What a plugin may use of the core is decided by names: `test_surface.py`.
 """
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -207,11 +208,21 @@ sys.exit(sorted(heavy & {{name.split(".")[0] for name in sys.modules}}) or 0)
 """
 
 
+EXAMPLES = sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))
+
+
 @pytest.mark.parametrize(
     "module",
     ["corenas.cli", "corenas.builtin", *(m for m in MODULES if m.endswith(".plugin"))],
 )
 def test_the_command_line_starts_without_what_computes_and_draws(module):
     code = LIGHT.format(module)
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    places = os.pathsep.join([*map(str, EXAMPLES), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": places},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr

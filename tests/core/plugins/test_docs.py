@@ -36,6 +36,10 @@ DOCUMENTS = [
 ]
 
 
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+"""Its commands are those of a package, with which they are tested."""
+
+
 def blocks(text: str, language: str) -> list[str]:
     return [body for kind, body in FENCE.findall(text) if kind == language]
 
@@ -246,7 +250,9 @@ def refused_values(line: str, command: Any, words: list[str]) -> Iterator[str]:
         yield f"{line}: {error}"
 
 
-@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d not in GUIDES], ids=str)
+@pytest.mark.parametrize(
+    "document", [d for d in DOCUMENTS if d not in (*GUIDES, TUTORIAL)], ids=str
+)
 def test_every_command_that_a_document_shows_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     assert list(problems(text)) == []
