@@ -11,8 +11,8 @@ from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
 from corenas.search.config import SearchConfig
 from corenas_sr.config import DataConfig, PatchTrainingConfig
-from corenas_trilevel.published import RESULTS
-from corenas_trilevel.supernet.config import PerceptualConfig
+from corenas_trilevel.search.config import PerceptualConfig
+from corenas_trilevel.space.published import RESULTS
 from corenas_trilevel.teacher.config import TeacherConfig
 
 IMAGES = 3450

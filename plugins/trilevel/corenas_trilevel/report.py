@@ -13,12 +13,12 @@ from corenas import Architecture, Run, SearchResult, Trial
 from corenas.cost import human
 from corenas_sr.config import OUTPUT
 from corenas_sr.results.report import aligned, draw_trials
-from corenas_trilevel.published import RESULTS
+from corenas_trilevel.search.plots import PATH_WEIGHT, path_plot, sparsity_plot
 from corenas_trilevel.space.counting import PAPER_SIZE, count
 from corenas_trilevel.space.decisions import PATH
 from corenas_trilevel.space.diagrams import draw_network
+from corenas_trilevel.space.published import RESULTS
 from corenas_trilevel.space.space import TrilevelSpace
-from corenas_trilevel.supernet.plots import PATH_WEIGHT, path_plot, sparsity_plot
 
 SETS = ("Set5", "Set14")
 """Test images for which the paper prints PSNR, as their folders are called."""

@@ -13,7 +13,6 @@ from corenas.cost import Convention
 from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
-from corenas_trilevel.published import PUBLISHED
 from corenas_trilevel.space.config import OPERATION_NAMES, SpaceConfig, TrilevelAConfig
 from corenas_trilevel.space.counting import PAPER
 from corenas_trilevel.space.decisions import (
@@ -25,7 +24,8 @@ from corenas_trilevel.space.decisions import (
 )
 from corenas_trilevel.space.derived import ChosenCell, TrilevelNetwork
 from corenas_trilevel.space.paths import PathTree, cell_steps
-from corenas_trilevel.supernet.supernet import TrilevelSupernet
+from corenas_trilevel.space.published import PUBLISHED
+from corenas_trilevel.space.supernet import TrilevelSupernet
 
 
 @frozen

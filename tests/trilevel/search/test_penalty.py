@@ -3,12 +3,12 @@ import torch
 from torch import Tensor
 
 from corenas.testing.contracts import random_architectures
+from corenas_trilevel.search.penalty import adapted_lambda, cost_term, order_term
+from corenas_trilevel.search.sparsestmax import softmax
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.space.relaxation import one_hot, relaxation
 from corenas_trilevel.space.space import TrilevelSpace
-from corenas_trilevel.supernet.penalty import adapted_lambda, cost_term, order_term
-from corenas_trilevel.supernet.relaxation import one_hot, relaxation
-from corenas_trilevel.supernet.sparsestmax import softmax
-from corenas_trilevel.supernet.supernet import TrilevelSupernet
+from corenas_trilevel.space.supernet import TrilevelSupernet
 
 SMALL = {"cells": 3, "searched_cells": 2, "widths": (3, 5, 6), "features": 6}
 CONFIGS = [TrilevelAConfig(**SMALL, scale=2), TrilevelBConfig(**SMALL, ups=1)]

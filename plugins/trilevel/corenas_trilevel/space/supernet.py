@@ -26,10 +26,10 @@ from corenas_trilevel.space.derived import (
     path_convolution,
     tail,
 )
+from corenas_trilevel.space.expected_cost import ExpectedCost
 from corenas_trilevel.space.operations import OPERATIONS, copy_slices
 from corenas_trilevel.space.paths import steps
-from corenas_trilevel.supernet.expected_cost import ExpectedCost
-from corenas_trilevel.supernet.relaxation import Mixture, mixtures
+from corenas_trilevel.space.relaxation import Mixture, mixtures
 
 if TYPE_CHECKING:
     from corenas_trilevel.space.space import TrilevelSpace

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from corenas.values.architecture import Relaxation
 from corenas_trilevel.space.decisions import operation_names, width_names
-from corenas_trilevel.supernet.supernet import TrilevelSupernet
+from corenas_trilevel.space.supernet import TrilevelSupernet
 
 Order = Literal["difference", "hinge", "off"]
 

@@ -3,8 +3,8 @@ import torch
 
 from corenas.testing.contracts import random_architectures
 from corenas_trilevel.space.config import TrilevelBConfig
+from corenas_trilevel.space.relaxation import argmax, mixtures, one_hot, relaxation
 from corenas_trilevel.space.space import TrilevelSpace
-from corenas_trilevel.supernet.relaxation import argmax, mixtures, one_hot, relaxation
 
 SPACE = TrilevelSpace(
     TrilevelBConfig(cells=3, searched_cells=2, ups=1, widths=(3, 5, 6), features=6)

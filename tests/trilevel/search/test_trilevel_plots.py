@@ -18,11 +18,11 @@ from PIL import Image
 from corenas import Architecture, InputError
 from corenas.drawing import _canvas as canvas
 from corenas.values.trial import Event
+from corenas_trilevel.search import plots
+from corenas_trilevel.search.plots import SHOWN_PATHS, path_plot, sparsity_plot
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
 from corenas_trilevel.space.diagrams import draw_network
 from corenas_trilevel.space.space import TrilevelSpace
-from corenas_trilevel.supernet import plots
-from corenas_trilevel.supernet.plots import SHOWN_PATHS, path_plot, sparsity_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,11 +26,11 @@ from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import load_model
 from corenas_sr.models.inference import upscale
+from corenas_trilevel.search import strategy as strategy_module
+from corenas_trilevel.search.config import TrilevelStrategyConfig
+from corenas_trilevel.search.strategy import TrilevelStrategy, halves
 from corenas_trilevel.space.config import TrilevelBConfig
 from corenas_trilevel.space.space import TrilevelSpace
-from corenas_trilevel.supernet import strategy as strategy_module
-from corenas_trilevel.supernet.config import TrilevelStrategyConfig
-from corenas_trilevel.supernet.strategy import TrilevelStrategy, halves
 
 TINY = {"cells": 2, "searched_cells": 1, "widths": (2, 4), "features": 4, "scale": 2}
 SPACE = TrilevelSpace(TrilevelBConfig(**TINY, ups=0))

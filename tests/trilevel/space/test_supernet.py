@@ -10,13 +10,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from corenas.errors import InputError
 from corenas.testing.contracts import random_architectures
 from corenas.values.architecture import Architecture
+from corenas_trilevel.search.sparsestmax import softmax, sparsestmax
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
 from corenas_trilevel.space.counting import count
 from corenas_trilevel.space.operations import SlimDwsBlock, SlimOperation, SlimResBlock
+from corenas_trilevel.space.relaxation import one_hot, relaxation
 from corenas_trilevel.space.space import TrilevelSpace
-from corenas_trilevel.supernet.relaxation import one_hot, relaxation
-from corenas_trilevel.supernet.sparsestmax import softmax, sparsestmax
-from corenas_trilevel.supernet.supernet import TrilevelSupernet
+from corenas_trilevel.space.supernet import TrilevelSupernet
 
 SMALL = {"cells": 3, "searched_cells": 2, "widths": (3, 5, 6), "features": 6}
 SMALL_A = TrilevelAConfig(**SMALL, scale=2)

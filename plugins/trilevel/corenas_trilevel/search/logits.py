@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from corenas.values.architecture import Architecture
+from corenas_trilevel.search.config import ArchitectureConfig
+from corenas_trilevel.search.sparsestmax import NORMALIZERS, softmax
 from corenas_trilevel.space.config import OPERATION_NAMES
 from corenas_trilevel.space.decisions import OPERATIONS_PER_CELL
 from corenas_trilevel.space.paths import steps
-from corenas_trilevel.supernet.config import ArchitectureConfig
-from corenas_trilevel.supernet.relaxation import argmax, relaxation
-from corenas_trilevel.supernet.sparsestmax import NORMALIZERS, softmax
+from corenas_trilevel.space.relaxation import argmax, relaxation
 
 if TYPE_CHECKING:
     from corenas_trilevel.space.space import TrilevelSpace

@@ -10,15 +10,15 @@ from torch import nn
 
 from corenas import ConfigError, Diverged, structure
 from corenas.training.networks import seeded
+from corenas_trilevel.search.config import PhaseConfig, TrilevelStrategyConfig
+from corenas_trilevel.search.logits import Logits, gumbel_one_hot, uniform_one_hot
+from corenas_trilevel.search.penalty import cost_term, order_term
+from corenas_trilevel.search.sparsestmax import sparsemax, sparsestmax
+from corenas_trilevel.search.step import PretrainStep, SearchStep
 from corenas_trilevel.space.config import TrilevelBConfig
+from corenas_trilevel.space.expected_cost import ExpectedCost
+from corenas_trilevel.space.relaxation import one_hot, relaxation
 from corenas_trilevel.space.space import TrilevelSpace
-from corenas_trilevel.supernet.config import PhaseConfig, TrilevelStrategyConfig
-from corenas_trilevel.supernet.expected_cost import ExpectedCost
-from corenas_trilevel.supernet.logits import Logits, gumbel_one_hot, uniform_one_hot
-from corenas_trilevel.supernet.penalty import cost_term, order_term
-from corenas_trilevel.supernet.relaxation import one_hot, relaxation
-from corenas_trilevel.supernet.sparsestmax import sparsemax, sparsestmax
-from corenas_trilevel.supernet.step import PretrainStep, SearchStep
 from corenas_trilevel.teacher.loss import TeacherLoss
 
 TINY = {"cells": 2, "searched_cells": 1, "widths": (2, 4), "features": 4, "scale": 2}
