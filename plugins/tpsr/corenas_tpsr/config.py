@@ -1,4 +1,4 @@
-"""Options of the recipe ``tpsr`` and of its evaluator."""
+"""Options of the recipe ``tpsr``."""
 
 from __future__ import annotations
 
@@ -10,35 +10,8 @@ from attrs import frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
 from corenas.search.config import SearchConfig
-from corenas_sr.config import CandidateConfig, DataConfig, PatchTrainingConfig, absolute_file
+from corenas_sr.config import DataConfig, PatchTrainingConfig, absolute_file
 from corenas_tpsr.perceptual.config import CompareConfig, PerceptualConfig
-
-
-@frozen
-class ProxyConfig(CandidateConfig):
-    """Options of the evaluator ``tpsr-proxy``: how one candidate is trained and measured."""
-
-    training: PatchTrainingConfig = section(
-        PatchTrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
-    )
-    latency: tuple[int, int] | None = option(
-        None,
-        "width and height of the input whose forward pass is timed where a candidate is trained, "
-        "as the metric latency in seconds; unset: none is",
-        unit="low-resolution pixels",
-        ge=1,
-    )
-    mult_adds_limit: float | None = option(
-        14.0e9, "f: larger candidates are rejected", unit="mult-adds", paper="not stated", gt=0
-    )
-    measured: Literal["last", "best"] = option(
-        "last", "which measurement counts: after the last step, or the best of all reports"
-    )
-    cache: bool = option(True, "candidates start from the best weights so far (Eq. 5)")
-    cache_fixed: bool = option(True, "the cache holds head, merge and upsampler as well")
-    duplicates: Literal["evaluate", "remember"] = option(
-        "evaluate", "train a candidate that comes again once more, or take its measurement"
-    )
 
 
 @frozen

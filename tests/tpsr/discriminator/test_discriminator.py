@@ -32,8 +32,8 @@ from corenas_tpsr.discriminator.config import REDUCTION_NAMES, DiscriminatorSpac
 from corenas_tpsr.discriminator.space import Discriminator, DiscriminatorSpace
 from corenas_tpsr.discriminator.srgan import SrganDiscriminator
 from corenas_tpsr.generator.config import OPERATION_NAMES, GeneratorSpaceConfig
+from corenas_tpsr.generator.network import RGB_MEAN
 from corenas_tpsr.generator.operations import InvertedBlock
-from corenas_tpsr.generator.space import RGB_MEAN
 
 
 def space(**options: object) -> DiscriminatorSpace:

@@ -17,8 +17,8 @@ from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.models.kernels import PReLU
 from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
+from corenas_tpsr.generator.network import RGB_MEAN
 from corenas_tpsr.generator.operations import ChannelAttention, InvertedBlock
-from corenas_tpsr.generator.space import RGB_MEAN
 
 
 class Discriminator(nn.Module):
@@ -162,7 +162,7 @@ class DiscriminatorSpace:
             CorenasError: A file cannot be written.
             InputError: The architecture is not of this space.
         """
-        from corenas_tpsr.diagrams import draw_discriminator
+        from corenas_tpsr.discriminator._diagrams import draw_discriminator
 
         draw_discriminator(path, self, architecture)
 

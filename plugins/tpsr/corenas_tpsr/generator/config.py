@@ -1,14 +1,16 @@
-"""Options of the generator's search space and of the operations in it."""
+"""Options of the generator's search space, of the operations in it, and of its evaluator."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from attrs import frozen
 
 from corenas.errors import ConfigError
-from corenas.options.structuring import Chosen, components, option
+from corenas.options.structuring import Chosen, components, option, section
+from corenas_sr.config import CandidateConfig, PatchTrainingConfig
 
 OPERATION_NAMES = (
     *("conv1", "conv3", "conv5", "conv7"),
@@ -99,3 +101,30 @@ class GeneratorSpaceConfig:
 
     def __attrs_post_init__(self) -> None:
         check_operations("operations", self.operations)
+
+
+@frozen
+class ProxyConfig(CandidateConfig):
+    """Options of the evaluator ``tpsr-proxy``: how one candidate is trained and measured."""
+
+    training: PatchTrainingConfig = section(
+        PatchTrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
+    )
+    latency: tuple[int, int] | None = option(
+        None,
+        "width and height of the input whose forward pass is timed where a candidate is trained, "
+        "as the metric latency in seconds; unset: none is",
+        unit="low-resolution pixels",
+        ge=1,
+    )
+    mult_adds_limit: float | None = option(
+        14.0e9, "f: larger candidates are rejected", unit="mult-adds", paper="not stated", gt=0
+    )
+    measured: Literal["last", "best"] = option(
+        "last", "which measurement counts: after the last step, or the best of all reports"
+    )
+    cache: bool = option(True, "candidates start from the best weights so far (Eq. 5)")
+    cache_fixed: bool = option(True, "the cache holds head, merge and upsampler as well")
+    duplicates: Literal["evaluate", "remember"] = option(
+        "evaluate", "train a candidate that comes again once more, or take its measurement"
+    )

@@ -33,7 +33,7 @@ from corenas_sr.training.candidates import (
 )
 from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.timing import time_forward
-from corenas_tpsr.config import ProxyConfig
+from corenas_tpsr.generator.config import ProxyConfig
 from corenas_tpsr.generator.space import GeneratorSpace
 from corenas_tpsr.generator.weight_cache import WeightCache
 

@@ -1,4 +1,4 @@
-"""Diagrams of generators and discriminators."""
+"""Diagrams of generators, and how operations look in any diagram of TPSR."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from corenas.drawing.diagrams import draw_graph, name_of
 from corenas.drawing.parts import Group, Kind, Node
 from corenas.values.architecture import Architecture
 from corenas_sr.config import OUTPUT
-from corenas_tpsr.generator.space import leaves
+from corenas_tpsr.generator.network import leaves
 
 if TYPE_CHECKING:
-    from corenas_tpsr.discriminator.space import DiscriminatorSpace
     from corenas_tpsr.generator.space import GeneratorSpace
 
-_KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("conv1", "conv3", "conv5", "conv7"), "conv"),
     **dict.fromkeys(("gconv3", "gconv5", "gconv7"), "grouped"),
     **dict.fromkeys(("dsep3", "dsep5", "dsep7"), "separable"),
@@ -27,7 +26,7 @@ _KINDS: Mapping[str, Kind] = {
     "rcab": "residual",
     "identity": "identity",
 }
-"""An operation of another plugin is of the kind ``other``."""
+"""How the plugin's own operations look; one of another plugin looks like ``other``."""
 
 
 def draw_generator(path: Path, space: GeneratorSpace, architecture: Architecture) -> None:
@@ -66,60 +65,9 @@ def draw_generator(path: Path, space: GeneratorSpace, architecture: Architecture
     )
 
 
-def draw_discriminator(path: Path, space: DiscriminatorSpace, architecture: Architecture) -> None:
-    """Draw a discriminator: its blocks as a chain, with channels and sizes of what they give.
-
-    Args:
-        path: Where to, without a suffix: ``.svg``, ``.png`` and ``.dot`` are added.
-        space: What the architecture is of.
-        architecture: Which discriminator.
-
-    Raises:
-        CorenasError: A file cannot be written.
-        InputError: The architecture is not of this space.
-    """
-    config = space.config
-    cost = space.cost(architecture)
-    channels, side = config.channels, config.patch
-    nodes = [
-        Node("patch", "patch", "fixed", _maps(3, side)),
-        Node("stem", config.stem, "fixed", _maps(channels, side)),
-    ]
-    blocks = []
-    for number, (operation, reduction) in enumerate(space.format(architecture), start=1):
-        kind, members = _KINDS.get(operation, "other"), (f"op-{number}", f"rop-{number}")
-        nodes.append(Node(members[0], operation, kind, _maps(channels, side)))
-        channels, side = 2 * channels, side // 2
-        nodes.append(Node(members[1], reduction, "reduction", _maps(channels, side)))
-        blocks.append(Group(f"block {number}", members))
-    nodes += _judge(channels * side**2, config.bottleneck)
-    draw_graph(
-        path,
-        nodes,
-        list(pairwise(node.name for node in nodes)),
-        title=name_of(space, architecture),
-        groups=blocks,
-        footer=f"{human(cost.params)} parameters, {human(cost.mult_adds)} mult-adds for a patch of "
-        f"{config.patch}×{config.patch}; a PReLU follows each layer but the last",
-        direction="right",
-    )
-
-
-def _maps(channels: int, side: int) -> str:
-    return f"{channels} × {side} × {side}"
-
-
-def _judge(features: int, bottleneck: int | None) -> list[Node]:
-    sizes = [features, 1] if bottleneck is None else [features, bottleneck, 1]
-    return [
-        Node(f"linear-{number}", "linear", "fixed", f"{inputs} → {outputs}")
-        for number, (inputs, outputs) in enumerate(pairwise(sizes), start=1)
-    ]
-
-
 def _cell_node(number: int, operation: str, leaf: bool) -> Node:
     note = f"node {number}, leaf" if leaf else f"node {number}"
-    return Node(f"node-{number}", operation, _KINDS.get(operation, "other"), note, marked=leaf)
+    return Node(f"node-{number}", operation, KINDS.get(operation, "other"), note, marked=leaf)
 
 
 def _head(space: GeneratorSpace) -> list[Node]:
