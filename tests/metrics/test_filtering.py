@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from corenas_metrics import filtering
-from corenas_metrics.filtering import filter_valid, gaussian, tiles
+from corenas_metrics._filtering import filter_valid, gaussian, tiles
 
 
 def test_a_gaussian_window_is_symmetric_and_adds_up_to_one() -> None:

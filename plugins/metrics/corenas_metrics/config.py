@@ -7,7 +7,7 @@ from pathlib import Path
 from attrs import frozen
 
 from corenas.options.structuring import option
-from corenas_metrics.protocols import LPIPS_NETS, NIQE_PROTOCOLS, PROTOCOLS, lpips_text
+from corenas_metrics._protocols import LPIPS_NETS, NIQE_PROTOCOLS, PROTOCOLS, lpips_text
 from corenas_sr.config import absolute_file
 from corenas_sr.metric import MetricInfo
 

@@ -15,9 +15,9 @@ from attrs import evolve, frozen
 from torch import Tensor, nn
 
 from corenas.errors import ConfigError
+from corenas_metrics._pairs import comparable, given
+from corenas_metrics._protocols import LPIPS_NETS, lpips_text
 from corenas_metrics.config import LPIPS, RANDOM_FEATURES, LpipsConfig, RandomFeaturesConfig
-from corenas_metrics.pairs import comparable, given
-from corenas_metrics.protocols import LPIPS_NETS, lpips_text
 from corenas_sr.metric import MetricInfo
 from corenas_sr.training.trunks import load_trunk, random_trunk
 

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from corenas.errors import DataError, UnknownName
 from corenas.names import nearest
+from corenas_metrics._filtering import tiles
+from corenas_metrics._pairs import check_quantised
+from corenas_metrics._pristine import PristineModel, live_model, load_model
+from corenas_metrics._protocols import NIQE_PROTOCOLS
 from corenas_metrics.config import NIQE, NiqeConfig
-from corenas_metrics.filtering import tiles
-from corenas_metrics.pairs import check_quantised
-from corenas_metrics.pristine import PristineModel, live_model, load_model
-from corenas_metrics.protocols import NIQE_PROTOCOLS
 from corenas_sr.data.images import luma, resize
 from corenas_sr.metric import MetricInfo
 

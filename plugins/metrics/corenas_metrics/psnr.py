@@ -8,9 +8,9 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
+from corenas_metrics._pairs import PEAK, ProtocolMetric, comparable, groups, mean_of
+from corenas_metrics._protocols import PROTOCOLS
 from corenas_metrics.config import PSNR, PsnrConfig
-from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, groups, mean_of
-from corenas_metrics.protocols import PROTOCOLS
 from corenas_sr.data import images
 
 _Y_OF_BLACK = 16

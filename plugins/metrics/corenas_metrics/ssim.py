@@ -8,10 +8,10 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
+from corenas_metrics._filtering import filter_valid, gaussian
+from corenas_metrics._pairs import PEAK, ProtocolMetric, comparable, mean_of
+from corenas_metrics._protocols import PROTOCOLS
 from corenas_metrics.config import SSIM, SsimConfig
-from corenas_metrics.filtering import filter_valid, gaussian
-from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, mean_of
-from corenas_metrics.protocols import PROTOCOLS
 from corenas_sr.data import images
 
 _WINDOW = gaussian(11, 1.5)

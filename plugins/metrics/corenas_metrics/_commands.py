@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from corenas.errors import DataError, InputError
+from corenas_metrics._protocols import NIQE_PROTOCOLS
 from corenas_metrics.config import NiqeConfig
-from corenas_metrics.protocols import NIQE_PROTOCOLS
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,8 @@ from attrs import frozen
 from torch import Tensor
 
 from corenas.errors import DataError
-from corenas_metrics.filtering import TILE, tiles
-from corenas_metrics.protocols import Protocol
+from corenas_metrics._filtering import TILE, tiles
+from corenas_metrics._protocols import Protocol
 from corenas_sr.metric import MetricInfo
 
 PEAK = 255.0
