@@ -19,8 +19,8 @@ from corenas_sr.data.datasets import ImagePair, describe_lr, load_pairs
 from corenas_sr.metric import ImageMetric
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
+from corenas_sr.results._pictures import comparison
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
-from corenas_sr.results.pictures import comparison
 
 
 @frozen
