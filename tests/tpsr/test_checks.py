@@ -12,7 +12,7 @@ from attrs import evolve
 from corenas import Architecture, cli, structure
 from corenas.errors import ConfigError, DataError
 from corenas.options.toml import parse_assignment
-from corenas_tpsr.checks import check_searches
+from corenas_tpsr._checks import check_searches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.config import ProxyConfig
 from corenas_tpsr.generator.proxy import ProxyEvaluator, ProxyJob

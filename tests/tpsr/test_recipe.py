@@ -19,7 +19,7 @@ from corenas.options.structuring import structure
 from corenas.show.reporter import Quiet
 from corenas_sr.data.images import write_image
 from corenas_sr.models.files import load_model
-from corenas_tpsr.checks import check_searches, patches
+from corenas_tpsr._checks import check_searches, patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.weight_cache import read_weights
 from corenas_tpsr.recipe import compare_scores, rank_correlation

@@ -15,7 +15,6 @@ from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import at_scale, typical_network
 from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.timing import time_training
-from corenas_tpsr import checks
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.dry_run import perceptual_plans
 from corenas_tpsr.perceptual.stage import note, resolved

@@ -31,7 +31,6 @@ from corenas_sr.models.named import at_scale, draw
 from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.results.report import draw_trials, hand_over
 from corenas_sr.training.final import FinalTraining
-from corenas_tpsr import checks
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.weight_cache import read_weights
 from corenas_tpsr.perceptual.full_task import final_metrics

@@ -27,7 +27,7 @@ from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Outcome
 from corenas.values.trial import Measurement
 from corenas_sr.models.kernels import DepthwiseConv2d
-from corenas_tpsr.catalogue import REDUCTIONS
+from corenas_tpsr._catalogue import REDUCTIONS
 from corenas_tpsr.discriminator.config import REDUCTION_NAMES, DiscriminatorSpaceConfig
 from corenas_tpsr.discriminator.space import Discriminator, DiscriminatorSpace
 from corenas_tpsr.discriminator.srgan import SrganDiscriminator
