@@ -22,7 +22,7 @@ from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.inference import upscale
 from corenas_sr.results.evaluation import build_metrics, evaluate
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.perceptual.comparison import Finished, report
+from corenas_tpsr.perceptual._comparison import Finished, report
 from corenas_tpsr.perceptual.config import FULL_LAYERS
 from corenas_tpsr.perceptual.full_task import contenders
 from corenas_tpsr.perceptual.stage import as_begun, note, resolved, starting_from
@@ -363,7 +363,7 @@ def test_report_takes_all_images_of_all_benchmarks_and_values_without_a_number(
     tmp_path: Path, photographs: Path, generator: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for drawing in ("draw_models", "dots_plot"):
-        monkeypatch.setattr(f"corenas_tpsr.perceptual.comparison.{drawing}", lambda *_, **__: None)
+        monkeypatch.setattr(f"corenas_tpsr.perceptual._comparison.{drawing}", lambda *_, **__: None)
     sources = [tmp_path / "one" / "HR", tmp_path / "two" / "HR"]
     for source, image in zip(sources, sorted((photographs / "valid").iterdir()), strict=True):
         source.mkdir(parents=True)

@@ -23,7 +23,7 @@ from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.training.feature_config import FeaturesConfig, Network
 from corenas_sr.training.trunks import MissingWeights
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.perceptual.comparison import Finished, report
+from corenas_tpsr.perceptual._comparison import Finished, report
 from corenas_tpsr.perceptual.config import FULL_LAYERS, PerceptualConfig
 from corenas_tpsr.perceptual.full_task import (
     comparison,
