@@ -12,8 +12,8 @@ from corenas.search.lift import sampled
 from corenas.values.architecture import Architecture, Decision
 from corenas.values.result import State
 from corenas.values.trial import Trial
+from corenas_tpsr.policy._controller import Controller
 from corenas_tpsr.policy.config import ReinforceConfig
-from corenas_tpsr.policy.controller import Controller
 from corenas_tpsr.policy.reward import MovingAverage
 
 SMOOTHING = 0.95
