@@ -17,9 +17,8 @@ from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.losses import feature_loss
 from corenas_sr.training.pixel import PixelStep
 from corenas_sr.training.timing import time_step
-from corenas_trilevel import checks
+from corenas_trilevel._final_training import STAGES
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.final_training import STAGES
 from corenas_trilevel.space.counting import count
 from corenas_trilevel.space.decisions import PATH
 from corenas_trilevel.space.space import TrilevelSpace

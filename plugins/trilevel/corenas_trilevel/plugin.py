@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from corenas.plugins.hookspecs import Component, Recipe, hookimpl
+from corenas_trilevel._presets import PRESETS
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.presets import PRESETS
 from corenas_trilevel.search.config import TrilevelStrategyConfig
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
 

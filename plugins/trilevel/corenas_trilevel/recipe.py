@@ -6,10 +6,10 @@ from typing import Any
 
 from corenas import NothingYet, Run
 from corenas_sr.results.report import hand_over
-from corenas_trilevel.checks import check
+from corenas_trilevel._checks import check
+from corenas_trilevel._final_training import train
+from corenas_trilevel._report import draw_search, report_costs, report_published
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.final_training import train
-from corenas_trilevel.report import draw_search, report_costs, report_published
 from corenas_trilevel.teacher.config import GROUND_TRUTH
 from corenas_trilevel.teacher.images import Teaching
 
