@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from corenas.testing.contracts import random_architectures
-from corenas_trilevel.search.penalty import adapted_lambda, cost_term, order_term
+from corenas_trilevel.search._penalty import adapted_lambda, cost_term, order_term
 from corenas_trilevel.search.sparsestmax import softmax
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
 from corenas_trilevel.space.relaxation import one_hot, relaxation

@@ -10,11 +10,11 @@ from torch import nn
 
 from corenas import ConfigError, Diverged, structure
 from corenas.training.networks import seeded
+from corenas_trilevel.search._logits import Logits, gumbel_one_hot, uniform_one_hot
+from corenas_trilevel.search._penalty import cost_term, order_term
+from corenas_trilevel.search._step import PretrainStep, SearchStep
 from corenas_trilevel.search.config import PhaseConfig, TrilevelStrategyConfig
-from corenas_trilevel.search.logits import Logits, gumbel_one_hot, uniform_one_hot
-from corenas_trilevel.search.penalty import cost_term, order_term
 from corenas_trilevel.search.sparsestmax import sparsemax, sparsestmax
-from corenas_trilevel.search.step import PretrainStep, SearchStep
 from corenas_trilevel.space.config import TrilevelBConfig
 from corenas_trilevel.space.expected_cost import ExpectedCost
 from corenas_trilevel.space.relaxation import one_hot, relaxation

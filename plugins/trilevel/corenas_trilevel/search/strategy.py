@@ -48,9 +48,9 @@ from corenas_sr.data.patches import PatchSampler
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.files import save_model
 from corenas_sr.training.losses import FeatureLoss, feature_loss
+from corenas_trilevel.search._logits import Logits
+from corenas_trilevel.search._step import PretrainStep, SearchStep, SupernetStep
 from corenas_trilevel.search.config import PerceptualConfig, PhaseConfig, TrilevelStrategyConfig
-from corenas_trilevel.search.logits import Logits
-from corenas_trilevel.search.step import PretrainStep, SearchStep, SupernetStep
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.space.supernet import TrilevelSupernet
 from corenas_trilevel.teacher.checks import Work, check_teacher_of, check_works

@@ -16,9 +16,9 @@ from corenas import Diverged, Relaxation, State
 from corenas.training.step import adam, restore_optimiser
 from corenas_sr.data.patches import Batch
 from corenas_sr.training.pixel import images
+from corenas_trilevel.search._logits import Logits, one_hot_at, uniform_one_hot
+from corenas_trilevel.search._penalty import adapted_lambda, cost_term, order_term
 from corenas_trilevel.search.config import TrilevelStrategyConfig
-from corenas_trilevel.search.logits import Logits, one_hot_at, uniform_one_hot
-from corenas_trilevel.search.penalty import adapted_lambda, cost_term, order_term
 from corenas_trilevel.search.sparsestmax import radius_at
 from corenas_trilevel.space.relaxation import one_hot, relaxation
 from corenas_trilevel.space.supernet import TrilevelSupernet
