@@ -15,8 +15,8 @@ from corenas_trilevel.search._penalty import cost_term, order_term
 from corenas_trilevel.search._step import PretrainStep, SearchStep
 from corenas_trilevel.search.config import PhaseConfig, TrilevelStrategyConfig
 from corenas_trilevel.search.sparsestmax import sparsemax, sparsestmax
+from corenas_trilevel.space._expected_cost import ExpectedCost
 from corenas_trilevel.space.config import TrilevelBConfig
-from corenas_trilevel.space.expected_cost import ExpectedCost
 from corenas_trilevel.space.relaxation import one_hot, relaxation
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.teacher.loss import TeacherLoss

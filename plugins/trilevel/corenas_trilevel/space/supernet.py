@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from corenas.values.architecture import Architecture, Relaxation
+from corenas_trilevel.space._expected_cost import ExpectedCost
 from corenas_trilevel.space.config import SpaceConfig
 from corenas_trilevel.space.counting import PAPER_SIZE
 from corenas_trilevel.space.decisions import PATH, cell_decisions, operation_names, width_names
@@ -26,7 +27,6 @@ from corenas_trilevel.space.derived import (
     path_convolution,
     tail,
 )
-from corenas_trilevel.space.expected_cost import ExpectedCost
 from corenas_trilevel.space.operations import OPERATIONS, copy_slices
 from corenas_trilevel.space.paths import steps
 from corenas_trilevel.space.relaxation import Mixture, mixtures
