@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
+from corenas.errors import ConfigError
 from corenas.options.declaring import option
 from corenas.options.structuring import Chosen, components, section
 from corenas.training.config import TrainingConfig
@@ -51,6 +53,21 @@ class DataConfig:
         paper="Set5, Set14, B100, Urban100",
         converter=_all_absolute,
     )
+
+    @classmethod
+    def required(cls, data: Any, by: str) -> DataConfig:
+        """Return the data of a search, which the core does not look at, as images.
+
+        Args:
+            data: What the recipe gave the search.
+            by: Who trains on images, for the message.
+
+        Raises:
+            ConfigError: There are no images.
+        """
+        if not isinstance(data, cls):
+            raise ConfigError(f"data: {by} trains on images; it was given none")
+        return data
 
 
 @frozen

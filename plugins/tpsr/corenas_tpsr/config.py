@@ -91,11 +91,11 @@ class TpsrConfig:
                 f"stages = {self.stages} and {self.generator or 'no generator'}"
             )
         space = self.search.space
-        if not hasattr(space.config, "scale"):
+        scale = space.option("scale")
+        if scale is None:
             raise ConfigError(
                 f"search.space: {space.name!r} has no option 'scale'; allowed are only spaces of "
                 "super-resolution networks"
             )
-        scale = space.config.scale
         if scale != 2:
             raise ConfigError(f"search.space.scale: must be 2, x4 is trained from x2; got {scale}")

@@ -83,7 +83,7 @@ def find_convention(space: Chosen, name: str) -> Convention | None:
 
 def takes_patches(space: Chosen) -> bool:
     """Return whether its networks take patches of one side, instead of enlarging images."""
-    return hasattr(space.config, "patch") and not hasattr(space.config, "scale")
+    return space.option("patch") is not None and space.option("scale") is None
 
 
 def patch_cost(

@@ -58,17 +58,18 @@ def load_model(path: Path, *, registry: Registry | None = None) -> LoadedModel:
     model = modelfile.load_model(path, registry=registry)
     info = dict(model.info)
     scale = info.pop(_SCALE, None)
-    if problem := _problem(scale, model.space.config):
+    if problem := _problem(scale, model.space):
         raise DataError(f"{path}: {problem}")
     return LoadedModel(model.module, model.space, model.architecture, info, scale)
 
 
-def _problem(scale: Any, config: Any) -> str:
+def _problem(scale: Any, space: Chosen) -> str:
     """Return why this cannot be the up-scaling factor, or an empty string."""
     if scale is None:
         return "not a super-resolution network: it has no up-scaling factor"
     if type(scale) is not int or not 1 <= scale <= LARGEST_SCALE:
         return f"its scale must be a whole number from 1 to {LARGEST_SCALE}, got {scale!r:.40}"
-    if scale != getattr(config, _SCALE, scale):
-        return f"its scale is {scale}, but that of its search space {config.scale}"
+    stated = space.option(_SCALE)
+    if stated is not None and scale != stated:
+        return f"its scale is {scale}, but that of its search space {stated}"
     return ""

@@ -80,16 +80,14 @@ def with_options(space: Chosen, assignments: Sequence[str]) -> Chosen:
 
 def at_scale(space: Chosen, scale: int | None) -> Chosen:
     """Return the same space for another up-scaling factor; None leaves it as it is."""
-    if scale is None or getattr(space.config, "scale", None) == scale:
+    if scale is None or scale_of(space) == scale:
         return space
-    if not hasattr(space.config, "scale"):
-        raise InputError(f"the space {space.name!r} has no option 'scale'")
     return evolve(space, config=evolve(space.config, scale=scale))
 
 
 def scale_of(space: Chosen) -> int:
     """Return the up-scaling factor of a super-resolution space."""
-    scale = getattr(space.config, "scale", None)
+    scale = space.option("scale")
     if not isinstance(scale, int):
         raise InputError(f"the space {space.name!r} has no option 'scale'")
     return scale

@@ -54,7 +54,7 @@ def at_patch(space: Chosen, patch: int) -> Chosen:
     Raises:
         ConfigError: Its reductions do not divide the side.
     """
-    if not hasattr(space.config, "patch"):
+    if space.option("patch") is None:
         return space
     return evolve(space, config=evolve(space.config, patch=patch))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import comb
 from typing import ClassVar, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from corenas.errors import ConfigError
 from corenas.options.structuring import option
@@ -71,6 +71,11 @@ class TrilevelAConfig(CellsConfig):
         """Enlargements by two of every path."""
         return self.scale.bit_length() - 1
 
+    @property
+    def unshared(self) -> TrilevelAConfig:
+        """The same space where each convolution has its own weights: it has the same members."""
+        return evolve(self, share_up=False)
+
 
 @frozen
 class TrilevelBConfig(CellsConfig):
@@ -88,6 +93,11 @@ class TrilevelBConfig(CellsConfig):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         _check_tree(self.searched_cells, self.ups)
+
+    @property
+    def unshared(self) -> TrilevelBConfig:
+        """The same space: its convolutions share nothing."""
+        return self
 
 
 def _check_tree(searched_cells: int, ups: int) -> None:

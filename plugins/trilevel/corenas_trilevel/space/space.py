@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from corenas.cost import Convention
 from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
-from corenas_trilevel.space.config import OPERATION_NAMES, SpaceConfig, TrilevelAConfig
+from corenas_trilevel.space.config import OPERATION_NAMES, SpaceConfig
 from corenas_trilevel.space.counting import PAPER
 from corenas_trilevel.space.decisions import (
     OPERATIONS_PER_CELL,
@@ -84,18 +84,13 @@ class TrilevelSpace:
     @cached_property
     def known(self) -> Mapping[str, Architecture]:
         """The paper's architectures, if the options are the paper's."""
-        if self._comparable() != type(self.config)():
+        if self.config.unshared != type(self.config)():
             return {}
         return {
             name: self.parse(value)
             for name, value in PUBLISHED.items()
             if name.startswith(self.name)
         }
-
-    def _comparable(self) -> SpaceConfig:
-        """Return the options that decide whether the paper's architectures are of this space."""
-        config = self.config
-        return evolve(config, share_up=False) if isinstance(config, TrilevelAConfig) else config
 
     @property
     def conventions(self) -> Sequence[Convention]:
