@@ -31,7 +31,7 @@ def check_searches(config: TpsrConfig) -> None:
         _check_patch(config)
 
 
-def patches(config: TpsrConfig) -> Mapping[int, int]:
+def full_patches(config: TpsrConfig) -> Mapping[int, int]:
     """Return by scale the side that images of the full trainings must have, in LR pixels.
 
     What the searches train on, their evaluators check.

@@ -31,6 +31,7 @@ from corenas_sr.models.named import at_scale, draw
 from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.results.report import draw_trials, hand_over
 from corenas_sr.training.final import FinalTraining
+from corenas_tpsr._checks import check_searches, full_patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.weight_cache import read_weights
 from corenas_tpsr.perceptual.full_task import final_metrics
@@ -66,8 +67,8 @@ def _checked(run: Run, config: TpsrConfig) -> TpsrConfig:
     build_metrics(config.metrics)
     if config.stages != "generator":
         config = _with_weights(run, config)
-    checks.check_searches(config)
-    check_data(config.data, patches=checks.patches(config))
+    check_searches(config)
+    check_data(config.data, patches=full_patches(config))
     return config
 
 

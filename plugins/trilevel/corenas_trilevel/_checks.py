@@ -9,7 +9,7 @@ from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.teacher.checks import Work, check_teacher_of, check_works
 
 
-def check(config: TrilevelConfig) -> None:
+def check_options(config: TrilevelConfig) -> None:
     """Refuse what would fail only after hours; what takes longest to check comes last.
 
     Raises:

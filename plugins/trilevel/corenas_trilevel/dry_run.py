@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from torch import nn
 
@@ -11,12 +10,11 @@ from corenas import Architecture, StagePlan, plan_search
 from corenas.cost import human
 from corenas.training.timing import seconds_of
 from corenas_sr.config import OUTPUT
-from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.data.folders import Split
-from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.data.datasets import load_pairs
+from corenas_sr.training.final import plan_training
 from corenas_sr.training.losses import feature_loss
 from corenas_sr.training.pixel import PixelStep
-from corenas_sr.training.timing import time_step
+from corenas_trilevel._checks import check_options
 from corenas_trilevel._final_training import STAGES
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.space.counting import count
@@ -29,7 +27,7 @@ from corenas_trilevel.teacher.loss import TeacherLoss
 
 def check(config: TrilevelConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
     """Check everything; estimate the search and what follows from a few steps of each."""
-    checks.check(config)
+    check_options(config)
     device = devices[0]
     both = config.start == "both" and config.trains_supernet
     plans = [*_teaching(config, device)]
@@ -42,36 +40,32 @@ def check(config: TrilevelConfig, *, devices: Sequence[str], workers: int) -> li
     return [*plans, *(plan for end in endings for plan in _trainings(config, end, device))]
 
 
-def _pairs(config: TrilevelConfig, split: Split) -> tuple[ImagePair, ...]:
-    source = getattr(config.data, split)
-    return load_pairs(source, scale=config.search.space.config.scale, split=split)
-
-
 def _teaching(config: TrilevelConfig, device: str) -> Iterator[StagePlan]:
     """Time the teacher's first image, where it is one that makes them."""
     if config.teacher.source == GROUND_TRUTH:
         return
-    pairs, scale = _pairs(config, "train"), config.search.space.config.scale
+    scale = config.search.space.config.scale
+    pairs = load_pairs(config.data.train, scale=scale, split="train")
     first = seconds_of(lambda: taught_pairs(pairs[:1], config.teacher, scale=scale, device=device))
     yield StagePlan("teach", len(pairs), first, note="the teacher's images, made once")
 
 
 def _trainings(config: TrilevelConfig, ending: str, device: str) -> Iterator[StagePlan]:
-    """Time each training of a typical network: its steps, and its validations."""
-    scale = config.search.space.config.scale
-    metrics = build_metrics(config.metrics)
-    validate = validator(_pairs(config, "validation"), metrics, scale=scale, device=device)
+    """Estimate each training of the network found by that of a typical one."""
     for option, training in config.trainings.items():
-        model, note = _typical(config)
+        network, note = _typical(config)
         features = feature_loss(config.features) if training.perceptual else None
         loss = TeacherLoss(training, features).to(device)
-        step = PixelStep(model, learning_rate=training.learning_rate, loss=loss, device=device)
-        pairs = _pairs(config, "train")
-        seconds, memory = time_step(step, pairs, training, scale=scale, device=device)
-        times = -(-training.steps // (training.validate_every or training.steps))
-        validating = times * seconds_of(partial(validate, step.model))
-        stage = f"{STAGES[option]}{ending}"
-        yield StagePlan(stage, training.steps, seconds, 1, validating, memory, note)
+        yield plan_training(
+            f"{STAGES[option]}{ending}",
+            PixelStep(network, learning_rate=training.learning_rate, loss=loss, device=device),
+            training,
+            data=config.data,
+            metrics=config.metrics,
+            scale=config.search.space.config.scale,
+            device=device,
+            note=note,
+        )
 
 
 def _typical(config: TrilevelConfig) -> tuple[nn.Module, str]:

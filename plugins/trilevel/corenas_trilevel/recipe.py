@@ -6,7 +6,7 @@ from typing import Any
 
 from corenas import NothingYet, Run
 from corenas_sr.results.report import hand_over
-from corenas_trilevel._checks import check
+from corenas_trilevel._checks import check_options
 from corenas_trilevel._final_training import train
 from corenas_trilevel._report import draw_search, report_costs, report_published
 from corenas_trilevel.config import TrilevelConfig
@@ -19,7 +19,7 @@ INHERITED = "inherited"
 
 def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
-    check(config)
+    check_options(config)
     run.say(f"teacher: {config.teacher.description}")
     _teach(run, config)
     found = run.search("search", config.taught_search, data=config.data)

@@ -12,13 +12,16 @@ from torch.nn import functional as F
 
 from corenas.options.structuring import Chosen
 from corenas.training.loop import Training, Validate
-from corenas.training.step import Loss
+from corenas.training.step import Loss, TrainingStep
+from corenas.training.timing import seconds_of
 from corenas.values.architecture import Architecture
+from corenas.values.plan import StagePlan
 from corenas_sr.config import DataConfig, PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import save_model
 from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.timing import time_step
 
 
 @frozen
@@ -95,3 +98,53 @@ class FinalTraining:
             extra=self.extra,
         )
         return {"model": self.file}
+
+
+def plan_training(
+    stage: str,
+    step: TrainingStep,
+    config: PatchTrainingConfig,
+    *,
+    data: DataConfig,
+    metrics: Sequence[Chosen],
+    scale: int,
+    device: str,
+    note: str = "",
+) -> StagePlan:
+    """Estimate a final training for a dry run: time a few of its steps, and one validation.
+
+    Args:
+        stage: The name that its stage will have.
+        step: What is trained, and how; a few steps are really done.
+        config: Steps, patches, and how often is validated.
+        data: The images.
+        metrics: What a validation measures.
+        scale: The network's up-scaling factor.
+        device: Where to train and to validate.
+        note: What the step was timed with.
+    """
+    pairs = load_pairs(data.train, scale=scale, split="train")
+    seconds, memory = time_step(step, pairs, config, scale=scale, device=device)
+    validating = time_validations(
+        step.deliverable(), config, data=data, metrics=metrics, scale=scale, device=device
+    )
+    return StagePlan(
+        stage, config.steps, seconds, extra_seconds=validating, memory=memory, note=note
+    )
+
+
+def time_validations(
+    network: nn.Module,
+    config: PatchTrainingConfig,
+    *,
+    data: DataConfig,
+    metrics: Sequence[Chosen],
+    scale: int,
+    device: str,
+) -> float:
+    """Return the seconds that all validations of a training take; one of them is timed."""
+    pairs = load_pairs(data.validation, scale=scale, split="validation")
+    validate = validator(pairs, build_metrics(metrics), scale=scale, device=device)
+    # The end of a training is always validated, though no interval may end there.
+    validations = -(-config.steps // (config.validate_every or config.steps))
+    return validations * seconds_of(lambda: validate(network))

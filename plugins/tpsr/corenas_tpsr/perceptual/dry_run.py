@@ -11,12 +11,11 @@ from torch import nn
 
 from corenas import StagePlan, plan_search
 from corenas.cost import human
-from corenas.training.timing import seconds_of
 from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.named import at_scale, typical
-from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.training.final import time_validations
 from corenas_sr.training.timing import time_step
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.config import PerceptualConfig
@@ -108,16 +107,20 @@ def _comparison(config: TpsrConfig, file: Path, device: str) -> list[StagePlan]:
         times[found[0].name] *= compare.count
     total = sum(plan.steps * times[name] for name, plan in timed.items())
     seconds = sum(p.seconds_per_step * p.steps * times[name] for name, p in timed.items())
-    images = load_pairs(config.data.validation, scale=scale, split="validation")
-    validate = validator(images, build_metrics(final_metrics(config)), scale=scale, device=device)
-    every = compare.training.validate_every or compare.training.steps
-    validations = -(-compare.training.steps // every) * sum(times.values())
+    validating = time_validations(
+        generator,
+        compare.training,
+        data=config.data,
+        metrics=final_metrics(config),
+        scale=scale,
+        device=device,
+    )
     return [
         StagePlan(
             "compare",
             total,
             seconds / total,
-            extra_seconds=validations * seconds_of(lambda: validate(generator)),
+            extra_seconds=sum(times.values()) * validating,
             memory=max(plan.memory for plan in timed.values()),
             note=f"{sum(times.values())} trainings against {', '.join(timed)}",
         )
