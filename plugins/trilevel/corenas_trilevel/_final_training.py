@@ -1,4 +1,4 @@
-"""Training the network found: from the supernet's weights, from fresh ones, or in both ways."""
+"""Training the network found: from the supernet's weights, from fresh ones, or from both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import load_model
 from corenas_sr.training.final import FinalTraining
 from corenas_sr.training.losses import feature_loss
-from corenas_trilevel.config import TaughtTrainingConfig, TrilevelConfig
+from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.teacher.images import taught_pairs
 from corenas_trilevel.teacher.loss import TeacherLoss
 
@@ -32,8 +32,8 @@ def train(
         run: Whose stages the trainings are.
         config: The options.
         architecture: The network.
-        inherited: Model file with the weights that it has in the supernet, if there is one; where
-            the run is stopped already, that is what there is to hand over.
+        inherited: Model file with the network's weights in the supernet, if there is one. It is
+            returned where the run was stopped before any training.
     """
     scale = config.search.space.config.scale
     if run.stopping():
@@ -42,29 +42,29 @@ def train(
     pairs = taught_pairs(pairs, config.teacher, scale=scale, device=run.device)
     network = _Network(run, config, architecture, pairs)
     models: dict[str, Path] = {}
-    for way in _ways(run, config, inherited):
+    for start in _starts(run, config, inherited):
         if not run.stopping():
-            models[way.model] = network.train(way)
+            models[start.model] = network.train(start)
     return models
 
 
 @frozen
-class _Way:
-    """A way to train the network: it begins with a model file's weights, or with fresh ones."""
+class _Start:
+    """What a chain of trainings begins with: a model file's weights, or None for fresh ones."""
 
     model: str
     weights: Path | None
     stage_ending: str = ""
 
 
-def _ways(run: Run, config: TrilevelConfig, inherited: Path | None) -> list[_Way]:
+def _starts(run: Run, config: TrilevelConfig, inherited: Path | None) -> list[_Start]:
     name, start = f"x{config.search.space.config.scale}", config.start
     if inherited is None and start != "scratch":
         run.say("this search has no supernet to take weights from: training begins from scratch")
         start = "scratch"
     if start == "both":
-        return [_Way(f"{name}-search", inherited), _Way(f"{name}-scratch", None, "-scratch")]
-    return [_Way(name, inherited if start == "search" else None)]
+        return [_Start(f"{name}-search", inherited), _Start(f"{name}-scratch", None, "-scratch")]
+    return [_Start(name, inherited if start == "search" else None)]
 
 
 @frozen
@@ -76,30 +76,35 @@ class _Network:
     architecture: Architecture
     pairs: Sequence[ImagePair]
 
-    def train(self, way: _Way) -> Path:
+    def train(self, start: _Start) -> Path:
         """Do one training after the other; return the model file of the last one begun."""
         first, *others = self.config.trainings
-        file = self._trained(way, first, way.weights)
+        file = self._train(start, first, start.weights)
         for option in others:
             if not self.run.stopping():
-                file = self._trained(way, option, file)
+                file = self._train(start, option, file)
         return file
 
-    def _trained(self, way: _Way, option: str, weights: Path | None) -> Path:
-        module = self._fresh() if weights is None else load_model(weights).module
+    def _train(self, start: _Start, option: str, weights: Path | None) -> Path:
+        """Do the training of one option, from a model file's weights or from fresh ones."""
+        module = self._build_fresh() if weights is None else load_model(weights).module
         ending = "" if option == "training" else f"-{option}"
-        name = f"trilevel-{way.model}{ending}.safetensors"
-        task = self._task(name, module, self.config.trainings[option])
-        result = self.run.stage(f"{STAGES[option]}{way.stage_ending}", task)
+        name = f"trilevel-{start.model}{ending}.safetensors"
+        task = self._task(name, module, option)
+        result = self.run.stage(f"{STAGES[option]}{start.stage_ending}", task)
         return self.run.models / result.files["model"]
 
-    def _fresh(self) -> nn.Module:
+    def _build_fresh(self) -> nn.Module:
         with seeded(self.run.seed_for("train", "weights")):
             module: nn.Module = self.config.search.space.build().build(self.architecture)
         return module
 
-    def _task(self, name: str, module: nn.Module, training: TaughtTrainingConfig) -> Training:
-        config, space = self.config, self.config.search.space
+    def _task(self, name: str, module: nn.Module, option: str) -> Training:
+        config, space, training = (
+            self.config,
+            self.config.search.space,
+            self.config.trainings[option],
+        )
         final = FinalTraining(
             name,
             space,
@@ -113,7 +118,9 @@ class _Network:
         return final.task(
             module,
             training,
-            seed=self.run.seed_for("train", "patches"),
+            # Without the start's name: with start=both, the two trainings see the same patches and
+            # differ in their first weights alone.
+            seed=self.run.seed_for(STAGES[option], "patches"),
             loss=TeacherLoss(training, features).to(self.run.device),
             pairs=self.pairs,
         )

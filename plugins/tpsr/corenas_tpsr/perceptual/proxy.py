@@ -25,12 +25,12 @@ from corenas import (
     Rejected,
     Report,
     StagePlan,
-    Stopped,
 )
 from corenas.cost import human
 from corenas.training.loop import Save, Score, Training, Validate
 from corenas.training.networks import seeded
 from corenas.training.timing import seconds_of
+from corenas.values.seeds import derive_seed
 from corenas_sr.config import DataConfig, PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
@@ -38,7 +38,15 @@ from corenas_sr.data.preflight import check_data
 from corenas_sr.models.files import load_model
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.adversarial import AdversarialStep
-from corenas_sr.training.candidates import costs_of, metric_advice, quantities_of
+from corenas_sr.training.candidates import (
+    costs_of,
+    crops_note,
+    fixed_crops,
+    load_images,
+    metric_advice,
+    quantities_of,
+    reported,
+)
 from corenas_sr.training.feature_config import FeaturesConfig
 from corenas_sr.training.losses import (
     AdversarialLoss,
@@ -154,22 +162,18 @@ class AdversarialJob:
     seed: int
 
     def get_ready(self, device: str) -> None:
-        """Load the images, which later jobs in the same process find loaded."""
-        scale = load_model(self.generator).scale
-        load_pairs(self.data.train, scale=scale, split="train")
-        load_pairs(self.data.validation, scale=scale, split="validation")
+        """Load the images before the job's time counts."""
+        load_images(self.data, load_model(self.generator).scale)
 
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
         start = load_model(self.generator)
         training = self._training(start.module, start.scale, device)
         metrics = build_metrics(measured(self.config, self.perceptual))
-        crops = crops_of(self.config, self.data, start.scale)
+        crops = _crops(self.config, self.data, start.scale)
         best: dict[str, float] = {}
         due = self._due()
-        for event in training.events():
-            if report(event.step, event.scalars["loss"]):
-                raise Stopped(f"stopped at step {event.step}")
+        for event in reported(training, report):
             if event.step >= due[0]:
                 due = [step for step in due if step > event.step] or [event.total + 1]
                 values = crops.measure(start.module, metrics, scale=start.scale, device=device)
@@ -178,7 +182,7 @@ class AdversarialJob:
         return Outcome(best, time.perf_counter() - started)
 
     def _training(self, generator: nn.Module, scale: int, device: str) -> Training:
-        with seeded(self.seed):
+        with seeded(derive_seed(self.seed, "weights")):
             discriminator = self.space.build(self.architecture)
         config = self.config.training
         every = min(config.report_every, self.config.evaluate_every)
@@ -190,7 +194,7 @@ class AdversarialJob:
             perceptual=self.perceptual,
             layers=proxy_layers(self.config.layers, self.perceptual),
             scale=scale,
-            seed=self.seed,
+            seed=derive_seed(self.seed, "patches"),
             device=device,
         )
 
@@ -245,8 +249,7 @@ class AdversarialEvaluator(IndependentJobs):
     @property
     def measures(self) -> Mapping[str, Quantity]:
         metrics = measured(self._config, self._perceptual)
-        side = self._config.crop_size
-        where = f"{self._config.crops} fixed crops of {side}x{side} low-resolution pixels"
+        where = crops_note(self._config.crops, self._config.crop_size)
         patch = evolve(MULT_ADDS, protocol="the discriminator, for one patch")
         numbers = [*quantities_of(metrics, self._scale, where), DISCRIMINATOR_LOSS, patch, PARAMS]
         return {each.name: each for each in numbers}
@@ -281,7 +284,7 @@ class AdversarialEvaluator(IndependentJobs):
         pairs = load_pairs(self._data.train, scale=scale, split="train")
         seconds, memory = time_step(step, pairs, training, scale=scale, device=device)
         metrics = build_metrics(measured(self._config, self._perceptual))
-        crops = crops_of(self._config, self._data, scale)
+        crops = _crops(self._config, self._data, scale)
         measuring = seconds_of(
             lambda: crops.measure(start.module, metrics, scale=scale, device=device)
         )
@@ -340,7 +343,5 @@ def _at_patch(space: DiscriminatorSpace, patch: int, scale: int) -> Discriminato
         ) from error
 
 
-def crops_of(config: AdversarialProxyConfig, data: DataConfig, scale: int) -> Crops:
-    """Return the fixed crops of the validation images that candidates are measured on."""
-    pairs = load_pairs(data.validation, scale=scale, split="validation")
-    return Crops.spread(pairs, size=config.crop_size, count=config.crops, scale=scale)
+def _crops(config: AdversarialProxyConfig, data: DataConfig, scale: int) -> Crops:
+    return fixed_crops(data, size=config.crop_size, count=config.crops, scale=scale)

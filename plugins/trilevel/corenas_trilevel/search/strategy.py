@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from typing import Literal
@@ -35,13 +35,13 @@ from corenas import (
     Task,
     choose,
     nearest,
-    trial_seed,
 )
 from corenas.cost import count
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas.training.schedules import multistep
 from corenas.training.timing import peak_memory
+from corenas.values.seeds import derive_seed
 from corenas_sr.config import OUTPUT, DataConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
@@ -58,14 +58,13 @@ from corenas_trilevel.teacher.config import TeacherConfig
 from corenas_trilevel.teacher.images import taught_pairs
 from corenas_trilevel.teacher.loss import TeacherLoss
 
+STRATEGY = "the strategy 'trilevel'"
+"""Names the strategy in messages."""
+
 PhaseName = Literal["pretrain", "search"]
 PHASES: tuple[PhaseName, ...] = ("pretrain", "search")
 
 Pairs = tuple[ImagePair, ...]
-
-
-_HALVES, _WEIGHTS, _LOGITS, _PHASES = range(4)
-"""What is drawn from the run's seed, each from a seed of its own."""
 
 
 STEPS = 4
@@ -86,7 +85,7 @@ class TrilevelStrategy:
                 fixed path is not of the space, or a patch is too small for the features.
             DataError: Weights, the teacher or images cannot be used.
         """
-        space, data = self._space(problem), self._data(problem)
+        space, data = self._space(problem), DataConfig.required(problem.data, STRATEGY)
         scale, config = space.config.scale, self.config
         phases = {name: getattr(config, name) for name in PHASES}
         works = [
@@ -129,7 +128,7 @@ class TrilevelStrategy:
                 the fixed path is not of the space.
             DataError: There are fewer than two images, or images or weights cannot be used.
         """
-        space, source = self._space(problem), self._data(problem).train
+        space, source = self._space(problem), DataConfig.required(problem.data, STRATEGY).train
         pairs = load_pairs(source, scale=space.config.scale, split="train")
         if len(pairs) < 2:
             raise DataError(
@@ -147,11 +146,6 @@ class TrilevelStrategy:
             )
         _check_path(self.config.architecture.fixed_path, space)
         return space
-
-    def _data(self, problem: Problem) -> DataConfig:
-        if not isinstance(problem.data, DataConfig):
-            raise ConfigError("data: the strategy 'trilevel' trains on images; it was given none")
-        return problem.data
 
 
 def _seconds(task: Task) -> Iterator[float]:
@@ -222,20 +216,17 @@ class TrilevelSearch:
             scale=self._space.config.scale,
             device=self._device,
         )
-        return halves(taught, seed=self._seed_of(_HALVES))
+        return halves(taught, seed=derive_seed(self._seed, "halves"))
 
     @cached_property
     def _supernet(self) -> TrilevelSupernet:
-        with seeded(self._seed_of(_WEIGHTS)):
+        with seeded(derive_seed(self._seed, "weights")):
             return self._space.supernet()
 
     @cached_property
     def _logits(self) -> Logits:
-        generator = torch.Generator().manual_seed(self._seed_of(_LOGITS))
+        generator = torch.Generator().manual_seed(derive_seed(self._seed, "logits"))
         return Logits(self._space, self._config.architecture, generator=generator)
-
-    def _seed_of(self, *what: int) -> int:
-        return reduce(trial_seed, what, self._seed)
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -254,20 +245,22 @@ class TrilevelSearch:
         Raises:
             Diverged: A loss or the architecture left the finite numbers.
         """
-        phase = self._begun()
+        phase = self._start()
         for name in PHASES[PHASES.index(phase.name) :]:
+            # A restored phase is under way already: making it anew would lose what it has learned.
             if name != phase.name:
-                phase = self._current = self._phase(name)
+                phase = self._current = self._make_phase(name)
             for event in phase.training.events():
-                yield self._seen_from_outside(phase, event)
+                yield self._describe(phase, event)
 
-    def _begun(self) -> _Phase:
-        """Return the phase under way, which is the first one at the beginning."""
+    def _start(self) -> _Phase:
+        """Return the phase under way; begin the first one where there is none."""
         if self._current is None:
-            self._current = self._phase(PHASES[0])
+            self._current = self._make_phase(PHASES[0])
         return self._current
 
-    def _seen_from_outside(self, phase: _Phase, event: Event) -> Event:
+    def _describe(self, phase: _Phase, event: Event) -> Event:
+        """Return a training's event as one of the whole search, with the architecture so far."""
         return evolve(
             event,
             step=phase.before + event.step,
@@ -277,31 +270,32 @@ class TrilevelSearch:
             message=event.message or phase.name,
         )
 
-    def _phase(self, name: PhaseName) -> _Phase:
-        config, number = self._phases[name], PHASES.index(name)
-        make, before = (
-            (PretrainStep, 0) if number == 0 else (SearchStep, self._config.pretrain.steps)
-        )
-        step = make(
+    def _make_phase(self, name: PhaseName) -> _Phase:
+        config, search = self._phases[name], name == "search"
+        step = (SearchStep if search else PretrainStep)(
             self._supernet,
             self._logits,
             TeacherLoss(config, self._features),
             self._config,
             learning_rate=config.learning_rate,
-            seed=self._seed_of(_PHASES, number, 0),
+            seed=derive_seed(self._seed, name, "draws"),
             device=self._device,
         )
+        # Alg. 1 pretrains on the weights' half alone: what the architecture learns from must be
+        # new to the weights.
+        learners = ("weights", "architecture") if search else ("weights",)
         streams = [
             PatchSampler(
                 half,
                 scale=self._space.config.scale,
                 patch=config.patch,
                 batch=config.batch,
-                seed=self._seed_of(_PHASES, number, stream),
+                seed=derive_seed(self._seed, name, learner, "patches"),
                 device=self._device,
             )
-            for stream, half in enumerate(self._halves[: number + 1], start=1)
+            for learner, half in zip(learners, self._halves, strict=False)
         ]
+        before = self._config.pretrain.steps if search else 0
         return _Phase(name, before, step, self._training(step, streams, config))
 
     def _training(
@@ -319,12 +313,12 @@ class TrilevelSearch:
 
     def state(self) -> State:
         """Return the phase under way and the state of its training; tensors are not copied."""
-        phase = self._begun()
+        phase = self._start()
         return {"phase": phase.name, "training": phase.training.state()}
 
     def restore(self, state: State) -> None:
         """Continue inside the phase that the state is of."""
-        self._current = self._phase(state["phase"])
+        self._current = self._make_phase(state["phase"])
         self._current.training.restore(state["training"])
 
     def result(self, folder: Path) -> Result:
