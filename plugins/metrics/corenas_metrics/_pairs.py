@@ -1,4 +1,4 @@
-"""Checking, cropping and comparing an image with its ground truth, as PSNR and SSIM both do."""
+"""Checks, shaving and tiled comparison of images with their ground truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PEAK = 255.0
 
 
 class Measure(Interface):
-    """A pure function that compares two batches, `psnr` or `ssim`."""
+    """A pure function that compares two batches: `psnr` or `ssim`."""
 
     def __call__(
         self, image: Tensor, reference: Tensor, *, shave: int, luma: bool, rounded: bool
@@ -38,25 +38,25 @@ class ProtocolMetric:
         """Measure each image of a batch; see `corenas_sr.metric.ImageMetric`."""
         return self.measure(
             image,
-            given(reference),
+            require_reference(reference),
             shave=self.protocol.shave(scale),
             luma=self.protocol.luma,
             rounded=self.protocol.rounded,
         )
 
 
-def given(reference: Tensor | None) -> Tensor:
+def require_reference(reference: Tensor | None) -> Tensor:
     """Return the ground truth.
 
     Raises:
         ValueError: There is none.
     """
     if reference is None:
-        raise ValueError("this metric compares with a ground truth; none was given")
+        raise ValueError("this metric compares with a ground truth; none was require_reference")
     return reference
 
 
-def mean_of(
+def mean_over_tiles(
     compare: Callable[[Tensor, Tensor], Tensor],
     image: Tensor,
     reference: Tensor,
@@ -70,14 +70,14 @@ def mean_of(
             over channels, float64 (N,).
         image: Shape (N, 3, H, W).
         reference: Same shape.
-        overlap: Rows and columns that the map lacks.
+        overlap: Rows and columns by which the map is smaller than the image.
 
     Returns:
         Each image's mean over places, float64 (N,).
     """
     height, width = image.shape[-2:]
     sums = []
-    for x, y in groups(image, reference):
+    for x, y in split_batches(image, reference):
         total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         for rows, columns in tiles(height, width, overlap=overlap):
             total += compare(x[:, :, rows, columns], y[:, :, rows, columns])
@@ -85,13 +85,13 @@ def mean_of(
     return torch.cat(sums) / ((height - overlap) * (width - overlap))
 
 
-def groups(image: Tensor, reference: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut two batches into pairs of smaller ones, of few images where these are large."""
+def split_batches(image: Tensor, reference: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Split two batches into pairs of smaller ones, of about as many pixels as a tile has."""
     together = max(TILE**2 // image[0, 0].numel(), 1)
     return zip(torch.split(image, together), torch.split(reference, together), strict=True)
 
 
-def comparable(
+def check_and_shave(
     image: Tensor, reference: Tensor, *, shave: int, window: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Check a pair of batches, and cut ``shave`` pixels off every side of both.
@@ -121,7 +121,7 @@ def comparable(
 
 
 def check_quantised(image: Tensor) -> None:
-    """Refuse what is not a batch of quantised RGB images, in uint8 or floating point.
+    """Refuse all but quantised RGB images, in uint8 or floating point.
 
     Raises:
         ValueError: The shape is not (N, 3, H, W), or values are not whole numbers in 0..255.

@@ -29,6 +29,7 @@ PROTOCOLS = {
     "y": Protocol(f"{_Y}, unrounded", luma=True),
     "y-rounded": Protocol(f"{_Y}, rounded", luma=True, rounded=True),
     "rgb": Protocol("RGB, shave 0", scales=0),
+    # EDSR's protocol for DIV2K alone; its numbers on benchmarks are of Y, with shave = scale.
     "edsr-div2k": Protocol("RGB, shave = scale + 6", extra=6),
     "ntire": Protocol("RGB, shave = scale"),
 }
@@ -60,6 +61,7 @@ class LpipsNet:
     least: int
 
 
+# The least sides: of smaller images, poolings leave nothing in the deepest layer.
 LPIPS_NETS = {
     "vgg": LpipsNet("vgg16", 16),
     "alex": LpipsNet("alexnet", 31),
@@ -68,5 +70,5 @@ LPIPS_NETS = {
 
 
 def lpips_text(net: str) -> str:
-    """Return how LPIPS is measured over this network."""
+    """Return the protocol of LPIPS with this network."""
     return f"LPIPS v0.1, net {net}, RGB, shave 0"

@@ -1,4 +1,4 @@
-"""Options of the data, shared by every super-resolution recipe."""
+"""Options that super-resolution recipes share: data, trainings on patches, candidates."""
 
 from __future__ import annotations
 
@@ -137,4 +137,4 @@ class TrainConfig:
 
 
 OUTPUT = (1280, 720)
-"""Width and height that the literature counts mult-adds for."""
+"""Width and height of the output for which the literature counts mult-adds."""

@@ -14,6 +14,7 @@ from corenas_tpsr.generator.config import (
 )
 
 
+# Names and options alone: the command line lists them, and must start without torch.
 def _operation(name: str, config: type, summary: str) -> Component:
     return Component(name, f"corenas_tpsr.generator.operations:{name}", config, summary)
 
@@ -42,7 +43,7 @@ OPERATIONS = (
 OTHER_OPERATIONS = (
     _operation("rcab", ChannelAttentionConfig, "residual block with channel attention"),
 )
-"""Not among the sixteen, but there by name for the space's ``operations``."""
+"""Not among the paper's sixteen; a space's option ``operations`` may name it."""
 
 REDUCTIONS = (
     *(
@@ -58,7 +59,7 @@ REDUCTIONS = (
         for k in (3, 5, 7)
     ),
 )
-"""The seven of a discriminator's blocks."""
+"""The seven operations that end a discriminator's blocks."""
 
 SPACES = (
     Component(

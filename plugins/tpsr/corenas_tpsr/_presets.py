@@ -1,4 +1,4 @@
-"""Presets of the recipe ``tpsr``: what they change of the options' defaults, the paper's values."""
+"""Presets of the recipe ``tpsr``: their changes to the defaults, which are the paper's values."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ QUICK: Mapping[str, Any] = {
         "schedule": "cosine",
         "validate_every": 1000,
     },
+    # A first run must reach its end on a machine that has no ImageNet weights.
     "perceptual": {"missing": "random-features"},
     "discriminator": {
         "steps": 8,

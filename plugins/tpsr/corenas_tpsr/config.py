@@ -16,7 +16,7 @@ from corenas_tpsr.perceptual.config import CompareConfig, PerceptualConfig
 
 @frozen
 class FreshConfig:
-    """Options of the second look at the best candidates."""
+    """Options of the best candidates' training from scratch."""
 
     count: int = option(3, "best candidates trained again from scratch", ge=0)
     pick: Literal["warm", "fresh"] = option(

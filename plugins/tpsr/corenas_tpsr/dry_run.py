@@ -1,4 +1,4 @@
-"""The dry run of the recipe ``tpsr``: everything checked, a few steps timed, nothing trained."""
+"""The dry run of the recipe ``tpsr``: check everything, time a few steps, train nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from corenas_sr.training.pixel import PixelStep
 from corenas_tpsr._checks import check_searches, full_patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.dry_run import perceptual_plans
-from corenas_tpsr.perceptual.stage import note, resolved
+from corenas_tpsr.perceptual.stage import describe_missing, resolve
 
 
 def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
@@ -24,40 +24,41 @@ def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[S
     build_metrics(config.metrics)
     missing: Mapping[str, str] = {}
     if config.stages != "generator":
-        config, missing = resolved(config)
+        config, missing = resolve(config)
     check_searches(config)
     check_data(config.data, patches=full_patches(config))
-    plans = [] if config.stages == "discriminator" else _generator(config, devices, workers)
+    plans = [] if config.stages == "discriminator" else _plan_generator(config, devices, workers)
     if config.stages != "generator":
         plans += [
-            evolve(p, note=" ".join([p.note, *note(missing).splitlines()[-1:]]))
+            evolve(p, note=" ".join([p.note, *describe_missing(missing).splitlines()[-1:]]))
             for p in perceptual_plans(config, devices[0], workers)
         ]
     return [plan for plan in plans if plan.steps or plan.note]
 
 
-def _generator(config: TpsrConfig, devices: Sequence[str], workers: int) -> list[StagePlan]:
+def _plan_generator(config: TpsrConfig, devices: Sequence[str], workers: int) -> list[StagePlan]:
     search, device = config.search, devices[0]
     count = config.fresh.count
     plan = plan_search("search", search, data=config.data, devices=devices, workers=workers)
     plans = [plan]
     if count:
+        # These candidates are trained as in the search, but for the cache.
         share = count / search.steps
-        again = evolve(
+        fresh = evolve(
             plan,
             stage="fresh",
             steps=plan.steps * count // search.steps,
             extra_seconds=plan.extra_seconds * share,
         )
-        plans.append(again)
+        plans.append(fresh)
     return [
         *plans,
-        _training("train-x2", config, search.space, config.x2, device),
-        _training("train-x4", config, at_scale(search.space, 4), config.x4, device),
+        _plan_training("train-x2", config, search.space, config.x2, device),
+        _plan_training("train-x4", config, at_scale(search.space, 4), config.x4, device),
     ]
 
 
-def _training(
+def _plan_training(
     stage: str, config: TpsrConfig, space: Chosen, training: PatchTrainingConfig, device: str
 ) -> StagePlan:
     """Estimate a full training by that of a typical network."""

@@ -1,4 +1,4 @@
-"""What is checked before a run begins: metrics, objective, features, teacher and images."""
+"""Checks before a run begins: metrics, objective, features, teacher and images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from corenas import ConfigError, check_search
 from corenas_sr.data.preflight import check_data
 from corenas_sr.results.evaluation import build_metrics
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.teacher.checks import Work, check_teacher_of, check_works
+from corenas_trilevel.teacher.checks import CheckedTraining, check_teacher_option, check_trainings
 
 
 def check_options(config: TrilevelConfig) -> None:
@@ -22,17 +22,18 @@ def check_options(config: TrilevelConfig) -> None:
             f"search.space: {config.search.space.name!r} has no option 'scale'; allowed are only "
             "spaces of super-resolution networks"
         )
-    check_works(works_of(config), scale)
-    check_teacher_of("teacher", config.teacher, scale=scale)
+    # The teacher twice: whether it is there at once, whether its images are whole at the end.
+    check_trainings(checked_trainings(config), scale)
+    check_teacher_option("teacher", config.teacher, scale=scale)
     check_search("search", config.taught_search, data=config.data)
     patch = max(training.patch for training in config.trainings.values())
     check_data(config.data, patches={scale: patch})
-    check_teacher_of("teacher", config.teacher, scale=scale, source=config.data.train)
+    check_teacher_option("teacher", config.teacher, scale=scale, source=config.data.train)
 
 
-def works_of(config: TrilevelConfig) -> list[Work]:
-    """Return the trainings of the network found."""
+def checked_trainings(config: TrilevelConfig) -> list[CheckedTraining]:
+    """Return the trainings of the network found, as the checks see them."""
     return [
-        Work(name, training.patch, config.features if training.perceptual else None)
+        CheckedTraining(name, training.patch, config.features if training.perceptual else None)
         for name, training in config.trainings.items()
     ]

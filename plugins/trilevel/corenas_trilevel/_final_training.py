@@ -20,13 +20,13 @@ from corenas_trilevel.teacher.images import taught_pairs
 from corenas_trilevel.teacher.loss import TeacherLoss
 
 STAGES = {"training": "train", "finetune": "finetune"}
-"""The stages of a run by the options that they follow."""
+"""Names of the stages, by the option that describes the training."""
 
 
 def train(
     run: Run, config: TrilevelConfig, architecture: Architecture, inherited: Path | None
 ) -> dict[str, Path]:
-    """Train the network found as the options say; return the model files by name.
+    """Train the network found, and fine-tune it if the options say so; return files by name.
 
     Args:
         run: Whose stages the trainings are.
@@ -69,7 +69,7 @@ def _starts(run: Run, config: TrilevelConfig, inherited: Path | None) -> list[_S
 
 @frozen
 class _Network:
-    """The network found, and what all of its trainings share."""
+    """The network found, with what all of its trainings share."""
 
     run: Run
     config: TrilevelConfig
@@ -77,7 +77,7 @@ class _Network:
     pairs: Sequence[ImagePair]
 
     def train(self, start: _Start) -> Path:
-        """Do one training after the other; return the model file of the last one begun."""
+        """Do one training after the other; return the model file of the last one that was begun."""
         first, *others = self.config.trainings
         file = self._train(start, first, start.weights)
         for option in others:

@@ -1,7 +1,8 @@
-"""Presets of the recipe ``trilevel``: what they change of the defaults, the paper's values.
+"""Presets of the recipe ``trilevel``: their changes to the defaults, which are the paper's values.
 
-The paper's searches learn from ESRGAN's networks, whose files have the names below; what is not
-there is refused before the start. ``docs/papers.md`` says where a value is not the paper's.
+The paper's searches learn from ESRGAN's networks; the file names below are ESRGAN's. A preset is
+refused before the start where its file is missing. ``docs/papers.md`` lists the values that are not
+the paper's.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ FINETUNE: Preset = {
 
 
 def psnr(space: str) -> Preset:
-    """Return what the paper does for PSNR."""
+    """Return the paper's settings for PSNR."""
     return {
         "teacher": {"source": "RRDB_PSNR_x4.pth"},
         "search": {"space": space},
+        # No row of the paper for PSNR with backbone A is known: this one is the nearest.
         "published": "psnr-b",
     }
 
@@ -76,7 +78,7 @@ def visual(
     order: float = 0.1,
     architecture: Preset | None = None,
 ) -> Preset:
-    """Return what the paper does for visual quality, with changes to how it searches."""
+    """Return the paper's settings for visual quality, and changes to the search for ablations."""
     strategy = {
         "search": {"pixel": 1e-2, "perceptual": 1.0},
         "order": {"weight": order},

@@ -1,4 +1,4 @@
-"""What a run of the recipe ``trilevel`` shows: pictures, costs, and the paper's row beside ours."""
+"""Pictures, costs, and the paper's row beside ours, for a run of the recipe ``trilevel``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrs import asdict
 from corenas import Architecture, Run, SearchResult, Trial
 from corenas.cost import human
 from corenas_sr.config import OUTPUT
-from corenas_sr.results.report import aligned, draw_trials
+from corenas_sr.results.report import align_columns, draw_trials
 from corenas_trilevel.search.plots import PATH_WEIGHT, path_plot, sparsity_plot
 from corenas_trilevel.space.counting import PAPER_SIZE, count
 from corenas_trilevel.space.decisions import PATH
@@ -21,13 +21,13 @@ from corenas_trilevel.space.published import RESULTS
 from corenas_trilevel.space.space import TrilevelSpace
 
 SETS = ("Set5", "Set14")
-"""Test images for which the paper prints PSNR, as their folders are called."""
+"""Benchmarks for which the paper prints PSNR, by the name of their folder."""
 
 
 def draw_search(run: Run, found: SearchResult, space: TrilevelSpace) -> list[Trial]:
-    """Draw how the search went and what it found; return the best compromises among its trials.
+    """Draw the search and the network found; return the Pareto front of its trials.
 
-    Which plots there are depends on what the search recorded.
+    The plots of sparsity and paths need numbers that only the strategy ``trilevel`` records.
     """
     events = run.events("search")
     recorded = {name for event in events for name in event.scalars}
@@ -43,7 +43,7 @@ def draw_search(run: Run, found: SearchResult, space: TrilevelSpace) -> list[Tri
 def report_costs(
     run: Run, space: TrilevelSpace, architecture: Architecture
 ) -> dict[str, dict[str, Any]]:
-    """Say what the network costs, in true numbers and as the paper counts; return both."""
+    """Print the network's true costs and those counted as the paper counts; return both."""
     scale = space.config.scale
     width, height = (side // scale for side in OUTPUT)
     with torch.device("meta"):
@@ -76,7 +76,7 @@ def report_published(
     """Print a row of the paper beside ours, costs counted as the paper counts them.
 
     Args:
-        run: What prints.
+        run: Prints the rows.
         name: A key of `RESULTS`; None prints nothing.
         summary: Holds architecture, costs and measured models.
 
@@ -90,11 +90,11 @@ def report_published(
     rows = [["", "path", "params (M)", "GFLOPs", *SETS]]
     for model in summary["models"]:
         quality = (_psnr(model, images) for images in SETS)
-        rows.append([f"ours, {model['name']}", path, *map(_shown, (*costs, *quality))])
+        rows.append([f"ours, {model['name']}", path, *map(_format, (*costs, *quality))])
     printed = (theirs.params, theirs.gflops, theirs.set5, theirs.set14)
-    rows.append([f"paper, {theirs.title}, x4", theirs.path, *map(_shown, printed)])
+    rows.append([f"paper, {theirs.title}, x4", theirs.path, *map(_format, printed)])
     run.say("beside the paper, which trained on DIV2K and Flickr2K (psnr in dB):")
-    for line in aligned(rows):
+    for line in align_columns(rows):
         run.say(line)
     return {"published": {"name": name, **asdict(theirs)}}
 
@@ -108,5 +108,5 @@ def _psnr(model: Mapping[str, Any], images: str) -> float | None:
     return None
 
 
-def _shown(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""The dry run of the recipe ``trilevel``: all is checked, a few steps timed, nothing trained."""
+"""The dry run of the recipe ``trilevel``: check everything, time a few steps, train nothing."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def check(config: TrilevelConfig, *, devices: Sequence[str], workers: int) -> li
     check_options(config)
     device = devices[0]
     both = config.start == "both" and config.trains_supernet
-    plans = [*_teaching(config, device)]
+    plans = [*_plan_teacher(config, device)]
     plans.append(
         plan_search(
             "search", config.taught_search, data=config.data, devices=devices, workers=workers
         )
     )
     endings = ["", "-scratch"] if both else [""]
-    return [*plans, *(plan for end in endings for plan in _trainings(config, end, device))]
+    return [*plans, *(plan for end in endings for plan in _plan_trainings(config, end, device))]
 
 
-def _teaching(config: TrilevelConfig, device: str) -> Iterator[StagePlan]:
-    """Time the teacher's first image, where it is one that makes them."""
+def _plan_teacher(config: TrilevelConfig, device: str) -> Iterator[StagePlan]:
+    """Time the teacher's first image; the ground truth makes none."""
     if config.teacher.source == GROUND_TRUTH:
         return
     scale = config.search.space.config.scale
@@ -50,10 +50,10 @@ def _teaching(config: TrilevelConfig, device: str) -> Iterator[StagePlan]:
     yield StagePlan("teach", len(pairs), first, note="the teacher's images, made once")
 
 
-def _trainings(config: TrilevelConfig, ending: str, device: str) -> Iterator[StagePlan]:
+def _plan_trainings(config: TrilevelConfig, ending: str, device: str) -> Iterator[StagePlan]:
     """Estimate each training of the network found by that of a typical one."""
     for option, training in config.trainings.items():
-        network, note = _typical(config)
+        network, note = _typical_network(config)
         features = feature_loss(config.features) if training.perceptual else None
         loss = TeacherLoss(training, features).to(device)
         yield plan_training(
@@ -68,8 +68,8 @@ def _trainings(config: TrilevelConfig, ending: str, device: str) -> Iterator[Sta
         )
 
 
-def _typical(config: TrilevelConfig) -> tuple[nn.Module, str]:
-    """Return a network of a complete path and middle options, and what it is."""
+def _typical_network(config: TrilevelConfig) -> tuple[nn.Module, str]:
+    """Return a network of a longest path and middle options, and the note of its estimate."""
     space: TrilevelSpace = config.search.space.build()
     choices = {d.name: d.options[len(d.options) // 2] for d in space.decisions}
     choices[PATH] = max(space.candidates, key=len)

@@ -1,4 +1,4 @@
-"""Networks of model files: our own, and other people's, which the package spandrel builds.
+"""Networks of model files: our own, and those of other projects, built by spandrel.
 
 Of a foreign file only tensors are read. spandrel itself never opens one: it would run the code of
 a TorchScript archive.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor, ModelDescriptor
 
 FOREIGN_SUFFIXES = (".pth", ".pt", ".ckpt")
-"""How the names of files end that torch.save wrote."""
+"""Suffixes of files that torch.save wrote."""
 
 _CHANNELS = 3
 
@@ -64,13 +64,14 @@ def load_foreign(path: Path) -> Network:
     """
     if what := mistaken_for(path):
         raise DataError(f"{path}: {what}")
-    described = _described(path, _weights(path))
+    described = _build_with_spandrel(path, _read_weights(path))
     channels = described.input_channels, described.output_channels
     if channels != (_CHANNELS, _CHANNELS):
         raise DataError(
             f"{path}: its network takes {channels[0]} and gives {channels[1]} channels; "
             f"RGB images have {_CHANNELS}"
         )
+    # A network with NaN in it would make black images, without a word.
     for name, tensor in described.model.state_dict().items():
         if not bool(tensor.isfinite().all()):
             raise DataError(f"{path}: its weights are not all finite numbers, as those of {name}")
@@ -97,14 +98,15 @@ def _is_foreign(path: Path) -> bool:
     return holds_weights_only(path)
 
 
-def _weights(path: Path) -> Mapping[str, Any]:
-    """Return what a file holds: tensors, perhaps in tables of tables."""
+def _read_weights(path: Path) -> Mapping[str, Any]:
+    """Return the content of a file: tensors by name, perhaps nested."""
     try:
-        path.open("rb").close()  # names what is wrong, as torch does not
+        # Opened first: the error of the system says what is wrong, that of torch does not.
+        path.open("rb").close()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     try:
-        value = load_file(path) if path.suffix.lower() == SUFFIX else _unpickled(path)
+        value = load_file(path) if path.suffix.lower() == SUFFIX else _unpickle(path)
     except Exception as error:  # a damaged file makes its reader raise nearly anything
         raise DataError(f"{path}: {_what_is_wrong(error)}") from error
     if not isinstance(value, Mapping):
@@ -112,9 +114,10 @@ def _weights(path: Path) -> Mapping[str, Any]:
     return value
 
 
-def _unpickled(path: Path) -> Any:
+def _unpickle(path: Path) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a file is odd is said where it is refused
+        # Odd files make torch warn; our error says it where such a file is refused.
+        warnings.simplefilter("ignore")
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -133,7 +136,7 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _described(path: Path, weights: Mapping[str, Any]) -> ImageModelDescriptor[nn.Module]:
+def _build_with_spandrel(path: Path, weights: Mapping[str, Any]) -> ImageModelDescriptor[nn.Module]:
     """Let spandrel recognise and build the network."""
     # Imported here: it brings dozens of architectures and takes seconds.
     from spandrel import ModelLoader, UnsupportedModelError

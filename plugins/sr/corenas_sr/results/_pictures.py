@@ -1,4 +1,4 @@
-"""Pictures for people: images side by side, and how a search went."""
+"""Pictures of upscaled images side by side, with their most detailed part enlarged."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def comparison(
 ) -> None:
     """Draw low resolution, upscaled images and ground truth side by side, as a PNG file.
 
-    Below each is a part of it five times enlarged: where the ground truth has the most detail. A
-    box marks it in the whole image.
+    Below each image stands its part with the most detail, enlarged five times. A box marks that
+    part in the whole image.
 
     Args:
         path: Where to.
@@ -95,7 +95,7 @@ def most_detailed(image: Tensor, *, side: int, step: int = 1) -> tuple[int, int,
 
 @frozen
 class _Column:
-    """What stands above, in and below a column of the comparison."""
+    """A column of the comparison: its label, its image, and the note below."""
 
     label: str
     image: Tensor
@@ -104,10 +104,10 @@ class _Column:
 
 @frozen
 class _Layout:
-    """Where things stand in a comparison, in pixels from the top left.
+    """Positions in a comparison, in pixels from the top left.
 
-    Every pixel of a crop becomes a block of the same size, because nothing here is left to
-    automatic layout.
+    They are computed here and not left to automatic layout, so that every pixel of a crop becomes
+    a block of the same size.
     """
 
     columns: int

@@ -40,10 +40,10 @@ from corenas_sr.training.timing import time_training
 
 
 class CandidateEvaluator(IndependentJobs):
-    """The half of an evaluator of super-resolution networks that is the same for all of them.
+    """Base of evaluators of super-resolution networks; a subclass writes `prepare`.
 
     It measures on fixed crops of the validation images, counts costs for a stated output, and
-    refuses what costs too much. Left to write is `prepare`.
+    rejects candidates that cost too much.
 
     Args:
         config: The options.
@@ -108,18 +108,18 @@ class CandidateEvaluator(IndependentJobs):
             )
         )
 
-    def refused(self, architecture: Architecture) -> Rejected | None:
-        """Return why a candidate is not trained, if it costs too much."""
+    def reject_costly(self, architecture: Architecture) -> Rejected | None:
+        """Return the rejection of a candidate that costs too much, None for the others."""
         return over_limit(self.costs(architecture), self._config.mult_adds_limit)
 
 
 def quantities_of(metrics: Sequence[Chosen], scale: int, where: str) -> list[Quantity]:
-    """Describe image metrics as numbers that an evaluator measures at a scale.
+    """Describe image metrics as the numbers of an evaluator.
 
     Args:
         metrics: The metrics.
         scale: The up-scaling factor, from which protocols take their shave.
-        where: On which images, for the protocol.
+        where: The images that are measured, for the protocol.
     """
     infos = ((each.name, each.component.metadata) for each in metrics)
     return [
@@ -129,7 +129,7 @@ def quantities_of(metrics: Sequence[Chosen], scale: int, where: str) -> list[Qua
 
 
 def crops_note(count: int, side: int) -> str:
-    """Return on which parts of the validation images a candidate is measured."""
+    """Return the part of a protocol that names the crops."""
     return f"{count} fixed crops of {side}x{side} low-resolution pixels"
 
 
@@ -140,7 +140,7 @@ def cost_quantities(output: tuple[int, int]) -> tuple[Quantity, Quantity]:
 
 
 def metric_advice(name: str, metrics: Sequence[Chosen], option: str = "evaluator.metrics") -> str:
-    """Return how the option that lists metrics has another one in it; nothing for no metric."""
+    """Return the assignment that adds a metric to an option; empty if there is no such metric."""
     try:
         default_registry().component("metrics", name)
     except UnknownName:
@@ -160,12 +160,13 @@ def _scale(space: SearchSpace) -> int:
 
 
 def costs_of(cost: Cost) -> dict[str, float]:
-    """Return costs under the names that they have among a candidate's metrics."""
+    """Return costs by the names that they have in a measurement."""
     return {"mult_adds": cost.mult_adds, "params": cost.params}
 
 
 def over_limit(costs: Mapping[str, float], limit: float | None) -> Rejected | None:
-    """Return the refusal of a candidate with more mult-adds than the limit, where there is one."""
+    """Return the rejection of a candidate with more mult-adds than the limit."""
+    # A candidate of exactly the limit is allowed, as Algorithm 1 rejects those above f.
     if limit is None or costs["mult_adds"] <= limit:
         return None
     reason = f"{human(costs['mult_adds'])} mult-adds, the limit is {human(limit)}"
@@ -211,10 +212,10 @@ def train_candidate(
         seed=derive_seed(seed, "patches"),
         device=device,
     )
-    return reported(training, report)
+    return report_events(training, report)
 
 
-def reported(training: Training, report: Report) -> Iterator[Event]:
+def report_events(training: Training, report: Report) -> Iterator[Event]:
     """Train; report the loss of each event, then yield it.
 
     Raises:

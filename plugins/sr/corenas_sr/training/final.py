@@ -1,4 +1,4 @@
-"""The training that ends a recipe: of the network found, validated, and written as a model file."""
+"""The final training of a recipe: validated, and written as a model file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from corenas_sr.training.timing import time_step
 
 @frozen
 class FinalTraining:
-    """What a final training needs to know beside the network and the options of its steps.
+    """A final training, apart from the network and the options of its steps.
 
     Args:
         file: The model file's name, ending in ``.safetensors``.
@@ -34,9 +34,9 @@ class FinalTraining:
         architecture: The choices in that space.
         scale: The network's up-scaling factor.
         data: The images.
-        metrics: What the validation measures.
+        metrics: Metrics of the validation.
         device: Where to train and to validate.
-        extra: What the model file is to remember besides, as JSON.
+        extra: Further entries of the model file, as JSON.
     """
 
     file: str
@@ -60,7 +60,7 @@ class FinalTraining:
         """Return the training against the ground truth.
 
         Args:
-            model: What is trained, with the weights that it starts from.
+            model: The network, with the weights that it starts from.
             config: Steps, patches and learning rate.
             seed: Decides the patches.
             loss: Compares images by something other than L1; it is on the device already.
@@ -83,7 +83,7 @@ class FinalTraining:
         return load_pairs(self.data.train, scale=self.scale, split="train")
 
     def validator(self) -> Validate:
-        """Return what measures the network on the validation images."""
+        """Return the function that measures a network on the validation images."""
         pairs = load_pairs(self.data.validation, scale=self.scale, split="validation")
         return validator(pairs, build_metrics(self.metrics), scale=self.scale, device=self.device)
 
@@ -115,13 +115,13 @@ def plan_training(
 
     Args:
         stage: The name that its stage will have.
-        step: What is trained, and how; a few steps are really done.
+        step: The training step; a few steps of it are really done.
         config: Steps, patches, and how often is validated.
         data: The images.
-        metrics: What a validation measures.
+        metrics: Metrics of a validation.
         scale: The network's up-scaling factor.
         device: Where to train and to validate.
-        note: What the step was timed with.
+        note: Says which network is timed.
     """
     pairs = load_pairs(data.train, scale=scale, split="train")
     seconds, memory = time_step(step, pairs, config, scale=scale, device=device)

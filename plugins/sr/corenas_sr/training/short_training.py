@@ -1,4 +1,4 @@
-"""The evaluator ``sr-training``: every candidate is trained from scratch, and for a short time."""
+"""The evaluator ``sr-training``: a short training from scratch for every candidate."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class ShortTrainingJob:
 
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
+        # The job's seed, and not the process's random state: it may run in any worker, at any time.
         with seeded(derive_seed(self.seed, "weights")):
             model = self.space.build(self.architecture)
         events = train_candidate(
@@ -60,9 +61,9 @@ class ShortTrainingJob:
 
 
 class ShortTraining(CandidateEvaluator):
-    """Rejects what is too expensive; no candidate profits from another one's training."""
+    """Rejects costly candidates and trains the others from scratch."""
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
-        return self.refused(architecture) or ShortTrainingJob(
+        return self.reject_costly(architecture) or ShortTrainingJob(
             self._config, self._space, architecture, self._data, self._scale, seed
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw_discriminator(path: Path, space: DiscriminatorSpace, architecture: Architecture) -> None:
-    """Draw a discriminator: its blocks as a chain, with channels and sizes of what they give.
+    """Draw a discriminator: its blocks as a chain, with the shape of each output.
 
     Args:
         path: Where to, without a suffix: ``.svg``, ``.png`` and ``.dot`` are added.
@@ -42,7 +42,7 @@ def draw_discriminator(path: Path, space: DiscriminatorSpace, architecture: Arch
         channels, side = 2 * channels, side // 2
         nodes.append(Node(members[1], reduction, "reduction", _maps(channels, side)))
         blocks.append(Group(f"block {number}", members))
-    nodes += _judge(channels * side**2, config.bottleneck)
+    nodes += _judge_nodes(channels * side**2, config.bottleneck)
     draw_graph(
         path,
         nodes,
@@ -59,7 +59,7 @@ def _maps(channels: int, side: int) -> str:
     return f"{channels} × {side} × {side}"
 
 
-def _judge(features: int, bottleneck: int | None) -> list[Node]:
+def _judge_nodes(features: int, bottleneck: int | None) -> list[Node]:
     sizes = [features, 1] if bottleneck is None else [features, bottleneck, 1]
     return [
         Node(f"linear-{number}", "linear", "fixed", f"{inputs} → {outputs}")

@@ -28,12 +28,12 @@ REDUCTION = "reduction"
 def check_operations(
     option: str, operations: Sequence[Chosen], *, reductions: bool = False
 ) -> None:
-    """Refuse a list that cannot be a decision's options, or holds the other sort of operation.
+    """Refuse a list that cannot be a decision's options, or that mixes operations and reductions.
 
     Args:
         option: The name of the list.
         operations: What it holds.
-        reductions: Whether all must be reductions, instead of none.
+        reductions: True where all must be reductions; otherwise none may be.
 
     Raises:
         ConfigError: The list is empty, a name stands twice, or an operation is of the other sort.
@@ -87,8 +87,8 @@ class GeneratorSpaceConfig:
         ConfigError: There is no operation, one stands twice, or one changes shape.
     """
 
-    # Each node chooses among all before it, so that the space grows with the square; a model file
-    # from elsewhere must not ask for one that takes minutes to write down.
+    # Each node chooses among all before it, so the number of options grows with the square. A model
+    # file from elsewhere must not ask for a space that takes minutes to list.
     nodes: int = option(10, "nodes of the cell, each one operation", paper="10", ge=1, le=500)
     channels: int = option(16, "channels of every node", paper="16", ge=1)
     scale: int = option(2, "up-scaling factor", paper="2 in the search", choices=(2, 4))

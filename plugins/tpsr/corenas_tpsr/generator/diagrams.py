@@ -30,7 +30,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def draw_generator(path: Path, space: GeneratorSpace, architecture: Architecture) -> None:
-    """Draw a generator: its cell as a graph with marked leaves, what is around it, its cost.
+    """Draw a generator: its cell as a graph with marked leaves, its head and tail, its cost.
 
     Args:
         path: Where to, without a suffix: ``.svg``, ``.png`` and ``.dot`` are added.

@@ -15,10 +15,10 @@ RGB_MEAN = (255 * 0.4488, 255 * 0.4371, 255 * 0.4040)
 class Generator(nn.Module):
     """A cell of nodes between a convolution and a sub-pixel up-sampler that ends in RGB.
 
-    Node i (from 1) computes ``PReLU(operation(output of its source))``, where source 0 is the
-    head's output. The sum of the leaves, the outputs that no node uses, goes through ``merge``.
-    There is no global skip, and no activation in the up-sampler. The state dict holds what is
-    trained; the colour mean is a constant outside it.
+    Node i (from 1) computes ``PReLU(operation(output of its source))``; source 0 is the head's
+    output. Leaves are the outputs that no node uses; their sum goes through ``merge``. There is no
+    global skip, and no activation in the up-sampler. The state dict holds what is trained; the
+    colour mean is a constant outside it.
 
     Args:
         nodes: Operation and PReLU of each node; they keep shape (N, channels, H, W).
@@ -42,6 +42,8 @@ class Generator(nn.Module):
         self.sources = tuple(sources)
         self.leaves = leaves(sources)
         self.mean: Tensor
+        # A constant outside the state dict. The authors' files hold it as frozen convolutions, 24
+        # parameters that nobody trains.
         self.register_buffer("mean", torch.tensor(RGB_MEAN).view(3, 1, 1), persistent=False)
         self.head = head(channels)
         self.nodes = nn.ModuleList(nodes)
@@ -69,6 +71,7 @@ class Generator(nn.Module):
         for node, source in zip(self.nodes, self.sources, strict=True):
             outputs.append(node(outputs[source]))
         first, *others = (outputs[leaf] for leaf in self.leaves)
+        # sum() would begin at the number 0, which costs one more addition of whole feature maps.
         y = F.pixel_shuffle(self.up1(self.merge(sum(others, first))), 2)
         if self.up2 is not None:
             y = F.pixel_shuffle(self.up2(y), 2)

@@ -68,7 +68,7 @@ class ProxyJob:
         best: dict[str, float] = {}
         for event in events:
             if self.config.measured == "best" or event.step == event.total:
-                best = self._better(best, self._measure(model, device))
+                best = self._keep_better(best, self._measure(model, device))
         if self.config.latency is not None:
             best["latency"] = time_forward(model, size=self.config.latency, device=device)
         weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
@@ -87,8 +87,8 @@ class ProxyJob:
         scale = self.space.config.scale
         return measure_candidate(model, self.config, self.data, scale=scale, device=device)
 
-    def _better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
-        """Keep each metric's best value, or the newest where nothing else is asked for."""
+    def _keep_better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
+        """Keep each metric's best value, each in its own direction."""
         signs = {choice.name: choice.component.metadata.sign for choice in self.config.metrics}
         return {
             name: max(value, best.get(name, value), key=lambda v: signs[name] * v)
@@ -98,7 +98,7 @@ class ProxyJob:
 
 @frozen
 class RememberedJob:
-    """Gives the measurement of a candidate that was trained before."""
+    """Returns the measurement of a candidate that was trained before."""
 
     outcome: Outcome
 
@@ -107,7 +107,7 @@ class RememberedJob:
 
 
 class ProxyEvaluator(CandidateEvaluator):
-    """Rejects what is too expensive, starts candidates from the cache, keeps better weights."""
+    """Rejects costly candidates, starts the others from the cache, keeps better weights."""
 
     _config: ProxyConfig
     _space: GeneratorSpace
@@ -136,10 +136,11 @@ class ProxyEvaluator(CandidateEvaluator):
         return ProxyEvaluator(config, self._space, self._data)
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
-        refused = self.refused(architecture)
+        refused = self.reject_costly(architecture)
         if refused is not None:
             return refused
-        # A job that is prepared again after a resume is the one that it was at first.
+        # After a resume, a job in flight is prepared again. It must be the same job, though the
+        # cache has changed since.
         if number not in self._warm:
             if self._config.duplicates == "remember" and architecture.id in self._measured:
                 return RememberedJob(Outcome(self._measured[architecture.id]))
@@ -148,7 +149,10 @@ class ProxyEvaluator(CandidateEvaluator):
         return ProxyJob(self._config, self._space, architecture, self._data, seed, weights)
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
-        """Return what a candidate costs at the stated output, summed up over its operations."""
+        """Return what a candidate costs at the stated output.
+
+        The space adds up its operations' costs: building each candidate would take longer.
+        """
         width, height = (side // self._scale for side in self._config.output)
         return costs_of(self._space.cost(architecture, height=height, width=width))
 
@@ -156,6 +160,7 @@ class ProxyEvaluator(CandidateEvaluator):
         self._warm.pop(trial.number, None)
         if self._config.duplicates == "remember":
             self._measured.setdefault(trial.architecture.id, dict(outcome.metrics))
+        # A remembered measurement brings no weights.
         if outcome.payload and trial.score is not None:
             tensors = safetensors.torch.load(outcome.payload)
             self._cache.update(trial.architecture, tensors, trial.score)

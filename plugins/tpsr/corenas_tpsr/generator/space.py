@@ -42,7 +42,7 @@ class GeneratorSpace:
 
     @property
     def known(self) -> Mapping[str, Architecture]:
-        """``tpsr/paper``, where this space holds the discovered cell."""
+        """The discovered cell as ``tpsr/paper``, if it is a member of this space."""
         architecture = self._architecture(PAPER_CELL)
         return {} if self.check(architecture) else {"tpsr/paper": architecture}
 
@@ -69,6 +69,7 @@ class GeneratorSpace:
 
         It is the sum over nodes and fixed parts, each counted once and remembered.
         """
+        # Wiring costs nothing: with every node used or a leaf, all operations are always computed.
         cell = self._cell(architecture)
         channels, scale = self.config.channels, self.config.scale
         inside = (1, channels, height, width)
@@ -125,11 +126,14 @@ class GeneratorSpace:
         if len(pairs) != self.config.nodes:
             raise InputError(f"expected {self.config.nodes} nodes, got {len(pairs)}")
         numbered = enumerate(pairs, start=1)
-        return self._architecture([self._parsed(node, pair, int(flat)) for node, pair in numbered])
+        return self._architecture(
+            [self._parse_node(node, pair, int(flat)) for node, pair in numbered]
+        )
 
-    def _parsed(self, node: int, pair: Any, first_source: int) -> tuple[str, int]:
-        """Return a node's operation and source, which a person counts from ``first_source``."""
+    def _parse_node(self, node: int, pair: Any, first_source: int) -> tuple[str, int]:
+        """Return a node's operation and source; ``pair`` counts sources from ``first_source``."""
         match pair:
+            # True and False are integers to Python, but not the number of a node to anybody.
             case [str(name), int(source)] if not isinstance(source, bool):
                 pass
             case _:

@@ -1,4 +1,4 @@
-"""The comparison of discriminators: what each made of the generator, in numbers and pictures."""
+"""The comparison of discriminators: the generator after training against each of them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
-from corenas_sr.results.report import aligned, draw_models, shown
+from corenas_sr.results.report import align_columns, draw_models, format_number
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.full_task import Contender, final_metrics
 
 START = "before"
-"""What the generator is called that all contenders start from."""
+"""Row of the generator before the comparison's trainings, in tables and pictures."""
 
 
 @frozen
 class Finished:
-    """One training of the comparison: its model, and its validation."""
+    """A finished training of the comparison: its model file and its validation."""
 
     name: str
     file: Path
@@ -42,7 +42,7 @@ class Finished:
         folder: Path,
         score: Callable[[Mapping[str, float]], float],
     ) -> Finished:
-        """Read what a sequence tells of one of its parts."""
+        """Read one entry of the sequence's result."""
         values = part["values"]["scalars"]
         file = folder / part["files"]["model"]
         return cls(part["name"], file, values, score(values))
@@ -53,8 +53,8 @@ class Finished:
         return self.name.rpartition("-")[0]
 
     @property
-    def described(self) -> str:
-        """Where it comes from, for a line on the screen."""
+    def location(self) -> str:
+        """The model file as seen from the working directory."""
         return os.path.relpath(self.file)
 
 
@@ -66,17 +66,17 @@ def report(
     *,
     generator: Path,
 ) -> list[dict[str, Any]]:
-    """Measure the best training of each contender on the test images; say it and draw it.
+    """Measure the best training of each contender on the test images; print and draw the numbers.
 
-    The test images are those of all benchmarks together, so that each image weighs the same, as in
-    the paper; without benchmarks they are the validation images.
+    All benchmarks are one set, in which each image weighs the same (section 4.3). Without
+    benchmarks, the test images are the validation images.
 
     Returns:
         What the summary holds of each contender.
     """
     start = load_model(generator)
     pairs = _test_pairs(config, start.scale)
-    best = _best(finished)
+    best = _best_trainings(finished)
     models = {START: start} | {name: load_model(each.file) for name, each in best.items()}
     measured = {name: _measure(run, config, model, pairs) for name, model in models.items()}
     metrics = build_metrics(final_metrics(config))
@@ -85,11 +85,11 @@ def report(
         _row(run, each, finished, best=best.get(each.name), test=measured.get(each.name))
         for each in against
     ]
-    _say(run, config, rows, {"bicubic": base, START: measured[START]}, images=len(pairs))
-    _draw(run, config, {"bicubic": base, **measured})
+    _print_table(run, config, rows, {"bicubic": base, START: measured[START]}, images=len(pairs))
+    _plot(run, config, {"bicubic": base, **measured})
     picture = draw_models(
         run.images / "perceptual.png",
-        {name: model for name, model in models.items() if name in (START, _winner(best))},
+        {name: model for name, model in models.items() if name in (START, _winner_name(best))},
         pairs[0],
         {"bicubic": base, **measured},
         device=run.device,
@@ -98,7 +98,7 @@ def report(
     return rows
 
 
-def _best(finished: Sequence[Finished]) -> dict[str, Finished]:
+def _best_trainings(finished: Sequence[Finished]) -> dict[str, Finished]:
     """Return each contender's best training by its validation."""
     best: dict[str, Finished] = {}
     for each in finished:
@@ -107,7 +107,7 @@ def _best(finished: Sequence[Finished]) -> dict[str, Finished]:
     return best
 
 
-def _winner(best: Mapping[str, Finished]) -> str:
+def _winner_name(best: Mapping[str, Finished]) -> str:
     return max(best, key=lambda name: best[name].score)
 
 
@@ -116,7 +116,7 @@ def _test_pairs(config: TpsrConfig, scale: int) -> tuple[ImagePair, ...]:
     pairs = [
         pair for source in sources for pair in load_pairs(source, scale=scale, split="validation")
     ]
-    # Results go by names, and images of two sets may have the same one.
+    # Results are kept by the image's name, and two benchmarks may share one.
     return tuple(evolve(pair, name=f"{n}. {pair.name}") for n, pair in enumerate(pairs, start=1))
 
 
@@ -152,7 +152,7 @@ def _row(
     }
 
 
-def _say(
+def _print_table(
     run: Run,
     config: TpsrConfig,
     rows: Sequence[Mapping[str, Any]],
@@ -160,24 +160,25 @@ def _say(
     *,
     images: int,
 ) -> None:
-    """Print the table: each contender's best, and what it started from."""
+    """Print the table: bicubic, the generator before, and the best training of each contender."""
     names = [metric.name for metric in final_metrics(config)]
     lines = [["discriminator", "params", "mult-adds", *names]]
     for name, evaluation in references.items():
-        lines.append([name, "-", "-", *(shown(evaluation.mean[n]) for n in names)])
+        lines.append([name, "-", "-", *(format_number(evaluation.mean[n]) for n in names)])
     for row in rows:
         values = row["test"] or dict.fromkeys(names)
         costs = [human(row["params"]), human(row["mult_adds"])]
-        lines.append([row["name"], *costs, *(shown(values[n]) for n in names)])
+        lines.append([row["name"], *costs, *(format_number(values[n]) for n in names)])
     where = "images of the benchmarks" if config.data.benchmarks else "validation images"
     run.say(f"the generator after training against each, on {images} {where}:")
-    for line in aligned(lines):
+    for line in align_columns(lines):
         run.say(line)
 
 
-def _draw(run: Run, config: TpsrConfig, measured: Mapping[str, Evaluation]) -> None:
-    """Draw fidelity against perceptual quality."""
+def _plot(run: Run, config: TpsrConfig, measured: Mapping[str, Evaluation]) -> None:
+    """Draw fidelity (the recipe's first metric) against perceptual quality."""
     perceptual, fidelity = config.perceptual.metric, config.metrics[0]
+    # One metric on both axes would show a diagonal.
     if fidelity.name == perceptual.name:
         return
     dots_plot(
@@ -186,11 +187,11 @@ def _draw(run: Run, config: TpsrConfig, measured: Mapping[str, Evaluation]) -> N
             Dot(name, evaluation.mean[fidelity.name], evaluation.mean[perceptual.name])
             for name, evaluation in measured.items()
         ],
-        x=f"{fidelity.name} ({_better(fidelity)})",
-        y=f"{perceptual.name} ({_better(perceptual)})",
+        x=f"{fidelity.name} ({_direction(fidelity)})",
+        y=f"{perceptual.name} ({_direction(perceptual)})",
         title="What training against each discriminator made of the generator",
     )
 
 
-def _better(metric: Any) -> str:
+def _direction(metric: Any) -> str:
     return "higher is better" if metric.component.metadata.sign > 0 else "lower is better"

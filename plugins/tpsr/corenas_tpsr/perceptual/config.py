@@ -15,6 +15,7 @@ from corenas_sr.training.feature_config import FeaturesConfig, LossWeights, Netw
 BASELINES = ("srgan", "esrgan", "random")
 """Discriminators that the searched ones are compared with."""
 
+# In place of VGG19, whose weights are half a gigabyte: shallow, middle and deep features together.
 _SQUEEZENET = ("fire2", "fire5", "fire9")
 
 PROXY_LAYERS = {
@@ -34,7 +35,7 @@ FULL_LAYERS = {
 
 @frozen
 class PerceptualConfig:
-    """What looks good: the features that the losses compare, and the metric."""
+    """What stage two optimises and measures: features, losses, and the perceptual metric."""
 
     network: Network = option(
         "vgg19", "ImageNet network whose features the loss compares", paper="vgg19"
@@ -65,7 +66,7 @@ class PerceptualConfig:
 
 @frozen
 class AdversarialProxyConfig:
-    """Options of the evaluator ``tpsr-adversarial``: a generator against one discriminator."""
+    """Options of the evaluator ``tpsr-adversarial``, which trains against one discriminator."""
 
     generator: Path | None = option(
         None,
@@ -102,7 +103,7 @@ class AdversarialProxyConfig:
 
 @frozen
 class CompareConfig:
-    """Options of the full task: the best discriminators found, and known ones."""
+    """Options of the full task, which compares the best discriminators found with known ones."""
 
     count: int = option(3, "best discriminators of the search that take part", paper="3", ge=0)
     baselines: tuple[str, ...] = option(

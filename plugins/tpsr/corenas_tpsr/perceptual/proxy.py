@@ -1,4 +1,4 @@
-"""The proxy task of discriminators (Table 3 of Lee et al.): how a generator fares against one."""
+"""The proxy task of discriminators (Table 3 of Lee et al.): a short training against each."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from corenas_sr.training.candidates import (
     load_images,
     metric_advice,
     quantities_of,
-    reported,
+    report_events,
 )
 from corenas_sr.training.feature_config import FeaturesConfig
 from corenas_sr.training.losses import (
@@ -59,7 +59,7 @@ from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.perceptual.config import PROXY_LAYERS, AdversarialProxyConfig, PerceptualConfig
 
 TYPICAL = ("conv3", "reduce-conv3")
-"""The operations of the discriminator that is timed, where the space has them."""
+"""Operation and reduction of the discriminator that dry runs time, if the space has them."""
 
 DISCRIMINATOR_LOSS = Quantity(
     "discriminator_loss", "neither", summary="near zero, a discriminator is too strong to teach"
@@ -70,7 +70,7 @@ _UNSET = "tpsr-adversarial: {} is unset, and only the recipe tpsr fills it in"
 
 @lru_cache(maxsize=2)
 def features_of(config: FeaturesConfig) -> FeatureLoss:
-    """Return the feature loss; a worker reads half a gigabyte of weights once, not per candidate.
+    """Return the feature loss, kept in memory: VGG19's weights are half a gigabyte to read.
 
     Raises:
         MissingWeights: There are none; the message says where to get them.
@@ -109,7 +109,8 @@ def adversarial_training(
         device: Where to train.
         adversarial: The standard loss by default.
         validate: Measures the generator.
-        keep: By what the best validated generator is kept; the last one counts by default.
+        keep: Scores each validation; the result is the generator that scored highest, by default
+            the last one.
         save: Writes the generator.
     """
     step = adversarial_step(
@@ -172,19 +173,21 @@ class AdversarialJob:
         metrics = build_metrics(measured(self.config, self.perceptual))
         crops = _crops(self.config, self.data, start.scale)
         best: dict[str, float] = {}
-        due = self._due()
-        for event in reported(training, report):
+        due = self._measurement_steps()
+        for event in report_events(training, report):
             if event.step >= due[0]:
+                # A step that is due may lie between two reports; the first report after it counts.
                 due = [step for step in due if step > event.step] or [event.total + 1]
                 values = crops.measure(start.module, metrics, scale=start.scale, device=device)
                 values["discriminator_loss"] = event.scalars["discriminator"]
-                best = self._better(best, values)
+                best = self._keep_better(best, values)
         return Outcome(best, time.perf_counter() - started)
 
     def _training(self, generator: nn.Module, scale: int, device: str) -> Training:
         with seeded(derive_seed(self.seed, "weights")):
             discriminator = self.space.build(self.architecture)
         config = self.config.training
+        # Measuring is possible only where the training reports.
         every = min(config.report_every, self.config.evaluate_every)
         return adversarial_training(
             generator,
@@ -198,13 +201,16 @@ class AdversarialJob:
             device=device,
         )
 
-    def _due(self) -> list[int]:
-        """Return the steps at which the generator is measured, ascending."""
+    def _measurement_steps(self) -> list[int]:
+        """Return the steps after which the generator is measured, ascending (section 3.3)."""
         last, every = self.config.training.steps, self.config.evaluate_every
         return [last - every * back for back in reversed(range(self.config.evaluations))]
 
-    def _better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
-        """Return the measurement that the perceptual metric prefers, as a whole."""
+    def _keep_better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
+        """Return the better measurement by the perceptual metric, with all of its numbers.
+
+        PSNR beside it is then of the same moment.
+        """
         name, sign = self.perceptual.metric.name, self.perceptual.metric.component.metadata.sign
         if not best or sign * newest[name] > sign * best[name]:
             return newest
@@ -212,24 +218,24 @@ class AdversarialJob:
 
 
 def measured(config: AdversarialProxyConfig, perceptual: PerceptualConfig) -> list[Chosen]:
-    """Return what a candidate is measured by: the perceptual metric, then the others."""
+    """Return a candidate's metrics: the perceptual one first, which is the default objective."""
     others = [metric for metric in config.metrics if metric.name != perceptual.metric.name]
     return [perceptual.metric, *others]
 
 
 def proxy_layers(layers: tuple[str, ...], perceptual: PerceptualConfig) -> tuple[str, ...]:
-    """Return the layers of the proxy task's feature loss: those named, or the network's usual."""
+    """Return the layers of the proxy task's feature loss, by default those of the network."""
     return layers or PROXY_LAYERS[perceptual.network]
 
 
 class AdversarialEvaluator(IndependentJobs):
-    """E(s) of a discriminator: minus the perceptual distance of what it makes of the generator.
+    """E(s) of a discriminator: how good images look after training against it.
 
-    Every candidate starts from the same generator and a fresh discriminator; no weights are shared,
-    and no cost is too high (Lee et al., section 3.3).
+    Every candidate starts from the same generator and a fresh discriminator. Weights are not
+    shared, and costs have no limit (Lee et al., section 3.3).
 
     Raises:
-        ConfigError: It is not known what is measured, or the discriminators cannot take patches of
+        ConfigError: The perceptual options are unset, or the discriminators cannot take patches of
             this size.
         DataError: The generator's file cannot be used.
     """
@@ -241,7 +247,7 @@ class AdversarialEvaluator(IndependentJobs):
             raise ConfigError(_UNSET.format("perceptual"))
         self._config = config
         self._perceptual = config.perceptual
-        # The recipe's own generator is not there before it is trained; it is one of x4.
+        # Unset, it will be the recipe's own generator, which is trained first and is one of x4.
         self._scale = 4 if config.generator is None else load_model(config.generator).scale
         self._space = _at_patch(space, config.training.patch, self._scale)
         self._data = data
@@ -324,7 +330,7 @@ class AdversarialEvaluator(IndependentJobs):
 
 
 def typical_discriminator(space: DiscriminatorSpace) -> Architecture:
-    """Return a member of the space that stands for those which a search will find."""
+    """Return the architecture that dry runs time, as nothing is found yet."""
     choices = {
         d.name: next((name for name in TYPICAL if name in d.options), d.options[0])
         for d in space.decisions
@@ -333,7 +339,7 @@ def typical_discriminator(space: DiscriminatorSpace) -> Architecture:
 
 
 def _at_patch(space: DiscriminatorSpace, patch: int, scale: int) -> DiscriminatorSpace:
-    """Return the space of discriminators for patches of so many low-resolution pixels."""
+    """Return the same space for patches of a side given in low-resolution pixels."""
     try:
         return space.at_patch(scale * patch)
     except InputError as error:

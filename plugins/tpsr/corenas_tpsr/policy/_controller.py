@@ -1,6 +1,6 @@
 """The policy of TPSR: an LSTM that makes one decision after the other (Eq. 4 of arXiv:2007.04356).
 
-What the paper leaves open follows the public ENAS controller, whose defaults its numbers are.
+What the paper leaves open follows the public ENAS controller: the paper's numbers are its defaults.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from torch import Tensor, nn
 
 Feedback = Literal["embedding", "zeros"]
 
+# Not minus infinity: the entropy of that would be 0 times infinity.
 PADDING = -1e9
 """The logit of an option that a decision does not have: its probability is exactly 0."""
 
 
 def bounded(values: Tensor, *, temperature: float, bound: float) -> Tensor:
-    """Return logits in [-bound, bound]: no option's probability can vanish."""
+    """Return logits in [-bound, bound], so that no option's probability can vanish."""
     return bound * torch.tanh(values / temperature)
 
 
 class Controller(nn.Module):
-    """A distribution over sequences of choices, each conditioned on those before it.
+    """A distribution over sequences of choices, each conditioned on the choices before it.
 
     One LSTM cell with zero initial state; every decision has its own linear decoder, and the
     embedding of the sampled option is the next input (zeros for the first decision). Decoders and
-    embeddings are stored with one row per option, decision after decision, so that a whole
-    sequence is scored at once.
+    embeddings have one row per option, decision after decision, so that a whole sequence is scored
+    at once.
 
     Args:
         sizes: How many options each decision has, in the order in which they are made.
@@ -55,7 +56,7 @@ class Controller(nn.Module):
         temperature: float = 5.0,
         bound: float = 2.5,
         feedback: Feedback = "embedding",
-        spread: float = 0.1,
+        spread: float = 0.1,  # as in ENAS; the paper does not say
     ) -> None:
         super().__init__()
         self.temperature = temperature
@@ -66,13 +67,13 @@ class Controller(nn.Module):
         self.decoder_bias = nn.Parameter(torch.empty(sum(sizes)))
         self.embedding: nn.Parameter | None = None
         if feedback == "embedding":
-            # The last decision's options are fed to nobody.
+            # No decision follows the last one, so its options need no embedding.
             self.embedding = nn.Parameter(torch.empty(sum(sizes[:-1]), hidden))
         self._lay_out(sizes)
         self._initialise(generator, spread)
 
     def _lay_out(self, sizes: Sequence[int]) -> None:
-        """Note which rows are whose: T decisions with at most M options, R rows in all."""
+        """Compute which rows belong to which of T decisions; at most M options, R rows in all."""
         ends = list(accumulate(sizes))
         self._rows = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
         count = torch.tensor(sizes)
@@ -94,7 +95,8 @@ class Controller(nn.Module):
         choices: list[int] = []
         (weights,) = self.lstm.all_weights
         inputs = hidden = cell = self.decoder_weight.new_zeros(1, self.lstm.hidden_size)
-        # The largest of logits plus Gumbel noise is a draw from their softmax.
+        # Gumbel-max: the largest of logits plus Gumbel noise is a draw from their softmax. One call
+        # draws the noise of all decisions.
         noise = -torch.empty_like(self.decoder_bias).exponential_(generator=generator).log()
         for rows in self._rows:
             hidden, cell = torch.lstm_cell(inputs, (hidden, cell), *weights)
@@ -113,6 +115,7 @@ class Controller(nn.Module):
         """
         index = torch.tensor(choices)
         hidden = self.lstm(self._inputs(index))[0][self.decision]  # (R, hidden)
+        # Row by row instead of decision by decision: one product for all decoders.
         logits = self._bounded((hidden * self.decoder_weight).sum(1) + self.decoder_bias)
         padded = logits.new_full(self.mask.shape, PADDING).masked_scatter(self.mask, logits)
         log_p = padded.log_softmax(1)

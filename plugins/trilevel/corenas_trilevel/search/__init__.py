@@ -1,1 +1,5 @@
-"""One network of all architectures, relaxed by sparsestmax, and its search."""
+"""The search by gradients over path, operations and widths: the strategy ``trilevel``.
+
+`strategy` is the way in, `config` has the options, `sparsestmax` the function that makes weights of
+logits, `plots` the pictures of a search. Logits, penalties and training steps are private.
+"""

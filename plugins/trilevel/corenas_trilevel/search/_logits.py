@@ -1,4 +1,4 @@
-"""What the search learns of an architecture: logits, and the weights that they stand for."""
+"""The architecture as the search learns it: logits, and the weights that they stand for."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 PATH_LOGIT = 0.3
 SMALL_LOGIT = 1e-3
-"""Where logits begin in the authors' code: the paths' here, the others' at or around here."""
+"""Initial logits in the authors' code: of paths, and of operations and widths."""
 
 
 class Logits(nn.Module):
     """One logit for each option of each decision, in three levels.
 
     Args:
-        space: Whose decisions.
-        config: How logits become weights, and where they begin.
-        generator: Draws those that do not begin at a constant; on the CPU.
+        space: The space of the decisions.
+        config: How logits become weights, and their initial values.
+        generator: Draws initial values that are no constant; on the CPU.
     """
 
     path: nn.Parameter
-    """Shape (candidates,); at a fixed path these are its weights, which are not searched."""
+    """Shape (candidates,). Where the path is fixed, these are its weights and are not searched."""
 
     operations: nn.Parameter
     """Shape (cells, 5, 4)."""
@@ -67,11 +67,12 @@ class Logits(nn.Module):
         if fixed is None:
             return nn.Parameter(torch.full((len(candidates),), PATH_LOGIT))
         weights = torch.tensor([float(candidate == fixed) for candidate in candidates])
+        # A parameter like the other levels, so that all are saved and moved alike.
         return nn.Parameter(weights, requires_grad=False)
 
     @property
     def searched(self) -> tuple[nn.Parameter, ...]:
-        """The levels that are not fixed."""
+        """The levels that the search changes: all but a fixed path."""
         return tuple(level for level in self.parameters() if level.requires_grad)
 
     def path_weights(self, radius: float) -> Tensor:
@@ -91,7 +92,7 @@ class Logits(nn.Module):
         return self._normalizer(self._config.widths)(self.widths, radius)
 
     def draw_widths(self, radius: float, generator: torch.Generator) -> Tensor:
-        """Return one width of each decision where widths are drawn, else the widths' weights."""
+        """Return one drawn width of each decision, or the widths' weights where these are mixed."""
         if self._config.widths == "gumbel":
             temperature = self._config.temperature
             return gumbel_one_hot(self.widths, temperature=temperature, generator=generator)
@@ -110,7 +111,7 @@ class Logits(nn.Module):
 
     @torch.no_grad()
     def scalars(self, radius: float) -> dict[str, float]:
-        """Return how far the search has decided, each number read from the device once.
+        """Return how far the search has decided.
 
         ``path_sparsity`` and so on are the shares of weights that are exactly zero,
         ``path_entropy`` and so on the decisions' mean entropy in nats; of operations and widths
@@ -118,6 +119,7 @@ class Logits(nn.Module):
         weights of the paths that have one.
         """
         path = self.path_weights(radius)
+        # Cells off every path get no gradient: their undecided logits would hide the others.
         takes_part = self._on_path[path > 0].any(dim=0)
         levels = {
             "path": path,
@@ -128,6 +130,7 @@ class Logits(nn.Module):
         entropy = [torch.special.entr(weights).sum(-1).mean() for weights in levels.values()]
         names = [f"{name}_{what}" for what in ("sparsity", "entropy") for name in levels]
         names += [f"path/{candidate}" for candidate in self.space.candidates]
+        # One transfer for all numbers: each reading waits for the device.
         values = torch.cat([torch.stack([*sparsity, *entropy]), path]).tolist()
         numbers = zip(names, values, strict=True)
         return {name: value for name, value in numbers if value or "/" not in name}
@@ -144,20 +147,22 @@ def gumbel_one_hot(logits: Tensor, *, temperature: float, generator: torch.Gener
     Returns:
         Exactly one 1 per row, and zeros, same shape.
     """
+    # Minus the logarithm of exponential noise is Gumbel noise.
     exponential = torch.empty(logits.shape).exponential_(generator=generator)
     soft = softmax((logits - exponential.log().to(logits.device)) / temperature)
     hard = F.one_hot(soft.argmax(-1), logits.shape[-1])
+    # Straight-through: the value is one-hot, the gradient is that of the softmax.
     return hard + (soft - soft.detach())
 
 
 def uniform_one_hot(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw one option per row, each with the same chance; as `gumbel_one_hot`, no gradient."""
+    """Draw one option per row, each with the same chance; same shape as ``like``, no gradient."""
     index = torch.randint(like.shape[-1], like.shape[:-1], generator=generator)
     return F.one_hot(index, like.shape[-1]).to(like)
 
 
 def one_hot_at(like: Tensor, index: int) -> Tensor:
-    """Choose the same option in every row, the last one for -1; same shape."""
+    """Choose one option in every row, the last one for -1; same shape as ``like``."""
     chosen = torch.zeros_like(like, requires_grad=False)
     chosen[..., index] = 1
     return chosen

@@ -1,4 +1,4 @@
-"""What the search pays beside its loss: cost, and paths out of order (Wu et al., supplement)."""
+"""Penalties of the architecture: its cost, and the order of paths (Wu et al., supplement)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def cost_term(
 ) -> Tensor:
     """Return the cost to be multiplied by lambda and added to the architecture's loss.
 
-    Its first part sees the operations' weights at full width, its second the widths' weights with
-    operations of equal weight; the path's weights are in both.
+    The first part has the operations' weights at full width; the second has the widths' weights
+    with operations of equal weight. The path's weights are in both.
 
     Args:
         supernet: Where the point lies.
@@ -44,7 +44,7 @@ def cost_term(
     """
     space = supernet.space
     operations = supernet.expected_cost(_at_full_width(space.cells, point), size=size)
-    widths = supernet.expected_cost(_of_equal_operations(space.cells, point), size=size)
+    widths = supernet.expected_cost(_with_equal_operations(space.cells, point), size=size)
     return omega1 * operations + omega2 * widths
 
 
@@ -55,7 +55,7 @@ def _at_full_width(cells: Sequence[str], point: Relaxation) -> Relaxation:
     return {**point, **dict.fromkeys(names, widest)}
 
 
-def _of_equal_operations(cells: Sequence[str], point: Relaxation) -> Relaxation:
+def _with_equal_operations(cells: Sequence[str], point: Relaxation) -> Relaxation:
     names = [name for cell in cells for name in operation_names(cell)]
     weights = point[names[0]]
     return {**point, **dict.fromkeys(names, torch.full_like(weights, 1 / len(weights)))}
@@ -77,12 +77,12 @@ def adapted_lambda(
 def order_term(
     mode: Order, *, logits: Tensor, weights: Tensor, chains: Sequence[Sequence[int]]
 ) -> Tensor:
-    """Return what makes paths prefer to end early: each step deeper shall weigh no more.
+    """Return the ordering constraint: a longer path shall weigh no more than its prefix (Eq. 2).
 
     Args:
         mode: ``difference`` sums logit(deeper) - logit(shallower) over all steps, as the authors'
-            code does; ``hinge`` sums what the deeper weight exceeds the shallower one by; ``off``
-            is zero.
+            code does; ``hinge`` sums by how much the deeper weight exceeds the shallower one;
+            ``off`` is zero.
         logits: Of the candidate paths, shape (candidates,).
         weights: The normalised logits, same shape.
         chains: Indices of candidates, each the prefix of the next; see `TrilevelSpace.chains`.
@@ -96,13 +96,13 @@ def order_term(
     if mode == "off":
         return logits.new_zeros(())
     if mode == "difference":
-        return _steps(logits, chains).sum()
+        return _step_differences(logits, chains).sum()
     if mode == "hinge":
-        return _steps(weights, chains).relu().sum()
+        return _step_differences(weights, chains).relu().sum()
     raise ValueError(f"mode must be 'difference', 'hinge' or 'off', got {mode!r}")
 
 
-def _steps(values: Tensor, chains: Sequence[Sequence[int]]) -> Tensor:
+def _step_differences(values: Tensor, chains: Sequence[Sequence[int]]) -> Tensor:
     pairs = [pair for chain in chains for pair in pairwise(chain)]
     shallower, deeper = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return values[deeper] - values[shallower]

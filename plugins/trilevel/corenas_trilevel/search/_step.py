@@ -1,7 +1,8 @@
 """The training steps of a supernet (Alg. 1 of Wu et al., supplement): pretraining, and the search.
 
-Both run in the one training loop. Losses are those of images in [0, 1], as the paper weighs them.
-Each loss of a step is differentiated by itself, so that only one pass is in memory at a time.
+Both run in the training loop of `corenas.training.loop`. Losses are those of images in [0, 1], as
+the paper weighs them. Each loss of a step is differentiated by itself, so that only one pass is in
+memory at a time.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from corenas_trilevel.space.supernet import TrilevelSupernet
 
 
 class SupernetStep:
-    """What both phases share: the weights' update, the random draws and the report.
+    """Common part of both phases: the weights' update, the random draws and the report.
 
     Args:
-        supernet: What is trained; moved to the device.
-        logits: The architecture's side of it; moved as well.
-        loss: Takes the supernet's images and the teacher's.
+        supernet: Its weights are trained; moved to the device.
+        logits: The architecture; moved to the device.
+        loss: Compares the supernet's images with the teacher's.
         config: The options of the search.
         learning_rate: Adam's step size for the weights at schedule factor 1.
         seed: Decides all draws.
@@ -58,12 +59,12 @@ class SupernetStep:
 
     @property
     def optimisers(self) -> Sequence[torch.optim.Optimizer]:
-        """The weights' alone: the architecture's step size stays as it is."""
+        """The weights' optimiser alone: the architecture's step size is constant (supplement)."""
         return (self._weights,)
 
     @property
     def radius(self) -> float:
-        """How far sparsestmax keeps from its center now."""
+        """The distance that sparsestmax now keeps from its center."""
         return 0.0
 
     def step(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
@@ -74,14 +75,14 @@ class SupernetStep:
         return images(low, self._device), images(high, self._device)
 
     def _points(self, widths: Iterable[Tensor]) -> list[Relaxation]:
-        """Return the points of these widths at the present weights of path and operations."""
+        """Return the points with these widths and the present weights of path and operations."""
         path = self._logits.path_weights(self.radius)
         operations = self._logits.operation_weights(self.radius)
         space = self._supernet.space
         return [relaxation(space, path=path, operations=operations, widths=w) for w in widths]
 
-    def _ends(self) -> tuple[Tensor, ...]:
-        """Return the widest and the narrowest widths, which the sandwich rule adds."""
+    def _extreme_widths(self) -> tuple[Tensor, ...]:
+        """Return the widest and the narrowest widths, if the sandwich rule is on."""
         widths = self._logits.widths
         return (one_hot_at(widths, -1), one_hot_at(widths, 0)) if self._config.sandwich else ()
 
@@ -90,9 +91,9 @@ class SupernetStep:
         return loss
 
     def _train_weights(self, low: Tensor, high: Tensor, points: Iterable[Relaxation]) -> Tensor:
-        """Do one update for the sum of the losses at the points; return it.
+        """Do one update for the sum of the losses at the points; return that sum.
 
-        Weights that no point uses have no gradient, so Adam passes them over.
+        Weights that no point uses have no gradient, so Adam skips them.
         """
         losses = []
         for point in points:
@@ -101,13 +102,14 @@ class SupernetStep:
             losses.append(loss.detach())
         nn.utils.clip_grad_norm_(self._supernet.parameters(), self._config.clip)
         self._weights.step()
+        # None, not zero: Adam would move unused weights by their old momentum.
         self._weights.zero_grad(set_to_none=True)
         return torch.stack(losses).sum()
 
     def report(self) -> dict[str, float]:
-        """Return how the architecture stands: `Logits.scalars`, radius and expected cost.
+        """Return the state of the architecture: `Logits.scalars`, radius and expected cost.
 
-        Reading these waits for the device, so they are not scalars of each step.
+        Reading these waits for the device, so they are no scalars of each step.
 
         Raises:
             Diverged: One of them is not finite.
@@ -128,7 +130,7 @@ class SupernetStep:
         return float(self._supernet.expected_cost(point, size=self._config.cost.size))
 
     def state(self) -> State:
-        """Return weights, logits, what the optimiser remembers, and the random state."""
+        """Return weights, logits, the optimiser's state and the random state."""
         return {
             "supernet": self._supernet.state_dict(),
             "logits": self._logits.state_dict(),
@@ -158,8 +160,9 @@ class PretrainStep(SupernetStep):
 
     def step(self, batches: Sequence[Batch]) -> Mapping[str, Tensor]:
         (batch,) = batches
+        # Logits do not learn here, so a graph through them would be wasted.
         with torch.no_grad():
-            points = self._points([*self._ends(), *self._random_widths()])
+            points = self._points([*self._extreme_widths(), *self._random_widths()])
         return {"loss": self._train_weights(*self._images(batch), points)}
 
     def _random_widths(self) -> list[Tensor]:
@@ -171,8 +174,8 @@ class SearchStep(SupernetStep):
     """One update of the weights and one of the logits, each on a batch of its own.
 
     The radius grows from 0 to 1 with the steps. Gives ``loss`` and ``architecture_loss``, each the
-    sum over drawn, widest and narrowest widths, and of the logits' further terms those that have a
-    weight, weighted: ``cost_term`` and ``order_term``. Arguments are those of `SupernetStep`.
+    sum over drawn, widest and narrowest widths, and the weighted penalties ``cost_term`` and
+    ``order_term`` where these have a weight. Arguments are those of `SupernetStep`.
     """
 
     def __init__(
@@ -206,6 +209,7 @@ class SearchStep(SupernetStep):
             scalars = self._step_weights(*weights) | self._step_architecture(*architecture)
         else:
             scalars = self._step_architecture(*architecture) | self._step_weights(*weights)
+        # After both turns: the last step then has a radius below 1, at which nothing could learn.
         self._done += 1
         cost = self._config.cost
         if cost.adaptive and self._done % cost.every == 0:
@@ -214,7 +218,7 @@ class SearchStep(SupernetStep):
 
     def _drawn_points(self) -> list[Relaxation]:
         drawn = self._logits.draw_widths(self.radius, self._generator)
-        return self._points([drawn, *self._ends()])
+        return self._points([drawn, *self._extreme_widths()])
 
     def _step_weights(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
@@ -224,17 +228,18 @@ class SearchStep(SupernetStep):
     def _step_architecture(self, low: Tensor, high: Tensor) -> dict[str, Tensor]:
         self._architecture.zero_grad(set_to_none=True)
         points = self._drawn_points()
-        losses = [self._differentiated(self._loss_at(point, low, high)) for point in points]
+        losses = [self._differentiate(self._loss_at(point, low, high)) for point in points]
         terms = {
-            name: self._differentiated(term) for name, term in self._penalties(points[0]).items()
+            name: self._differentiate(term) for name, term in self._penalties(points[0]).items()
         }
         self._architecture.step()
         return {"architecture_loss": torch.stack(losses).sum(), **terms}
 
-    def _differentiated(self, term: Tensor) -> Tensor:
-        """Add a term's gradients to those of the logits, and no others; return its value.
+    def _differentiate(self, term: Tensor) -> Tensor:
+        """Add a term's gradients to those of the logits; return its value.
 
-        What the terms share, from logits to points, is needed for the next one.
+        The weights get none: this step does not train them, and takes a third less time without.
+        The graph is kept, because all terms share its part from logits to points.
         """
         torch.autograd.backward(term, inputs=self._logits.searched, retain_graph=True)
         return term.detach()
@@ -247,6 +252,7 @@ class SearchStep(SupernetStep):
             )
             terms["cost_term"] = self._lambda * mult_adds
         path = self._logits.path
+        # A fixed path has nothing to order.
         if order.weight and order.mode != "off" and path.requires_grad:
             weights, chains = point["path"], self._supernet.space.chains
             summed = order_term(order.mode, logits=path, weights=weights, chains=chains)

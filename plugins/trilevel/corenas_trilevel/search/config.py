@@ -16,7 +16,7 @@ Normalizer = Literal["sparsestmax", "sparsemax", "softmax"]
 
 @frozen
 class PhaseConfig:
-    """Options of one phase: how long the supernet is trained, on what and by which loss."""
+    """Options of a phase of the search: steps, batches, learning rate and loss."""
 
     steps: int = option(57_500, "steps", paper="57500, 100 epochs of 575", ge=1)
     batch: int = option(3, "patches in a batch", paper="3", ge=1)
@@ -47,7 +47,7 @@ class PhaseConfig:
 
 @frozen
 class PerceptualConfig(FeaturesConfig):
-    """Which features are compared, with this paper's values."""
+    """Options of the feature loss, with this paper's values as defaults."""
 
     layers: tuple[str, ...] = option(
         ("54",),
@@ -64,7 +64,7 @@ class PerceptualConfig(FeaturesConfig):
 
 @frozen
 class ArchitectureConfig:
-    """Options of the three levels: how logits become weights, and how they are learned."""
+    """Options of the architecture: how its logits become weights, and how they learn."""
 
     learning_rate: float = option(3e-4, "step size of Adam for the logits", paper="3e-4", gt=0)
     betas: tuple[float, float] = option(
@@ -97,7 +97,7 @@ class ArchitectureConfig:
 
 @frozen
 class OrderConfig:
-    """Options of what makes paths end early."""
+    """Options of the ordering constraint, which makes paths end early (Eq. 2)."""
 
     mode: Literal["difference", "hinge", "off"] = option(
         "difference",
@@ -111,10 +111,10 @@ class OrderConfig:
 
 @frozen
 class CostConfig:
-    """Options of what makes networks small."""
+    """Options of the cost term, which makes networks small."""
 
     weight: float = option(
-        1e-20,
+        1e-20,  # at 1e11 mult-adds a term of 1e-9: the paper's search hardly sees costs
         "lambda: weight of a mult-add in the loss; 1e-13 makes 100 G weigh 0.01",
         paper="1e-20 in the authors' configuration, which is next to nothing",
         ge=0,

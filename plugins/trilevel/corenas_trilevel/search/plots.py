@@ -1,4 +1,4 @@
-"""Plots of a search: how sparse it became, and what became of the paths."""
+"""Plots of a search: sparsity, entropy, loss and cost, and the weights of the paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PATH_WEIGHT = "path/"
-"""What the name of a path's weight begins with; the path follows."""
+"""Prefix of the scalars that hold the weights of paths; the path follows."""
 
 SHOWN_PATHS = 30
 
@@ -37,7 +37,7 @@ def sparsity_plot(path: Path, events: Iterable[Event]) -> None:
 
     Args:
         path: Where to, as a PNG file.
-        events: Those of a search; the ones of other kinds than ``epoch`` are passed over.
+        events: Events of a search; only those of the kind ``epoch`` are drawn.
 
     Raises:
         CorenasError: The file cannot be written.
@@ -48,9 +48,9 @@ def sparsity_plot(path: Path, events: Iterable[Event]) -> None:
     epochs = _epochs(events)
     figure = Figure(figsize=(11.0, 6.4), dpi=130, layout="constrained")
     (sparsity, loss), (entropy, cost) = figure.subplots(2, 2, sharex=True)
-    _plot(sparsity, epochs, _of_levels("sparsity"), "Sparsity", "share of weights exactly zero")
+    _plot(sparsity, epochs, _level_lines("sparsity"), "Sparsity", "share of weights exactly zero")
     sparsity.set_ylim(0, 1)
-    _plot(entropy, epochs, _of_levels("entropy"), "Entropy", "mean entropy in nats")
+    _plot(entropy, epochs, _level_lines("entropy"), "Entropy", "mean entropy in nats")
     entropy.set_ylim(bottom=0)
     _plot(loss, epochs, {"loss": ("", GREY)}, "Loss", "loss")
     _plot(cost, epochs, {"expected_cost": ("", GREY)}, "Expected cost", "mult-adds")
@@ -66,7 +66,7 @@ def path_plot(path: Path, events: Iterable[Event]) -> None:
 
     Args:
         path: Where to, as a PNG file.
-        events: Those of a search. One without any path's weight is passed over; in the others, a
+        events: Events of a search. Those without any path's weight are skipped; in the others, a
             path that is not named has weight 0.
 
     Raises:
@@ -87,12 +87,12 @@ def path_plot(path: Path, events: Iterable[Event]) -> None:
 
 
 def _epochs(events: Iterable[Event]) -> list[Event]:
-    """Return the epochs by step; of several at one step the last."""
+    """Return the epochs in the order of steps; of several at one step, the last."""
     by_step = {event.step: event for event in events if event.kind == "epoch"}
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _of_levels(number: str) -> dict[str, tuple[str, str]]:
+def _level_lines(number: str) -> dict[str, tuple[str, str]]:
     return {f"{level}_{number}": look for level, look in _LEVELS.items()}
 
 
@@ -153,7 +153,7 @@ def _path_weights(epochs: Iterable[Event]) -> tuple[list[int], dict[str, list[fl
 
 
 def _rank(weights: Sequence[float]) -> tuple[float, float]:
-    """Return what puts a large final weight first, and of equals the largest over time."""
+    """Return a key that sorts by final weight, largest first, and then by the sum over time."""
     known = [weight for weight in weights if not math.isnan(weight)]
     return (-known[-1], -sum(known)) if known else (0.0, 0.0)
 
@@ -179,7 +179,7 @@ def _draw_heat_map(axes: Axes, steps: Sequence[int], rows: Mapping[str, Sequence
 
 
 def _borders(steps: Sequence[int]) -> list[float]:
-    """Return where the column of each step begins, and where the last ends: half way between."""
+    """Return the borders of the steps' columns, half way between the steps."""
     between = [(a + b) / 2 for a, b in pairwise(steps)]
     if not between:
         return [steps[0] - 0.5, steps[0] + 0.5]

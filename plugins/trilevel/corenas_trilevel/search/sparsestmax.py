@@ -16,8 +16,9 @@ from torch import Tensor
 
 Center = Literal["simplex", "support"]
 
+# At equal logits, with which every search begins, the direction would be 0 / 0.
 TIE = 1e-6
-"""Logits that are together nearer to their mean than this have no direction: they are tied."""
+"""Logits whose distance from their mean is below this are tied: they have no direction."""
 
 
 def softmax(logits: Tensor) -> Tensor:
@@ -89,17 +90,21 @@ def _project(logits: Tensor, radius: float, in_support: bool) -> tuple[Tensor, T
     is the right one. A tie is the result as well, for any m, one logit alone being the last.
     """
     z, order = logits.sort(dim=-1, descending=True)
-    z = z - z[..., :1]  # keeps the sums of squares below exact to K times rounding
+    # Shifted to a largest of 0: a common offset would cancel badly in the sums of squares below.
+    z = z - z[..., :1]
     sizes = torch.arange(1, z.shape[-1] + 1, device=z.device, dtype=z.dtype)
     sums = z.cumsum(-1)
+    # Sparsemax, which is the result where it lies outside the sphere already.
     support = (1 + sizes * z > sums).sum(-1, keepdim=True).clamp(min=1)
     size = support.to(z.dtype)
     sparse = (z - (sums.gather(-1, support - 1) - 1) / size).clamp(min=0)
 
+    # The sphere is in the space of all options, or in the face on which sparsemax lands.
     sphere = size if in_support else torch.full_like(size, z.shape[-1])
     center = torch.where(sizes <= sphere, 1 / sphere, 0)
     outside = torch.linalg.vector_norm(sparse - center, dim=-1, keepdim=True) >= radius
 
+    # The closed form for every m at once; its smallest weight decides whether m fits.
     spread = (z.square().cumsum(-1) - sums.square() / sizes).clamp(min=0).sqrt()
     tied = spread < TIE
     reach = radius**2 - (1 / sizes - 1 / sphere)
@@ -107,6 +112,7 @@ def _project(logits: Tensor, radius: float, in_support: bool) -> tuple[Tensor, T
     fits = (sizes <= size) & (tied | ((reach >= 0) & (smallest > 0)))
     chosen = (sizes * fits).argmax(-1, keepdim=True)
 
+    # The weights of the chosen m.
     kept, count = sizes <= chosen + 1, sizes[chosen]
     shift = torch.where(kept, z - sums.gather(-1, chosen) / count, 0)
     norm = torch.linalg.vector_norm(shift, dim=-1, keepdim=True)

@@ -53,7 +53,7 @@ from corenas_trilevel.search._step import PretrainStep, SearchStep, SupernetStep
 from corenas_trilevel.search.config import PerceptualConfig, PhaseConfig, TrilevelStrategyConfig
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.space.supernet import TrilevelSupernet
-from corenas_trilevel.teacher.checks import Work, check_teacher_of, check_works
+from corenas_trilevel.teacher.checks import CheckedTraining, check_teacher_option, check_trainings
 from corenas_trilevel.teacher.config import TeacherConfig
 from corenas_trilevel.teacher.images import taught_pairs
 from corenas_trilevel.teacher.loss import TeacherLoss
@@ -68,7 +68,7 @@ Pairs = tuple[ImagePair, ...]
 
 
 STEPS = 4
-"""Steps that a supernet does in each phase for an estimate; the first one is not timed."""
+"""Steps of each phase in an estimate; the first one is slower and is not timed."""
 
 
 @frozen
@@ -88,28 +88,30 @@ class TrilevelStrategy:
         space, data = self._space(problem), DataConfig.required(problem.data, STRATEGY)
         scale, config = space.config.scale, self.config
         phases = {name: getattr(config, name) for name in PHASES}
-        works = [
-            Work(f"search.strategy.{name}", phase.patch, config.features)
+        trainings = [
+            CheckedTraining(f"search.strategy.{name}", phase.patch, config.features)
             if phase.perceptual
-            else Work(f"search.strategy.{name}", phase.patch)
+            else CheckedTraining(f"search.strategy.{name}", phase.patch)
             for name, phase in phases.items()
         ]
-        check_works(works, scale)
+        # What takes longest comes last: reading all images, and then those of a teacher.
+        check_trainings(trainings, scale)
         teacher = config.teacher or TeacherConfig()
-        check_teacher_of("search.strategy.teacher", teacher, scale=scale)
+        check_teacher_option("search.strategy.teacher", teacher, scale=scale)
         check_data(data, patches={scale: max(phase.patch for phase in phases.values())})
-        check_teacher_of("search.strategy.teacher", teacher, scale=scale, source=data.train)
+        check_teacher_option("search.strategy.teacher", teacher, scale=scale, source=data.train)
 
     def plan(self, problem: Problem) -> StagePlan:
-        """Time both phases; the radius of the search's few steps is spread over its range."""
+        """Time a few steps of both phases; those of the search cover the radius from 0 to 1."""
         config = self.config
         timed = evolve(
             config,
-            teacher=TeacherConfig(),  # which has no work, and images of the same sizes
+            # The ground truth has images of the same size and takes no time to make.
+            teacher=TeacherConfig(),
             pretrain=evolve(config.pretrain, steps=STEPS, report_every=1),
             search=evolve(config.search, steps=STEPS, report_every=1),
         )
-        seconds = list(_seconds(TrilevelStrategy(timed).search(problem)))
+        seconds = list(_time_events(TrilevelStrategy(timed).search(problem)))
         before, during = mean(seconds[1:STEPS]), mean(seconds[STEPS + 1 :])
         steps = config.pretrain.steps + config.search.steps
         return StagePlan(
@@ -148,8 +150,8 @@ class TrilevelStrategy:
         return space
 
 
-def _seconds(task: Task) -> Iterator[float]:
-    """Yield what each event of a task takes."""
+def _time_events(task: Task) -> Iterator[float]:
+    """Yield the seconds of each event of a task."""
     started = time.perf_counter()
     for _ in task.events():
         yield time.perf_counter() - started
@@ -165,7 +167,10 @@ def _check_path(path: str | None, space: TrilevelSpace) -> None:
 
 
 def halves(pairs: Sequence[ImagePair], *, seed: int) -> tuple[Pairs, Pairs]:
-    """Deal images out at random: those for the weights, one more if it is odd, and the others."""
+    """Split images at random into those for the weights and those for the architecture.
+
+    Of an odd number, the weights get one more: pretraining uses them, too.
+    """
     order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed)).tolist()
     middle = (len(pairs) + 1) // 2
     first, second = order[:middle], order[middle:]
@@ -174,7 +179,7 @@ def halves(pairs: Sequence[ImagePair], *, seed: int) -> tuple[Pairs, Pairs]:
 
 @frozen
 class _Phase:
-    """A phase under way; ``before`` is how many steps came before it."""
+    """The phase under way; ``before`` is how many steps came before it."""
 
     name: PhaseName
     before: int
@@ -203,7 +208,7 @@ class TrilevelSearch:
         self._pairs = pairs
         self._seed = seed
         self._device = device
-        self._features = _features(config)
+        self._features = _build_features(config)
         self._phases = {"pretrain": config.pretrain, "search": config.search}
         self._total = sum(phase.steps for phase in self._phases.values())
         self._current: _Phase | None = None
@@ -324,8 +329,8 @@ class TrilevelSearch:
     def result(self, folder: Path) -> Result:
         """Return the architecture of the largest logits, and its network.
 
-        There are no trials: the loss that was reported last is what the supernet's mixture lost,
-        summed over the widths of a step, not this network's alone.
+        There are no trials. The loss is the last one reported. It is that of the supernet's
+        mixture, summed over the widths of a step, and not of this network alone.
         """
         phase = self._current
         if phase is None:
@@ -354,6 +359,7 @@ class TrilevelSearch:
         return Measurement(metrics)
 
     def _save(self, module: nn.Module, folder: Path) -> Mapping[str, str]:
+        # The strategy was given the built space; a model file needs its name and options.
         space = choose("search_spaces", self._space.name)
         name = f"{space.name}-inherited.safetensors"
         save_model(
@@ -366,7 +372,7 @@ class TrilevelSearch:
         return {"inherited": name}
 
 
-def _features(config: TrilevelStrategyConfig) -> FeatureLoss | None:
-    """Return what compares features, if a phase needs that."""
+def _build_features(config: TrilevelStrategyConfig) -> FeatureLoss | None:
+    """Return the feature loss, if a phase gives it a weight."""
     needed = config.pretrain.perceptual or config.search.perceptual
     return feature_loss(config.features or PerceptualConfig()) if needed else None

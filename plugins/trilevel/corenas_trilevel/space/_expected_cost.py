@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class ExpectedCost(nn.Module):
     """The mean cost when path, operations and widths are drawn independently by their weights.
 
-    So at a one-hot point it is the derived network's cost, and the gradients of one decision's
-    weights differ by as much as the costs of its options. Costs are integers per input pixel.
+    At a one-hot point it is the derived network's cost. The gradients of one decision's weights
+    differ by as much as the costs of its options. Costs are integers per input pixel.
     """
 
     per_operation: Tensor
@@ -56,8 +56,10 @@ class ExpectedCost(nn.Module):
         self.register_buffer(name, torch.tensor(values), persistent=False)
 
     def forward(self, point: Relaxation, pixels: int) -> Tensor:
-        """Return the cost for so many input pixels: a float64, exact at one-hot points."""
+        """Return the cost for a number of input pixels: a float64, exact at one-hot points."""
         widths = self._widths(point)
+        # c: cell, l: operation of the cell, j: its kind, i and o: widths of input and output. In
+        # float64, because single costs are below 2^53 but not below 2^24.
         cells = torch.einsum(
             "clj,cli,clo,jio->c",
             self._stacked(point, operation_names),
@@ -100,5 +102,5 @@ def _path_cost(config: SpaceConfig, candidate: str) -> int:
 
 
 def _weights(module: nn.Module) -> int:
-    """Return how many weights its convolutions have, without biases."""
+    """Return the number of its convolutions' weights: a bias costs no mult-adds."""
     return sum(weight.numel() for weight in module.parameters() if weight.dim() > 1)

@@ -1,4 +1,4 @@
-"""Points between architectures: made from tensors, read by the supernet, rounded at the end."""
+"""Points between architectures: made from tensors, mixed by the supernet, rounded at the end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def one_hot(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Relaxation:
-    """Return the point at which the supernet is this architecture's network."""
+    """Return the one-hot point, at which the supernet is this architecture's network."""
     point = {}
     for decision in space.decisions:
         index = torch.tensor(decision.index(architecture[decision.name]), device=device)
@@ -52,6 +52,7 @@ def one_hot(
 
 def argmax(space: TrilevelSpace, point: Relaxation) -> Architecture:
     """Return the architecture of the largest weights; of tied ones the first is taken."""
+    # One transfer for all decisions: each reading waits for the device.
     largest = torch.stack([point[decision.name].argmax() for decision in space.decisions])
     choices = {
         decision.name: decision.options[index]

@@ -1,7 +1,7 @@
 """The supernet: every architecture of a space in one network, mixed at three levels.
 
-What has weight zero is neither computed nor differentiated, and widths are slices, so a sparser
-point costs less. At a one-hot point the supernet is the derived network.
+Parts of weight zero are neither computed nor differentiated, and widths are slices, so a sparser
+point takes less time. At a one-hot point the supernet is the derived network.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class MixedOperation(nn.Module):
 class MixedCell(nn.Module):
     """A cell whose operations and widths are mixed.
 
-    A mixture of widths is computed once, at the widest that takes part: all of an operation's
-    layers are homogeneous, so the mean of its outputs at every width, those of its narrower forms
-    being cut from the widest, is that output with channel c times the weight of all widths > c.
+    A mixture of widths is computed once, at the widest that takes part. The narrower outputs are
+    cut from that one: channel c then counts with the summed weight of all widths > c. Scaling
+    channels instead of outputs is exact, because all layers of an operation are homogeneous.
 
     Note:
         The authors' code multiplies by the weight of the input's width as well. As the input has
@@ -115,7 +115,8 @@ class TrilevelSupernet(nn.Module):
         self.space = space
         self.head = head(config)
         self.cells = nn.ModuleDict({name: MixedCell(name, config) for name in space.cells})
-        ups = {_owner(config, step) for path in space.candidates for step in _ups(path)}
+        # Sorted below: initial weights are drawn in the order of the modules, and a set has none.
+        ups = {_weight_owner(config, step) for path in space.candidates for step in _up_steps(path)}
         self.ups = nn.ModuleDict(
             {name: path_convolution(config.backbone, config.features) for name in sorted(ups)}
         )
@@ -142,12 +143,12 @@ class TrilevelSupernet(nn.Module):
         needed = sorted({step for candidate in chosen for step in steps(candidate)})
         mixture = self._cell_mixtures(point, needed, sparse)
         features = {"": self.head(x / PEAK)}
-        for step in needed:  # sorted strings: a prefix stands before what it begins
+        for step in needed:  # sorted, so that a prefix stands before its extensions
             before = features[step[:-1]]
             features[step] = (
                 self.cells[step](before, mixture)
                 if step.endswith("0")
-                else self.ups[_owner(self.space.config, step)](before)
+                else self.ups[_weight_owner(self.space.config, step)](before)
             )
         mixed = reduce(torch.add, (features[path] * weight for path, weight in chosen.items()))
         image: Tensor = self.tail(mixed)
@@ -187,6 +188,7 @@ class TrilevelSupernet(nn.Module):
         Raises:
             InputError: The architecture is not of the supernet's space.
         """
+        # Without initial weights, which would all be replaced.
         with torch.device("meta"):
             network = self.space.build(architecture)
         weight = next(self.parameters())
@@ -195,21 +197,21 @@ class TrilevelSupernet(nn.Module):
         copy_slices(self.tail, network.tail)
         for step, module in zip(steps(architecture[PATH]), network.path, strict=True):
             if step.endswith("0"):
-                self._fill(module, step, architecture)
+                self._inherit_cell(module, step, architecture)
             else:
-                copy_slices(self.ups[_owner(self.space.config, step)], module)
+                copy_slices(self.ups[_weight_owner(self.space.config, step)], module)
         return network.train(self.training)
 
-    def _fill(self, cell: nn.Module, name: str, architecture: Architecture) -> None:
+    def _inherit_cell(self, cell: nn.Module, name: str, architecture: Architecture) -> None:
         for index, decision in enumerate(operation_names(name)):
             source = f"cells.{name}.operations.{index}.choices.{architecture[decision]}"
             copy_slices(self.get_submodule(source), cell.get_submodule(f"operations.{index}"))
 
 
-def _ups(path: str) -> tuple[str, ...]:
+def _up_steps(path: str) -> tuple[str, ...]:
     return tuple(step for step in steps(path) if step.endswith("1"))
 
 
-def _owner(config: SpaceConfig, step: str) -> str:
-    """Return the step that has the weights of this convolution of a path."""
+def _weight_owner(config: SpaceConfig, step: str) -> str:
+    """Return the step whose weights this convolution uses: with ``share_up``, a path's first."""
     return step[: step.index("1") + 1] if config.share_up else step
