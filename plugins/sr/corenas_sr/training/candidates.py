@@ -29,7 +29,6 @@ from corenas import (
 from corenas.cost import Cost, CostTable, human
 from corenas.training.loop import Training
 from corenas.training.timing import seconds_of
-from corenas.values.seeds import derive_seed
 from corenas_sr.config import CandidateConfig, DataConfig, PatchTrainingConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
@@ -196,7 +195,7 @@ def train_candidate(
         config: Steps, patches and learning rate.
         data: The images.
         scale: The up-scaling factor.
-        seed: The job's; the patches derive from it.
+        seed: Decides the patches.
         device: Where to train.
         report: Is told the loss of each event.
 
@@ -209,7 +208,7 @@ def train_candidate(
         load_pairs(data.train, scale=scale, split="train"),
         config,
         scale=scale,
-        seed=derive_seed(seed, "patches"),
+        seed=seed,
         device=device,
     )
     return report_events(training, report)

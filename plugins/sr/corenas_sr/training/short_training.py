@@ -15,7 +15,6 @@ from corenas import (
     SearchSpace,
 )
 from corenas.training.networks import seeded
-from corenas.values.seeds import derive_seed
 from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
@@ -43,7 +42,7 @@ class ShortTrainingJob:
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
         # The job's seed, and not the process's random state: it may run in any worker, at any time.
-        with seeded(derive_seed(self.seed, "weights")):
+        with seeded(self.seed):
             model = self.space.build(self.architecture)
         events = train_candidate(
             model,

@@ -23,7 +23,6 @@ from corenas import (
     Trial,
 )
 from corenas.training.networks import seeded
-from corenas.values.seeds import derive_seed
 from corenas_sr.config import DataConfig
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
@@ -76,7 +75,7 @@ class ProxyJob:
         return Outcome(best, time.perf_counter() - started, payload)
 
     def _model(self) -> torch.nn.Module:
-        with seeded(derive_seed(self.seed, "weights")):
+        with seeded(self.seed):
             model = self.space.build(self.architecture)
         if self.weights:
             # Operations that were never trained at their node keep their fresh weights.
