@@ -250,3 +250,20 @@ def test_one_image_is_refused(problem, photographs, tmp_path):
 def test_unknown_fixed_path_is_refused(problem):
     with pytest.raises(ConfigError, match=r"fixed_path: '0001' is no path of trilevel-b; did you"):
         strategy(architecture={"fixed_path": "0001"}).search(problem)
+
+
+def test_all_that_is_random_has_a_seed_of_its_own(problem, monkeypatch):
+    seeds = []
+
+    def recording(function):
+        def record(*arguments, **options):
+            seeds.append(options["seed"] if "seed" in options else arguments[0])
+            return function(*arguments, **options)
+
+        return record
+
+    for name in ("halves", "seeded", "PatchSampler", "PretrainStep", "SearchStep"):
+        monkeypatch.setattr(strategy_module, name, recording(getattr(strategy_module, name)))
+    list(strategy().search(problem).events())
+    assert len(seeds) == 7, "halves, weights, draws of each phase, and three streams of patches"
+    assert len(set(seeds)) == len(seeds)
