@@ -1,4 +1,4 @@
-"""Which pixels and channels a full-reference metric compares: the protocols SR papers quote."""
+"""Protocols of metrics, as SR papers quote them: channels compared, and pixels cut off."""
 
 from __future__ import annotations
 

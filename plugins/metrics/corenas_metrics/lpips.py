@@ -55,11 +55,11 @@ class FeatureDistance:
                 enabled=True, benchmark=False, deterministic=True, allow_tf32=False
             ),
         ):
-            distances = [network(*(_scaled(x, device) for x in pair)) for pair in pairs]
+            distances = [network(*(_scale_to_unit(x, device) for x in pair)) for pair in pairs]
         return torch.cat(distances).flatten().to(image.device, torch.float64)
 
 
-def _scaled(image: Tensor, device: str | torch.device) -> Tensor:
+def _scale_to_unit(image: Tensor, device: str | torch.device) -> Tensor:
     """Turn 0..255 into -1..1, which the network expects; 0..1 would give other distances."""
     return image.to(device, torch.float32) / 127.5 - 1
 

@@ -1,4 +1,4 @@
-"""What this package adds to CoreNAS."""
+"""The hooks of the metrics: PSNR, SSIM, LPIPS, NIQE, and the command ``niqe-model``."""
 
 from __future__ import annotations
 

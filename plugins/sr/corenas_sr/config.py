@@ -33,7 +33,7 @@ def absolute_file(path: Path | None) -> Path | None:
 
 @frozen
 class DataConfig:
-    """Where images come from: folders (`corenas_sr.data.folders`) or the bundled photographs."""
+    """Options of the images: folders (`corenas_sr.data.folders`) or the bundled photographs."""
 
     train: str = option(
         EMBEDDED,
@@ -93,9 +93,7 @@ class CandidateConfig:
         learning_rate=1e-3,
         schedule="cosine",
     )
-    metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr",), "what a candidate is measured by"
-    )
+    metrics: tuple[Chosen, ...] = components("metrics", ("psnr",), "metrics of a candidate")
     crops: int = option(32, "fixed validation crops that a candidate is measured on", ge=1)
     crop_size: int = option(48, "side of those crops", unit="low-resolution pixels", ge=16)
     mult_adds_limit: float | None = option(
@@ -124,7 +122,7 @@ class TrainConfig:
     )
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr", "ssim"), "what the model is measured by"
+        "metrics", ("psnr", "ssim"), "metrics of the trained model"
     )
     training: PatchTrainingConfig = section(
         PatchTrainingConfig,

@@ -1,4 +1,4 @@
-"""What is checked before a run begins: searches, objectives, and sizes of patches."""
+"""Checks before a run begins: searches, objectives, and sizes of patches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from corenas_tpsr.perceptual.full_task import at_patch
 
 
 def check_searches(config: TpsrConfig) -> None:
-    """Refuse what the searches and the comparison would fail at, hours later.
+    """Refuse options with which the searches or the comparison would fail after hours.
 
     Raises:
         ConfigError: The message names what is missing and how to have it measured.

@@ -31,8 +31,8 @@ class TpsrConfig:
 
     stages: Literal["both", "generator", "discriminator"] = option(
         "both",
-        "what is done: the search for a generator, that for a discriminator which improves it, "
-        "or one after the other",
+        "stages to run: the search for a generator, the search for a discriminator that improves "
+        "it, or both",
     )
     generator: Path | None = option(
         None,
@@ -41,7 +41,7 @@ class TpsrConfig:
     )
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr", "ssim"), "what finished models are measured by"
+        "metrics", ("psnr", "ssim"), "metrics of finished models"
     )
     search: SearchConfig = section(
         SearchConfig,

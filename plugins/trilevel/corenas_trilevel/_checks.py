@@ -10,7 +10,7 @@ from corenas_trilevel.teacher.checks import CheckedTraining, check_teacher_optio
 
 
 def check_options(config: TrilevelConfig) -> None:
-    """Refuse what would fail only after hours; what takes longest to check comes last.
+    """Refuse options with which the run would fail after hours; slow checks come last.
 
     Raises:
         CorenasError: Metrics, objective, features, teacher or images cannot be used.

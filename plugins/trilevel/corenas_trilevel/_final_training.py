@@ -50,7 +50,7 @@ def train(
 
 @frozen
 class _Start:
-    """What a chain of trainings begins with: a model file's weights, or None for fresh ones."""
+    """The start of a chain of trainings: a model file's weights, or None for fresh ones."""
 
     model: str
     weights: Path | None

@@ -46,7 +46,7 @@ class TrilevelConfig:
 
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr", "ssim"), "what finished models are measured by"
+        "metrics", ("psnr", "ssim"), "metrics of finished models"
     )
     teacher: TeacherConfig = section(
         TeacherConfig, "whose images search and training learn to make"

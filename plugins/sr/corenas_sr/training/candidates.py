@@ -1,4 +1,4 @@
-"""What evaluators of candidates share: how one is trained and measured, costs, checks."""
+"""Common parts of evaluators: training and measuring a candidate, its costs, checks."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class FeaturesConfig:
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
-        """Where the network is cut, in the order of ``layers``."""
+        """The depths at which features are compared, in the order of ``layers``."""
         return tuple(CUTS[self.network][name] for name in self.layers)
 
     @property

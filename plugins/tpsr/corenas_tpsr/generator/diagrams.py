@@ -26,7 +26,7 @@ KINDS: Mapping[str, Kind] = {
     "rcab": "residual",
     "identity": "identity",
 }
-"""How the plugin's own operations look; one of another plugin looks like ``other``."""
+"""Looks of the plugin's own operations; those of other plugins are drawn as ``other``."""
 
 
 def draw_generator(path: Path, space: GeneratorSpace, architecture: Architecture) -> None:

@@ -1,4 +1,4 @@
-"""What scales the policy's update (supplement Eq. 10 of Lee et al., arXiv:2007.04356).
+"""Rewards, which scale the policy's update (supplement Eq. 10 of Lee et al., arXiv:2007.04356).
 
 Every reward normalises the score E to N(E) and adds the entropy H of the policy, times zeta.
 

@@ -79,7 +79,7 @@ NORMALIZERS: Mapping[str, Callable[[Tensor, float], Tensor]] = {
     "sparsemax": lambda logits, radius: sparsemax(logits),
     "softmax": lambda logits, radius: softmax(logits),
 }
-"""What turns logits and a radius into weights, by name; the last two know no radius."""
+"""Functions from logits and a radius to weights, by name; the last two ignore the radius."""
 
 
 def _project(logits: Tensor, radius: float, in_support: bool) -> tuple[Tensor, Tensor]:
@@ -141,15 +141,15 @@ class _Sparsestmax(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         logits, weights, on_sphere = ctx.saved_tensors
         support = weights > 0
-        grad, z = _centred(grad, support), _centred(logits, support)
+        grad, z = _centre(grad, support), _centre(logits, support)
         norm = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
         direction = z / norm
-        distance = torch.linalg.vector_norm(_centred(weights, support), dim=-1, keepdim=True)
+        distance = torch.linalg.vector_norm(_centre(weights, support), dim=-1, keepdim=True)
         along = (grad * direction).sum(-1, keepdim=True) * direction
         return torch.where(on_sphere, distance / norm * (grad - along), grad), None, None
 
 
-def _centred(values: Tensor, support: Tensor) -> Tensor:
+def _centre(values: Tensor, support: Tensor) -> Tensor:
     values = torch.where(support, values, 0)
     mean = values.sum(-1, keepdim=True) / support.sum(-1, keepdim=True)
     return torch.where(support, values - mean, 0)

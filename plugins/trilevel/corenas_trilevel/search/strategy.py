@@ -78,7 +78,7 @@ class TrilevelStrategy:
     config: TrilevelStrategyConfig
 
     def check(self, problem: Problem) -> None:
-        """Look at features, patches, the teacher and all images.
+        """Check features, patches, the teacher and all images.
 
         Raises:
             ConfigError: The space has no supernet of three levels, the recipe gives no images, the
@@ -235,7 +235,7 @@ class TrilevelSearch:
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
-        """Describe what is known of the network of the largest logits, and of the mixture."""
+        """Describe the costs of the network of the largest logits, and the mixture's numbers."""
         width, height = OUTPUT
         return (
             evolve(MULT_ADDS, protocol=f"output of {width}x{height}"),
@@ -245,7 +245,7 @@ class TrilevelSearch:
         )
 
     def events(self) -> Iterator[Event]:
-        """Pretrain, then search; yield an ``epoch`` event every so many steps.
+        """Pretrain, then search; yield an ``epoch`` event every ``report_every`` steps.
 
         Raises:
             Diverged: A loss or the architecture left the finite numbers.

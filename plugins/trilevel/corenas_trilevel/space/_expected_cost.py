@@ -62,7 +62,7 @@ class ExpectedCost(nn.Module):
         # float64, because single costs are below 2^53 but not below 2^24.
         cells = torch.einsum(
             "clj,cli,clo,jio->c",
-            self._stacked(point, operation_names),
+            self._stack(point, operation_names),
             widths[:, :-1],
             widths[:, 1:],
             self.per_operation.double(),
@@ -70,7 +70,7 @@ class ExpectedCost(nn.Module):
         per_candidate = self.per_cell.double() @ cells + self.per_path
         return pixels * (point[PATH].double() @ per_candidate)
 
-    def _stacked(self, point: Relaxation, names: Callable[[str], Sequence[str]]) -> Tensor:
+    def _stack(self, point: Relaxation, names: Callable[[str], Sequence[str]]) -> Tensor:
         """Return the weights of these decisions, shape (cells, decisions of a cell, options)."""
         rows = [torch.stack([point[name] for name in names(cell)]) for cell in self.cells]
         return torch.stack(rows).double()
@@ -80,7 +80,7 @@ class ExpectedCost(nn.Module):
 
         The last column is the features' width, which a cell has at both ends and nowhere else.
         """
-        inner = F.pad(self._stacked(point, width_names), (0, 1))
+        inner = F.pad(self._stack(point, width_names), (0, 1))
         end = torch.zeros_like(inner[:, :1])
         end[..., -1] = 1
         return torch.cat([end, inner, end], dim=1)

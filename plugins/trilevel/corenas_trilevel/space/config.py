@@ -13,7 +13,7 @@ from corenas.options.structuring import option
 Backbone = Literal["a", "b"]
 
 OPERATION_NAMES = ("conv1", "conv3", "res", "dws")
-"""What an operation of a cell can be, in the paper's order."""
+"""Operations of a cell, in the paper's order."""
 
 
 # A model file from elsewhere must not ask for a space that takes minutes to list.

@@ -1,4 +1,4 @@
-"""What the paper prints: architectures, in the form that a person writes, and their results."""
+"""The paper's architectures, in the form that spaces parse, and its printed results."""
 
 from __future__ import annotations
 

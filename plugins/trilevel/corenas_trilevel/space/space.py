@@ -158,7 +158,7 @@ class TrilevelSpace:
         """Read the form that a person writes.
 
         Raises:
-            InputError: Something does not fit; the message says where, and what is allowed.
+            InputError: Something does not fit; the message says where, and lists what is allowed.
         """
         _check_keys(value)
         path = self._parse_path(value["path"])

@@ -51,7 +51,7 @@ def check_teacher_option(
     """Refuse a teacher that cannot teach.
 
     Args:
-        where: The section of its options, with which messages begin.
+        where: The section of its options; messages begin with it.
         teacher: The options.
         scale: The up-scaling factor.
         source: Training images. If they are given and the teacher is a folder, its images of them
