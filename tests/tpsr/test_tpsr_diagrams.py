@@ -15,8 +15,6 @@ from attrs import evolve, frozen
 
 from corenas import Architecture, InputError, choose
 from corenas.drawing import _canvas as canvas
-from corenas_tpsr.diagrams import draw_discriminator, draw_generator
-from corenas.drawing import canvas
 from corenas_tpsr.discriminator._diagrams import draw_discriminator
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.generator.diagrams import draw_generator
