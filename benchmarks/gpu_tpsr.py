@@ -35,9 +35,9 @@ from corenas_sr.training.feature_config import CUTS, LossWeights
 from corenas_sr.training.losses import FeatureLoss, StandardAdversarial
 from corenas_sr.training.pixel import PixelStep
 from corenas_sr.training.trunks import random_trunk
-from corenas_tpsr.config import ProxyConfig
 from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
+from corenas_tpsr.generator.config import ProxyConfig
 
 Step = Callable[[], object]
 

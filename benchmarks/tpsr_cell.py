@@ -26,7 +26,7 @@ from corenas_sr.models.named import find_architecture
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.timing import time_training
-from corenas_tpsr.generator.space import Generator
+from corenas_tpsr.generator.network import Generator
 
 PUBLISHED = 31.10
 """Set5 PSNR-Y in dB of the paper's TPSR-NOGAN at x4, trained on DIV2K (supplement, Table 2)."""

@@ -24,7 +24,8 @@ from corenas_sr.data.patches import PatchSampler
 from corenas_sr.models.kernels import plain_copy
 from corenas_sr.training.pixel import pixel_training
 from corenas_tpsr.generator.config import GeneratorSpaceConfig
-from corenas_tpsr.generator.space import Generator, GeneratorSpace
+from corenas_tpsr.generator.network import Generator
+from corenas_tpsr.generator.space import GeneratorSpace
 from corenas_tpsr.policy.config import ReinforceConfig
 from corenas_tpsr.policy.reinforce import Reinforce
 

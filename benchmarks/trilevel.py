@@ -29,7 +29,7 @@ from PIL import Image
 
 from corenas.cost import human
 from corenas.runs import journal
-from corenas_sr.results.report import aligned
+from corenas_sr.results.report import align_columns
 
 PATCH = 32
 """Low-resolution pixels; smaller ones teach a network what is true only near borders."""
@@ -55,7 +55,7 @@ def main() -> int:
     }
     claims = list(_claims(parts))
     for rows in (_networks(parts), _claimed(claims)):
-        print("", *aligned(list(rows)), sep="\n")
+        print("", *align_columns(list(rows)), sep="\n")
     print(f"\n{(time.monotonic() - started) / 60:.0f} minutes; runs in {arguments.out}")
     return 0 if all(claim.holds for claim in claims) else 1
 

@@ -20,8 +20,7 @@ from timing import Row, interleaved_medians, print_rows
 from corenas import Executor, Job, Outcome, Rejected, Stop
 from corenas.search.executors.processes import Processes
 from corenas_sr.config import DataConfig, PatchTrainingConfig
-from corenas_tpsr.config import ProxyConfig
-from corenas_tpsr.generator.config import GeneratorSpaceConfig
+from corenas_tpsr.generator.config import GeneratorSpaceConfig, ProxyConfig
 from corenas_tpsr.generator.proxy import ProxyEvaluator
 from corenas_tpsr.generator.space import GeneratorSpace
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from corenas.stopping import Stop
 from corenas.values.quantity import Quantity
 from corenas.values.result import Result
 from corenas.values.search_result import SearchResult
+from corenas.values.seeds import derive_seed
 from corenas.values.trial import Event, Trial
 
 if TYPE_CHECKING:
@@ -128,11 +127,9 @@ class Run:
     def seed_for(self, *names: str) -> int:
         """Return the seed of what the names stand for, such as ``"train-x2", "weights"``.
 
-        It is a hash of the run's seed and the names, of 63 bits: other names give a stream of
-        random numbers of its own, and the same ones the same on every machine.
+        It derives from the run's seed by `corenas.values.seeds.derive_seed`.
         """
-        text = json.dumps([self.seed, *names])
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+        return derive_seed(self.seed, *names)
 
     def events(self, stage: str) -> list[Event]:
         """Return all events of a stage so far, those of earlier sessions too."""

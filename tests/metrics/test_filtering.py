@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from corenas_metrics import filtering
-from corenas_metrics.filtering import filter_valid, gaussian, tiles
+from corenas_metrics import _filtering
+from corenas_metrics._filtering import filter_valid, gaussian, tiles
 
 
 def test_a_gaussian_window_is_symmetric_and_adds_up_to_one() -> None:
@@ -33,7 +33,7 @@ def test_filtering_equals_direct_convolution(size: tuple[int, int]) -> None:
 def test_tiles_give_every_pixel_of_a_filtered_image_once(
     size: tuple[int, int], overlap: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filtering, "TILE", 16)
+    monkeypatch.setattr(_filtering, "TILE", 16)
     height, width = size
     seen = torch.zeros(height - overlap, width - overlap)
     for rows, columns in tiles(height, width, overlap=overlap):

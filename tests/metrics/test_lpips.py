@@ -11,9 +11,9 @@ from attrs import evolve
 from torch import Tensor
 
 from corenas import ConfigError, DataError
+from corenas_metrics._protocols import LPIPS_NETS
 from corenas_metrics.config import LpipsConfig, RandomFeaturesConfig
 from corenas_metrics.lpips import build, build_random, network
-from corenas_metrics.protocols import LPIPS_NETS
 from corenas_sr.data.images import read_image, resize
 from corenas_sr.training.trunks import random_trunk
 

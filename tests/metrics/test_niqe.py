@@ -15,10 +15,10 @@ from scipy.special import gamma
 from torch import Tensor
 
 from corenas import DataError, UnknownName
+from corenas_metrics._pristine import PristineModel, live_model, load_model
+from corenas_metrics._protocols import NIQE_PROTOCOLS
 from corenas_metrics.config import NiqeConfig
 from corenas_metrics.niqe import build, fit_pristine, niqe
-from corenas_metrics.pristine import PristineModel, live_model, load_model
-from corenas_metrics.protocols import NIQE_PROTOCOLS
 from corenas_sr.data.images import luma
 
 Photograph = Callable[[str], Tensor]

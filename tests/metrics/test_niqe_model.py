@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from corenas import choose, cli
+from corenas_metrics._pristine import live_model, load_model
 from corenas_metrics.niqe import fit_pristine, niqe
-from corenas_metrics.pristine import live_model, load_model
 from corenas_sr.data.images import read_image, write_image
 from corenas_sr.data.photographs import photographs
 

@@ -9,8 +9,8 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from corenas import ConfigError, DataError
+from corenas_metrics._protocols import PROTOCOLS
 from corenas_metrics.config import PsnrConfig
-from corenas_metrics.protocols import PROTOCOLS
 from corenas_metrics.psnr import build, psnr
 
 Photograph = Callable[[str], Tensor]

@@ -12,10 +12,11 @@ from attrs import evolve
 from corenas import Architecture, cli, structure
 from corenas.errors import ConfigError, DataError
 from corenas.options.toml import parse_assignment
-from corenas_tpsr.checks import check_searches
-from corenas_tpsr.config import ProxyConfig, TpsrConfig
+from corenas_tpsr._checks import check_searches
+from corenas_tpsr.config import TpsrConfig
+from corenas_tpsr.generator.config import ProxyConfig
 from corenas_tpsr.generator.proxy import ProxyEvaluator, ProxyJob
-from corenas_tpsr.perceptual.stage import resolved
+from corenas_tpsr.perceptual.stage import resolve
 
 MEASURE_LPIPS = '--set \'search.evaluator.metrics=["psnr", "lpips"]\''
 MEASURE_LATENCY = "--set search.evaluator.latency=[320,180]"
@@ -90,7 +91,7 @@ RANDOM = ("perceptual.network=random-features", "perceptual.metric=random-featur
 
 
 def check_second(*assignments: str) -> None:
-    check_searches(resolved(config(*RANDOM, *assignments))[0])
+    check_searches(resolve(config(*RANDOM, *assignments))[0])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from corenas.options.structuring import structure
 from corenas.show.reporter import Quiet
 from corenas_sr.data.images import write_image
 from corenas_sr.models.files import load_model
-from corenas_tpsr.checks import check_searches, patches
+from corenas_tpsr._checks import check_searches, full_patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.weight_cache import read_weights
 from corenas_tpsr.recipe import compare_scores, rank_correlation
@@ -272,8 +272,8 @@ def test_images_must_hold_the_largest_patch_of_their_scale() -> None:
         TpsrConfig,
         {"stages": "generator", "x2": {"patch": 20}, "x4": {"patch": 10}},
     )
-    assert patches(config) == {2: 20, 4: 10}
-    assert patches(structure(TpsrConfig, {"compare": {"training": {"patch": 56}}}))[4] == 56
+    assert full_patches(config) == {2: 20, 4: 10}
+    assert full_patches(structure(TpsrConfig, {"compare": {"training": {"patch": 56}}}))[4] == 56
 
 
 def test_images_must_hold_the_patch_of_the_search(photographs: Path) -> None:

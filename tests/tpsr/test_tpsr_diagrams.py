@@ -15,8 +15,9 @@ from attrs import evolve, frozen
 
 from corenas import Architecture, InputError, choose
 from corenas.drawing import _canvas as canvas
-from corenas_tpsr.diagrams import draw_discriminator, draw_generator
+from corenas_tpsr.discriminator._diagrams import draw_discriminator
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
+from corenas_tpsr.generator.diagrams import draw_generator
 from corenas_tpsr.generator.space import PAPER_CELL, GeneratorSpace
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 
 from corenas import default_registry, structure
 from corenas.options.structuring import differences
+from corenas_trilevel._presets import PRESETS
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.presets import PRESETS
-from corenas_trilevel.published import RESULTS
+from corenas_trilevel.space.published import RESULTS
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from attrs import frozen
 
 from corenas.options.structuring import option
-from corenas_metrics.protocols import LPIPS_NETS, NIQE_PROTOCOLS, PROTOCOLS, lpips_text
+from corenas_metrics._protocols import LPIPS_NETS, NIQE_PROTOCOLS, PROTOCOLS, lpips_text
 from corenas_sr.config import absolute_file
 from corenas_sr.metric import MetricInfo
 
@@ -15,6 +15,7 @@ PSNR = MetricInfo("higher", range="0 to inf", unit="dB", protocol=PROTOCOLS["y"]
 SSIM = MetricInfo("higher", range="-1 to 1", protocol=PROTOCOLS["y"].text)
 LPIPS = MetricInfo("lower", range="0 to about 1", protocol=lpips_text("vgg"))
 NIQE = MetricInfo("lower", reference="none", range="0 to inf", protocol=NIQE_PROTOCOLS["live"].text)
+# Never called LPIPS: random weights know nothing of what people see.
 RANDOM_FEATURES = MetricInfo(
     "lower",
     range="0 to inf",
@@ -24,21 +25,21 @@ RANDOM_FEATURES = MetricInfo(
 
 @frozen
 class PsnrConfig:
-    """What is compared."""
+    """Options of PSNR."""
 
     protocol: str = option("y", "channels compared and pixels cut off", choices=PROTOCOLS)
 
 
 @frozen
 class SsimConfig:
-    """What is compared."""
+    """Options of SSIM."""
 
     protocol: str = option("y", "channels compared and pixels cut off", choices=PROTOCOLS)
 
 
 @frozen
 class LpipsConfig:
-    """Which features are compared, and where their weights and the computation are."""
+    """Options of LPIPS: the network, its weights, and the device."""
 
     net: str = option("vgg", "network whose features are compared", choices=LPIPS_NETS)
     weights: Path | None = option(
@@ -52,14 +53,14 @@ class LpipsConfig:
 
 @frozen
 class RandomFeaturesConfig:
-    """How the random weights are drawn."""
+    """Options of the random features."""
 
     seed: int = option(0, "seed of the weights")
 
 
 @frozen
 class NiqeConfig:
-    """What is measured, and against what."""
+    """Options of NIQE: the protocol, and the model of pristine photographs."""
 
     protocol: str = option("live", "plane measured and pixels cut off", choices=NIQE_PROTOCOLS)
     model: Path | None = option(

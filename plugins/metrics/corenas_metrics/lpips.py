@@ -15,13 +15,13 @@ from attrs import evolve, frozen
 from torch import Tensor, nn
 
 from corenas.errors import ConfigError
+from corenas_metrics._pairs import check_and_shave, require_reference
+from corenas_metrics._protocols import LPIPS_NETS, lpips_text
 from corenas_metrics.config import LPIPS, RANDOM_FEATURES, LpipsConfig, RandomFeaturesConfig
-from corenas_metrics.pairs import comparable, given
-from corenas_metrics.protocols import LPIPS_NETS, lpips_text
 from corenas_sr.metric import MetricInfo
 from corenas_sr.training.trunks import load_trunk, random_trunk
 
-# Four images of 512x512 at once; VGG takes 2.6 GB for them.
+# Pixels that go through the network at once: four images of 512x512, for which VGG takes 2.6 GB.
 _BATCH_PIXELS = 2**20
 
 
@@ -41,22 +41,25 @@ class FeatureDistance:
             ValueError: There is no reference, or the images cannot be compared.
             DataError: They are too small for the network.
         """
-        image, reference = comparable(image, given(reference), shave=0, window=self.least)
+        image, reference = check_and_shave(
+            image, require_reference(reference), shave=0, window=self.least
+        )
         device = self.device or image.device
         network = self.network.to(device)
         together = max(_BATCH_PIXELS // (image.shape[-2] * image.shape[-1]), 1)
         pairs = zip(torch.split(image, together), torch.split(reference, together), strict=True)
+        # The same images must have the same distance each time, and TF32 would round it.
         with (
             torch.inference_mode(),
             torch.backends.cudnn.flags(
                 enabled=True, benchmark=False, deterministic=True, allow_tf32=False
             ),
         ):
-            distances = [network(*(_scaled(x, device) for x in pair)) for pair in pairs]
+            distances = [network(*(_scale_to_unit(x, device) for x in pair)) for pair in pairs]
         return torch.cat(distances).flatten().to(image.device, torch.float64)
 
 
-def _scaled(image: Tensor, device: str | torch.device) -> Tensor:
+def _scale_to_unit(image: Tensor, device: str | torch.device) -> Tensor:
     """Turn 0..255 into -1..1, which the network expects; 0..1 would give other distances."""
     return image.to(device, torch.float32) / 127.5 - 1
 

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from corenas.errors import DataError, UnknownName
 from corenas.names import nearest
+from corenas_metrics._filtering import tiles
+from corenas_metrics._pairs import check_quantised
+from corenas_metrics._pristine import PristineModel, live_model, load_model
+from corenas_metrics._protocols import NIQE_PROTOCOLS
 from corenas_metrics.config import NIQE, NiqeConfig
-from corenas_metrics.filtering import tiles
-from corenas_metrics.pairs import check_quantised
-from corenas_metrics.pristine import PristineModel, live_model, load_model
-from corenas_metrics.protocols import NIQE_PROTOCOLS
 from corenas_sr.data.images import luma, resize
 from corenas_sr.metric import MetricInfo
 
@@ -40,10 +40,13 @@ def _gaussian_weights(sigma: float) -> dict[int, float]:
 
 
 _WEIGHTS = _gaussian_weights(7 / 6)
+# Of the release: side of a block, share of the sharpest block's deviation that a pristine block
+# must have, and the neighbours in four directions.
 _BLOCK = 96
-_FEW_BLOCKS = 10
 _SHARP = 0.75
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (-1, 1))
+# Below this, the covariance of 36 features rests on too few rows to be trusted.
+_FEW_BLOCKS = 10
 # MATLAB's rgb2gray: the first row of the inverse of its NTSC matrix.
 _GREY = (0.298936021293775, 0.587043074451121, 0.114020904255103)
 
@@ -120,6 +123,7 @@ def _grey(image: Tensor, protocol: str) -> Tensor:
         grey = luma(image.double(), rounded=True)[:, 0]
     else:
         weights = torch.tensor(_GREY, dtype=torch.float64, device=image.device)
+        # MATLAB rounds halves up; torch.round would take them to the even neighbour.
         grey = torch.floor(torch.einsum("nchw,c->nhw", image.double(), weights) + 0.5)
     shave = NIQE_PROTOCOLS[protocol].shave
     return grey[:, shave : grey.shape[1] - shave, shave : grey.shape[2] - shave]
@@ -134,6 +138,7 @@ def _features(plane: Tensor) -> tuple[Tensor, Tensor]:
     plane = plane[: plane.shape[0] // _BLOCK * _BLOCK, : plane.shape[1] // _BLOCK * _BLOCK]
     normalised, deviation = _normalise(plane)
     sharpness = _blocks(deviation, _BLOCK).mean((-2, -1))
+    # The release halves the image in floating point, without rounding to whole numbers.
     half, _ = _normalise(resize(plane, Fraction(1, 2)))
     fine = _block_features(_blocks(normalised, _BLOCK))
     coarse = _block_features(_blocks(half, _BLOCK // 2))
@@ -156,9 +161,9 @@ def _normalise(plane: Tensor) -> tuple[Tensor, Tensor]:
 def _smooth(padded: Tensor) -> Tensor:
     """Filter with a Gaussian of 7x7 and sigma 7/6, without padding.
 
-    Where an image is flat, what is left of it after subtracting this is rounding, and NIQE counts
-    its signs. Therefore not separable: products are added one by one, column by column, which is
-    the order of the release under Octave.
+    It is not separable. Products are added one by one, column by column, in the order of the
+    release under Octave: where an image is flat, subtracting its mean leaves only rounding errors,
+    and NIQE counts their signs.
     """
     height, width = (size - 2 * _RADIUS for size in padded.shape[-2:])
     products = {square: padded * weight for square, weight in _WEIGHTS.items()}
@@ -181,6 +186,7 @@ def _block_features(blocks: Tensor) -> Tensor:
     alpha, left, right = _fit_aggd(blocks)
     features = [alpha, (left + right) / 2]
     for shift in _SHIFTS:
+        # Inside each block, as the release shifts circularly: borders meet the opposite side.
         alpha, left, right = _fit_aggd(blocks * blocks.roll(shift, dims=(-2, -1)))
         mean = (right - left) * torch.exp(torch.lgamma(2 / alpha) - torch.lgamma(1 / alpha))
         features += [alpha, mean, left, right]
@@ -224,13 +230,14 @@ def _shape(ratio: Tensor) -> Tensor:
 @cache
 def _grid() -> tuple[Tensor, Tensor]:
     """Return gamma(2/a)^2 / (gamma(1/a) gamma(3/a)), which rises with a, and the shapes a."""
+    # The release's grid, 0.2 to 10 by 0.001: a finer fit would give other features.
     shapes = torch.arange(200, 10001, dtype=torch.float64) / 1000
     first, second, third = (torch.lgamma(k / shapes) for k in (1, 2, 3))
     return torch.exp(2 * second - first - third), shapes
 
 
 def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean of what is no nan in each column, and the covariance of whole rows."""
+    """Return each column's mean over all but nan, and the covariance of the rows without nan."""
     whole = features[~features.isnan().any(1)]
     if len(whole) < 2:
         raise DataError(
@@ -244,6 +251,7 @@ def _distance(features: Tensor, model: PristineModel) -> Tensor:
     mean, covariance = _moments(features)
     difference = model.mean.to(mean.device) - mean
     pooled = (model.covariance.to(mean.device) + covariance) / 2
+    # The covariance may be singular: an image can have fewer blocks than features.
     square: Tensor = difference @ torch.linalg.pinv(pooled) @ difference
     return square.sqrt()
 

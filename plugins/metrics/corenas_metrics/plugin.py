@@ -1,4 +1,4 @@
-"""What this package adds to CoreNAS."""
+"""The hooks of the metrics: PSNR, SSIM, LPIPS, NIQE, and the command ``niqe-model``."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ def corenas_metrics() -> Iterable[Component]:
 @hookimpl
 def corenas_commands(app: typer.Typer) -> None:
     """Add the command ``niqe-model``."""
-    from corenas_metrics.commands import add_commands
+    from corenas_metrics._commands import add_commands
 
     add_commands(app)

@@ -8,9 +8,15 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
+from corenas_metrics._pairs import (
+    PEAK,
+    ProtocolMetric,
+    check_and_shave,
+    mean_over_tiles,
+    split_batches,
+)
+from corenas_metrics._protocols import PROTOCOLS
 from corenas_metrics.config import PSNR, PsnrConfig
-from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, groups, mean_of
-from corenas_metrics.protocols import PROTOCOLS
 from corenas_sr.data import images
 
 _Y_OF_BLACK = 16
@@ -43,11 +49,11 @@ def psnr(
         ValueError: Shapes or types differ, or values are not whole numbers in 0..255.
         DataError: Shaving leaves nothing.
     """
-    image, reference = comparable(image, reference, shave=shave)
+    image, reference = check_and_shave(image, reference, shave=shave)
     if luma:
-        error = mean_of(partial(_luma_error, rounded=rounded), image, reference)
+        error = mean_over_tiles(partial(_luma_error, rounded=rounded), image, reference)
     else:
-        error = torch.cat([_rgb_error(x, y) for x, y in groups(image, reference)])
+        error = torch.cat([_rgb_error(x, y) for x, y in split_batches(image, reference)])
     return 10 * torch.log10(PEAK**2 / error)
 
 

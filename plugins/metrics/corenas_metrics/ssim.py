@@ -8,10 +8,10 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
+from corenas_metrics._filtering import filter_valid, gaussian
+from corenas_metrics._pairs import PEAK, ProtocolMetric, check_and_shave, mean_over_tiles
+from corenas_metrics._protocols import PROTOCOLS
 from corenas_metrics.config import SSIM, SsimConfig
-from corenas_metrics.filtering import filter_valid, gaussian
-from corenas_metrics.pairs import PEAK, ProtocolMetric, comparable, mean_of
-from corenas_metrics.protocols import PROTOCOLS
 from corenas_sr.data import images
 
 _WINDOW = gaussian(11, 1.5)
@@ -48,9 +48,9 @@ def ssim(
         ValueError: Shapes or types differ, or values are not whole numbers in 0..255.
         DataError: Shaving leaves less than the window.
     """
-    image, reference = comparable(image, reference, shave=shave, window=len(_WINDOW))
+    image, reference = check_and_shave(image, reference, shave=shave, window=len(_WINDOW))
     compare = partial(_similarity, luma=luma, rounded=rounded)
-    return mean_of(compare, image, reference, overlap=len(_WINDOW) - 1)
+    return mean_over_tiles(compare, image, reference, overlap=len(_WINDOW) - 1)
 
 
 def _similarity(image: Tensor, reference: Tensor, *, luma: bool, rounded: bool) -> Tensor:

@@ -1,12 +1,14 @@
-"""Options of the data, shared by every super-resolution recipe."""
+"""Options that super-resolution recipes share: data, trainings on patches, candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
+from corenas.errors import ConfigError
 from corenas.options.declaring import option
 from corenas.options.structuring import Chosen, components, section
 from corenas.training.config import TrainingConfig
@@ -31,7 +33,7 @@ def absolute_file(path: Path | None) -> Path | None:
 
 @frozen
 class DataConfig:
-    """Where images come from: folders (`corenas_sr.data.folders`) or the bundled photographs."""
+    """Options of the images: folders (`corenas_sr.data.folders`) or the bundled photographs."""
 
     train: str = option(
         EMBEDDED,
@@ -51,6 +53,21 @@ class DataConfig:
         paper="Set5, Set14, B100, Urban100",
         converter=_all_absolute,
     )
+
+    @classmethod
+    def required(cls, data: Any, by: str) -> DataConfig:
+        """Return the data of a search, which the core does not look at, as images.
+
+        Args:
+            data: What the recipe gave the search.
+            by: Who trains on images, for the message.
+
+        Raises:
+            ConfigError: There are no images.
+        """
+        if not isinstance(data, cls):
+            raise ConfigError(f"data: {by} trains on images; it was given none")
+        return data
 
 
 @frozen
@@ -76,9 +93,7 @@ class CandidateConfig:
         learning_rate=1e-3,
         schedule="cosine",
     )
-    metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr",), "what a candidate is measured by"
-    )
+    metrics: tuple[Chosen, ...] = components("metrics", ("psnr",), "metrics of a candidate")
     crops: int = option(32, "fixed validation crops that a candidate is measured on", ge=1)
     crop_size: int = option(48, "side of those crops", unit="low-resolution pixels", ge=16)
     mult_adds_limit: float | None = option(
@@ -107,7 +122,7 @@ class TrainConfig:
     )
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr", "ssim"), "what the model is measured by"
+        "metrics", ("psnr", "ssim"), "metrics of the trained model"
     )
     training: PatchTrainingConfig = section(
         PatchTrainingConfig,
@@ -120,4 +135,4 @@ class TrainConfig:
 
 
 OUTPUT = (1280, 720)
-"""Width and height that the literature counts mult-adds for."""
+"""Width and height of the output for which the literature counts mult-adds."""

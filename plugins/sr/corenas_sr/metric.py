@@ -1,4 +1,4 @@
-"""What an image metric is, and what must be known of it without importing torch."""
+"""The protocol of image metrics, and their metadata, which imports no torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @frozen
 class MetricInfo:
-    """A metric's metadata: all of it is printed beside its numbers.
+    """Metadata of a metric, printed beside its numbers.
 
-    ``better`` is the good direction; ``reference`` says whether it compares with a ground truth;
-    ``range`` is what values it can take; ``protocol`` is how exactly it was measured, where
-    ``= scale`` stands for the up-scaling factor.
+    ``better`` is the good direction. ``reference`` is "full" for a metric that compares with a
+    ground truth. ``range`` is the range of its values. ``protocol`` says exactly how images are
+    measured; in it, ``= scale`` stands for the up-scaling factor.
     """
 
     better: Literal["higher", "lower"]
@@ -46,7 +46,7 @@ class ImageMetric(Protocol):
 
     @property
     def info(self) -> MetricInfo:
-        """The metadata with the protocol that this configuration chose."""
+        """The metadata, with the protocol that the options chose."""
 
     def __call__(self, image: Tensor, reference: Tensor | None, *, scale: int) -> Tensor:
         """Measure each image of a batch.

@@ -7,18 +7,16 @@ from typing import Any
 
 from torch import nn
 
-from corenas import InputError, Run, StagePlan, trial_seed
-from corenas.training.loop import Training
+from corenas import InputError, Run, StagePlan
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import TrainConfig
-from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.files import load_model
 from corenas_sr.models.named import Named, find_architecture, scale_of
 from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.results.report import hand_over
-from corenas_sr.training.final import FinalTraining
-from corenas_sr.training.timing import time_training
+from corenas_sr.training.final import FinalTraining, plan_training
+from corenas_sr.training.pixel import PixelStep
 
 
 def train(run: Run, config: TrainConfig) -> dict[str, Any]:
@@ -26,7 +24,17 @@ def train(run: Run, config: TrainConfig) -> dict[str, Any]:
     named = find_architecture(config.architecture, scale=config.scale, cell=config.cell)
     scale = scale_of(named.space)
     check_data(config.data, patches={scale: config.training.patch})
-    task = training_of(config, named, seed=trial_seed(run.seed, 0), device=run.device)
+    final = FinalTraining(
+        f"model-x{scale}.safetensors",
+        named.space,
+        named.architecture,
+        scale,
+        config.data,
+        config.metrics,
+        run.device,
+    )
+    network = _network(config, named, seed=run.seed_for("train", "weights"))
+    task = final.task(network, config.training, seed=run.seed_for("train", "patches"))
     result = run.stage("train", task)
     files = {f"x{scale}": run.models / result.files["model"]}
     return hand_over(run, files, data=config.data, metrics=config.metrics)
@@ -38,41 +46,30 @@ def check(config: TrainConfig, *, devices: Sequence[str], workers: int) -> list[
     named = find_architecture(config.architecture, scale=config.scale, cell=config.cell)
     scale = scale_of(named.space)
     check_data(config.data, patches={scale: config.training.patch})
-    seconds, memory = time_training(
-        _network(config, named, seed=0),
-        load_pairs(config.data.train, scale=scale, split="train"),
+    network = _network(config, named, seed=0)
+    plan = plan_training(
+        "train",
+        PixelStep(network, learning_rate=config.training.learning_rate, device=devices[0]),
         config.training,
+        data=config.data,
+        metrics=config.metrics,
         scale=scale,
         device=devices[0],
     )
-    return [StagePlan("train", config.training.steps, seconds, memory=memory)]
-
-
-def training_of(config: TrainConfig, named: Named, *, seed: int, device: str) -> Training:
-    """Build the network and the training of it."""
-    scale = scale_of(named.space)
-    final = FinalTraining(
-        f"model-x{scale}.safetensors",
-        named.space,
-        named.architecture,
-        scale,
-        config.data,
-        config.metrics,
-        device,
-    )
-    return final.task(_network(config, named, seed=seed), config.training, seed=seed)
+    return [plan]
 
 
 def _network(config: TrainConfig, named: Named, *, seed: int) -> nn.Module:
-    """Build the network, with fresh weights or those that fit of the model file to start from.
+    """Build the network with fresh weights, over which those of ``start`` are copied that fit.
 
     Raises:
-        InputError: Only biases and slopes fit, as they do between almost any two networks.
+        InputError: Nothing of the model file fits but biases and slopes.
     """
     with seeded(seed):
         model: nn.Module = named.space.build().build(named.architecture)
     if config.start is not None:
         carried = carry_over(load_model(config.start).module, model)
+        # Biases and slopes have the same shape in almost any two networks of equal width.
         if all(tensor.ndim < 2 for tensor in carried.values()):
             raise InputError(f"start: {config.start}: its weights do not fit this network")
     return model

@@ -1,4 +1,4 @@
-"""Options of the recipe ``tpsr`` and of its evaluator."""
+"""Options of the recipe ``tpsr``."""
 
 from __future__ import annotations
 
@@ -10,40 +10,13 @@ from attrs import frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
 from corenas.search.config import SearchConfig
-from corenas_sr.config import CandidateConfig, DataConfig, PatchTrainingConfig, absolute_file
+from corenas_sr.config import DataConfig, PatchTrainingConfig, absolute_file
 from corenas_tpsr.perceptual.config import CompareConfig, PerceptualConfig
 
 
 @frozen
-class ProxyConfig(CandidateConfig):
-    """Options of the evaluator ``tpsr-proxy``: how one candidate is trained and measured."""
-
-    training: PatchTrainingConfig = section(
-        PatchTrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
-    )
-    latency: tuple[int, int] | None = option(
-        None,
-        "width and height of the input whose forward pass is timed where a candidate is trained, "
-        "as the metric latency in seconds; unset: none is",
-        unit="low-resolution pixels",
-        ge=1,
-    )
-    mult_adds_limit: float | None = option(
-        14.0e9, "f: larger candidates are rejected", unit="mult-adds", paper="not stated", gt=0
-    )
-    measured: Literal["last", "best"] = option(
-        "last", "which measurement counts: after the last step, or the best of all reports"
-    )
-    cache: bool = option(True, "candidates start from the best weights so far (Eq. 5)")
-    cache_fixed: bool = option(True, "the cache holds head, merge and upsampler as well")
-    duplicates: Literal["evaluate", "remember"] = option(
-        "evaluate", "train a candidate that comes again once more, or take its measurement"
-    )
-
-
-@frozen
 class FreshConfig:
-    """Options of the second look at the best candidates."""
+    """Options of the best candidates' training from scratch."""
 
     count: int = option(3, "best candidates trained again from scratch", ge=0)
     pick: Literal["warm", "fresh"] = option(
@@ -58,8 +31,8 @@ class TpsrConfig:
 
     stages: Literal["both", "generator", "discriminator"] = option(
         "both",
-        "what is done: the search for a generator, that for a discriminator which improves it, "
-        "or one after the other",
+        "stages to run: the search for a generator, the search for a discriminator that improves "
+        "it, or both",
     )
     generator: Path | None = option(
         None,
@@ -68,7 +41,7 @@ class TpsrConfig:
     )
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr", "ssim"), "what finished models are measured by"
+        "metrics", ("psnr", "ssim"), "metrics of finished models"
     )
     search: SearchConfig = section(
         SearchConfig,
@@ -118,11 +91,11 @@ class TpsrConfig:
                 f"stages = {self.stages} and {self.generator or 'no generator'}"
             )
         space = self.search.space
-        if not hasattr(space.config, "scale"):
+        scale = space.option("scale")
+        if scale is None:
             raise ConfigError(
                 f"search.space: {space.name!r} has no option 'scale'; allowed are only spaces of "
                 "super-resolution networks"
             )
-        scale = space.config.scale
         if scale != 2:
             raise ConfigError(f"search.space.scale: must be 2, x4 is trained from x2; got {scale}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from corenas.plugins.hookspecs import Component, Recipe, hookimpl
-from corenas_tpsr.catalogue import OPERATIONS, OTHER_OPERATIONS, REDUCTIONS, SPACES
-from corenas_tpsr.config import ProxyConfig, TpsrConfig
+from corenas_tpsr._catalogue import OPERATIONS, OTHER_OPERATIONS, REDUCTIONS, SPACES
+from corenas_tpsr._presets import PRESETS
+from corenas_tpsr.config import TpsrConfig
+from corenas_tpsr.generator.config import ProxyConfig
 from corenas_tpsr.perceptual.config import AdversarialProxyConfig
 from corenas_tpsr.policy.config import AdvantageConfig, AverageConfig, ReinforceConfig, RewardConfig
-from corenas_tpsr.presets import PRESETS
 
 PAPER = "Lee et al., Journey Towards Tiny Perceptual Super-Resolution, ECCV 2020, arXiv:2007.04356"
 

@@ -1,4 +1,4 @@
-"""The recipe ``tpsr``: search at x2, second look, full training x2 and x4, stage two, hand-over."""
+"""The recipe ``tpsr``: search at x2, full training at x2 and x4, stage two, hand-over."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from corenas_sr.models.named import at_scale, draw
 from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.results.report import draw_trials, hand_over
 from corenas_sr.training.final import FinalTraining
-from corenas_tpsr import checks
+from corenas_tpsr._checks import check_searches, full_patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.weight_cache import read_weights
 from corenas_tpsr.perceptual.full_task import final_metrics
-from corenas_tpsr.perceptual.stage import as_begun, improve, note, resolved
+from corenas_tpsr.perceptual.stage import describe_missing, improve, replace_missing, resolve
 
 GENERATOR = "generator.safetensors"
-"""The name that the generator has in the run which the user gave it to."""
+"""File name of the run's copy of a generator that the user gave."""
 
 
 def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
-    config = _checked(run, config)
-    models, summary = _generator(run, config)
+    config = _prepare(run, config)
+    models, summary = _make_generator(run, config)
     metrics: Sequence[Chosen] = config.metrics
     if config.stages != "generator" and not run.stopping():
         name, generator = list(models.items())[-1]
@@ -56,47 +56,48 @@ def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
     return {**hand_over(run, models, data=config.data, metrics=metrics), **summary}
 
 
-def _checked(run: Run, config: TpsrConfig) -> TpsrConfig:
-    """Check everything before it begins; return what the run works with.
+def _prepare(run: Run, config: TpsrConfig) -> TpsrConfig:
+    """Check everything before anything is trained; return the options with nothing left open.
 
-    A run that goes on does so with what it began with, which it holds: its generator, and which
-    weights were missing then.
+    A resumed run keeps its own copy of the generator, and its first decision on missing weights.
     """
+    # The user's file may have changed or gone since; the results so far rest on the copy.
     if run.begun and config.generator is not None and (run.models / GENERATOR).exists():
         config = evolve(config, generator=run.models / GENERATOR)
     build_metrics(config.metrics)
     if config.stages != "generator":
-        config = _with_weights(run, config)
-    checks.check_searches(config)
-    check_data(config.data, patches=checks.patches(config))
+        config = _resolve_features(run, config)
+    check_searches(config)
+    check_data(config.data, patches=full_patches(config))
     return config
 
 
-def _with_weights(run: Run, config: TpsrConfig) -> TpsrConfig:
-    """Fill in what stage two leaves open; say where random features stand in."""
-    missing = run.remember("missing-weights", lambda: resolved(config)[1])
-    config, _ = resolved(as_begun(config, missing))
-    for line in note(missing).splitlines():
+def _resolve_features(run: Run, config: TpsrConfig) -> TpsrConfig:
+    """Settle what stage two's losses and metric compare; say where random features stand in."""
+    # Remembered: weights that appear while a run is interrupted must not change what it optimises.
+    missing = run.remember("missing-weights", lambda: resolve(config)[1])
+    config, _ = resolve(replace_missing(config, missing))
+    for line in describe_missing(missing).splitlines():
         run.say(line)
     return config
 
 
-def _generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str, Any]]:
-    """Search and train the generator, or take the one that is given."""
+def _make_generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str, Any]]:
+    """Search and train the generator, or copy the one that the user gave; return its models."""
     if config.generator is not None:
         scale = load_model(config.generator).scale
-        return {f"x{scale}": _taken(run, config.generator)}, {}
+        return {f"x{scale}": _copy_generator(run, config.generator)}, {}
     found = run.search("search", config.search, data=config.data)
     if found.chosen is None:
         raise NothingYet("stopped before the first candidate was measured: nothing to hand over")
     front = draw_trials(run, found, stage="search")
     best = found.trials[: config.fresh.count]
-    scores = _train_again(run, config, best)
-    winner = _winner(config, found, scores)
+    scores = _train_from_scratch(run, config, best)
+    winner = _pick_winner(config, found, scores)
     run.say(f"winner: {winner.id}")
     space = config.search.space.build()
     draw(run.images / "generator", space, winner)
-    models = _train(run, config, winner, found)
+    models = _train_fully(run, config, winner, found)
     return models, {
         "architecture": {"id": winner.id, "cell": space.format(winner)},
         "search": {
@@ -110,8 +111,8 @@ def _generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str,
     }
 
 
-def _taken(run: Run, generator: Path) -> Path:
-    """Copy the generator that is given: the run holds all that its results rest on."""
+def _copy_generator(run: Run, generator: Path) -> Path:
+    """Copy the user's generator: the run folder holds all that its results rest on."""
     file = run.models / GENERATOR
     if generator != file.absolute():
         with writing(run.folder), atomic_write(file) as copy:
@@ -119,10 +120,14 @@ def _taken(run: Run, generator: Path) -> Path:
     return file
 
 
-def _train_again(
+def _train_from_scratch(
     run: Run, config: TpsrConfig, best: Sequence[Trial]
 ) -> Mapping[Architecture, float]:
-    """Train the best candidates again from scratch, and say how the scores agree."""
+    """Train the best candidates from scratch, and say how the scores agree.
+
+    Late candidates inherit more training through the weight cache, so the search's own scores
+    favour them.
+    """
     if not best:
         return {}
 
@@ -136,7 +141,8 @@ def _train_again(
     search = evolve(config.search, steps=len(best))
     try:
         found = run.search("fresh", search, data=config.data, change=from_scratch)
-    except SearchError as error:  # what the search found is not lost for it
+    except SearchError as error:
+        # The search's result is still good: its own scores then pick the winner.
         run.say(f"the best candidates could not be trained from scratch: {error}")
         return {}
     scores = {t.architecture: t.score for t in found.trials if t.score is not None}
@@ -161,11 +167,12 @@ def compare_scores(run: Run, best: Sequence[Trial], scores: Mapping[Architecture
 
 
 LEAST_PAIRS = 5
-"""A correlation of fewer pairs is not told: of three, one order in six gives +1 by chance."""
+"""Least pairs for a correlation: of three, one order in six gives +1 by chance."""
 
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
     """Return Spearman's coefficient of value pairs without ties; None where it is undefined."""
+    # Without any spread on one side the coefficient is 0 / 0.
     if len(pairs) < 2 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
         return None
     first, second = zip(*pairs, strict=True)
@@ -173,7 +180,7 @@ def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
     return statistics.correlation(*ranks)
 
 
-def _winner(
+def _pick_winner(
     config: TpsrConfig, found: SearchResult, scores: Mapping[Architecture, float]
 ) -> Architecture:
     if config.fresh.pick == "fresh" and scores:
@@ -181,28 +188,30 @@ def _winner(
     return found.trials[0].architecture
 
 
-def _train(
+def _train_fully(
     run: Run, config: TpsrConfig, winner: Architecture, found: SearchResult
 ) -> dict[str, Path]:
     """Train the winner at x2 from the cached weights, then at x4 from the x2 model."""
     space = config.search.space
+    # Seeded although the cache follows: what it does not hold keeps these weights.
     with seeded(run.seed_for("train-x2", "weights")):
         model = space.build().build(winner)
     if "cache" in found.files:
         weights = read_weights(run.file(found, "cache"), winner)
         model.load_state_dict(weights, strict=False)
-    files = {"x2": _train_at(run, config, space, winner, model, config.x2)}
+    files = {"x2": _train_at_scale(run, config, space, winner, model, config.x2)}
     if run.stopping():
         return files
+    # Section 4.1: x4 is trained from the x2 model. Only its second up-sampler is fresh.
     at_four = at_scale(space, 4)
     with seeded(run.seed_for("train-x4", "weights")):
         larger = at_four.build().build(winner)
     carry_over(load_model(files["x2"]).module, larger)
-    files["x4"] = _train_at(run, config, at_four, winner, larger, config.x4)
+    files["x4"] = _train_at_scale(run, config, at_four, winner, larger, config.x4)
     return files
 
 
-def _train_at(
+def _train_at_scale(
     run: Run,
     config: TpsrConfig,
     space: Chosen,

@@ -11,16 +11,16 @@ from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
 from corenas.search.config import SearchConfig
 from corenas_sr.config import DataConfig, PatchTrainingConfig
-from corenas_trilevel.published import RESULTS
-from corenas_trilevel.supernet.config import PerceptualConfig
+from corenas_trilevel.search.config import PerceptualConfig
+from corenas_trilevel.space.published import RESULTS
 from corenas_trilevel.teacher.config import TeacherConfig
 
 IMAGES = 3450
-"""What the paper trains on: DIV2K's 800 photographs and Flickr2K's 2650."""
+"""Training images of the paper: DIV2K's 800 photographs and Flickr2K's 2650."""
 
 
 def steps_of(epochs: int, *, batch: int = 16) -> int:
-    """Return the steps, rounded up, in which the paper sees each of its images so many times."""
+    """Return how many steps the paper's epochs are, rounded up."""
     return -(-epochs * IMAGES // batch)
 
 
@@ -46,7 +46,7 @@ class TrilevelConfig:
 
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr", "ssim"), "what finished models are measured by"
+        "metrics", ("psnr", "ssim"), "metrics of finished models"
     )
     teacher: TeacherConfig = section(
         TeacherConfig, "whose images search and training learn to make"
@@ -86,17 +86,17 @@ class TrilevelConfig:
 
     @property
     def taught_search(self) -> SearchConfig:
-        """The search; its strategy has the recipe's teacher and features where it has none."""
+        """The search, whose strategy gets the recipe's teacher and features if it has none."""
         strategy = self.search.strategy.filled(teacher=self.teacher, features=self.features)
         return evolve(self.search, strategy=strategy)
 
     @property
     def trains_supernet(self) -> bool:
-        """Whether the strategy trains a network of its own, which learns from the teacher."""
+        """Whether the strategy trains a network of its own, which learns from a teacher."""
         return self.taught_search.strategy.option("teacher") is not None
 
     @property
     def trainings(self) -> Mapping[str, TaughtTrainingConfig]:
-        """What the network found goes through, in this order, by the option's name."""
+        """The trainings of the network found, in their order, by the option's name."""
         second = {} if self.finetune is None else {"finetune": self.finetune}
         return {"training": self.training, **second}

@@ -1,9 +1,8 @@
-"""The dry run of the recipe ``trilevel``: all is checked, a few steps timed, nothing trained."""
+"""The dry run of the recipe ``trilevel``: check everything, time a few steps, train nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from torch import nn
 
@@ -11,15 +10,13 @@ from corenas import Architecture, StagePlan, plan_search
 from corenas.cost import human
 from corenas.training.timing import seconds_of
 from corenas_sr.config import OUTPUT
-from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.data.folders import Split
-from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.data.datasets import load_pairs
+from corenas_sr.training.final import plan_training
 from corenas_sr.training.losses import feature_loss
 from corenas_sr.training.pixel import PixelStep
-from corenas_sr.training.timing import time_step
-from corenas_trilevel import checks
+from corenas_trilevel._checks import check_options
+from corenas_trilevel._final_training import STAGES
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.final_training import STAGES
 from corenas_trilevel.space.counting import count
 from corenas_trilevel.space.decisions import PATH
 from corenas_trilevel.space.space import TrilevelSpace
@@ -30,53 +27,49 @@ from corenas_trilevel.teacher.loss import TeacherLoss
 
 def check(config: TrilevelConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
     """Check everything; estimate the search and what follows from a few steps of each."""
-    checks.check(config)
+    check_options(config)
     device = devices[0]
     both = config.start == "both" and config.trains_supernet
-    plans = [*_teaching(config, device)]
+    plans = [*_plan_teacher(config, device)]
     plans.append(
         plan_search(
             "search", config.taught_search, data=config.data, devices=devices, workers=workers
         )
     )
     endings = ["", "-scratch"] if both else [""]
-    return [*plans, *(plan for end in endings for plan in _trainings(config, end, device))]
+    return [*plans, *(plan for end in endings for plan in _plan_trainings(config, end, device))]
 
 
-def _pairs(config: TrilevelConfig, split: Split) -> tuple[ImagePair, ...]:
-    source = getattr(config.data, split)
-    return load_pairs(source, scale=config.search.space.config.scale, split=split)
-
-
-def _teaching(config: TrilevelConfig, device: str) -> Iterator[StagePlan]:
-    """Time the teacher's first image, where it is one that makes them."""
+def _plan_teacher(config: TrilevelConfig, device: str) -> Iterator[StagePlan]:
+    """Time the teacher's first image; the ground truth makes none."""
     if config.teacher.source == GROUND_TRUTH:
         return
-    pairs, scale = _pairs(config, "train"), config.search.space.config.scale
+    scale = config.search.space.config.scale
+    pairs = load_pairs(config.data.train, scale=scale, split="train")
     first = seconds_of(lambda: taught_pairs(pairs[:1], config.teacher, scale=scale, device=device))
     yield StagePlan("teach", len(pairs), first, note="the teacher's images, made once")
 
 
-def _trainings(config: TrilevelConfig, ending: str, device: str) -> Iterator[StagePlan]:
-    """Time each training of a typical network: its steps, and its validations."""
-    scale = config.search.space.config.scale
-    metrics = build_metrics(config.metrics)
-    validate = validator(_pairs(config, "validation"), metrics, scale=scale, device=device)
+def _plan_trainings(config: TrilevelConfig, ending: str, device: str) -> Iterator[StagePlan]:
+    """Estimate each training of the network found by that of a typical one."""
     for option, training in config.trainings.items():
-        model, note = _typical(config)
+        network, note = _typical_network(config)
         features = feature_loss(config.features) if training.perceptual else None
         loss = TeacherLoss(training, features).to(device)
-        step = PixelStep(model, learning_rate=training.learning_rate, loss=loss, device=device)
-        pairs = _pairs(config, "train")
-        seconds, memory = time_step(step, pairs, training, scale=scale, device=device)
-        times = -(-training.steps // (training.validate_every or training.steps))
-        validating = times * seconds_of(partial(validate, step.model))
-        stage = f"{STAGES[option]}{ending}"
-        yield StagePlan(stage, training.steps, seconds, 1, validating, memory, note)
+        yield plan_training(
+            f"{STAGES[option]}{ending}",
+            PixelStep(network, learning_rate=training.learning_rate, loss=loss, device=device),
+            training,
+            data=config.data,
+            metrics=config.metrics,
+            scale=config.search.space.config.scale,
+            device=device,
+            note=note,
+        )
 
 
-def _typical(config: TrilevelConfig) -> tuple[nn.Module, str]:
-    """Return a network of a complete path and middle options, and what it is."""
+def _typical_network(config: TrilevelConfig) -> tuple[nn.Module, str]:
+    """Return a network of a longest path and middle options, and the note of its estimate."""
     space: TrilevelSpace = config.search.space.build()
     choices = {d.name: d.options[len(d.options) // 2] for d in space.decisions}
     choices[PATH] = max(space.candidates, key=len)

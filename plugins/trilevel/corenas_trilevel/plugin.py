@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from corenas.plugins.hookspecs import Component, Recipe, hookimpl
+from corenas_trilevel._presets import PRESETS
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.presets import PRESETS
+from corenas_trilevel.search.config import TrilevelStrategyConfig
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
-from corenas_trilevel.supernet.config import TrilevelStrategyConfig
 
 PAPER = (
     "Wu et al., Trilevel Neural Architecture Search for Efficient Single Image Super-Resolution, "
@@ -39,7 +39,7 @@ def corenas_strategies() -> Iterable[Component]:
     return (
         Component(
             "trilevel",
-            "corenas_trilevel.supernet.strategy:TrilevelStrategy",
+            "corenas_trilevel.search.strategy:TrilevelStrategy",
             TrilevelStrategyConfig,
             "sparsestmax over path, operations and widths (Wu et al.)",
         ),

@@ -6,20 +6,20 @@ from typing import Any
 
 from corenas import NothingYet, Run
 from corenas_sr.results.report import hand_over
-from corenas_trilevel.checks import check
+from corenas_trilevel._checks import check_options
+from corenas_trilevel._final_training import train
+from corenas_trilevel._report import draw_search, report_costs, report_published
 from corenas_trilevel.config import TrilevelConfig
-from corenas_trilevel.final_training import train
-from corenas_trilevel.report import draw_search, report_costs, report_published
 from corenas_trilevel.teacher.config import GROUND_TRUTH
 from corenas_trilevel.teacher.images import Teaching
 
 INHERITED = "inherited"
-"""What a search calls the file of the network found, with the weights that it has there."""
+"""Purpose under which a one-shot search returns the network found with its supernet's weights."""
 
 
 def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
-    check(config)
+    check_options(config)
     run.say(f"teacher: {config.teacher.description}")
     _teach(run, config)
     found = run.search("search", config.taught_search, data=config.data)
@@ -29,6 +29,7 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     space = config.search.space.build()
     costs = report_costs(run, space, architecture)
     pareto = draw_search(run, found, space)
+    # A sampler has no supernet, so its candidate has no weights to inherit.
     inherited = run.file(found, INHERITED) if INHERITED in found.files else None
     models = train(run, config, architecture, inherited)
     summary: dict[str, Any] = {
@@ -52,7 +53,7 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
 
 
 def _teach(run: Run, config: TrilevelConfig) -> None:
-    """Let the teacher make its images, where it is a model; a stop or kill loses one of them."""
+    """Let a teacher that is a model make its images now: as a stage, it can be stopped anywhere."""
     if config.teacher.source == GROUND_TRUTH:
         return
     if not config.trains_supernet:

@@ -20,7 +20,7 @@ from corenas.cost import count
 from corenas_sr.data.images import read_image, write_image
 from corenas_sr.models.files import load_model
 from corenas_sr.models.inference import bicubic
-from corenas_trilevel.published import PUBLISHED
+from corenas_trilevel.space.published import PUBLISHED
 
 WriteModel = Callable[..., Path]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from corenas_sr.data.images import resize
 from corenas_sr.models.inference import bicubic
-from corenas_sr.results.pictures import comparison, most_detailed
+from corenas_sr.results._pictures import comparison, most_detailed
 
 MARGIN, HEAD, PANEL, GAP, FOOT = 24, 72, 360, 12, 40
 
@@ -129,6 +129,6 @@ def test_images_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def test_matplotlib_is_loaded_only_to_draw() -> None:
-    modules = "corenas_sr.results.pictures, corenas.drawing.plots"
+    modules = "corenas_sr.results._pictures, corenas.drawing.plots"
     code = f"import sys, {modules}; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -13,7 +13,7 @@ from corenas.training.networks import seeded
 from corenas.training.schedules import cosine
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.training.adversarial import OUTRIGHT, AdversarialStep
+from corenas_sr.training.adversarial import WINNING_LOSS, AdversarialStep
 from corenas_sr.training.feature_config import Cut, LossWeights
 from corenas_sr.training.losses import FeatureLoss, RelativisticAverage, StandardAdversarial
 
@@ -312,6 +312,6 @@ def test_a_discriminator_that_wins_outright_is_remarked_on(certainty, wins):
     nn.init.zeros_(generator.layer.bias)
     step = adversarial_step(generator, Brightness(certainty), features)
     event = next(training(step).events())
-    assert (event.scalars["discriminator"] < OUTRIGHT) == wins
+    assert (event.scalars["discriminator"] < WINNING_LOSS) == wins
     assert ("the discriminator wins outright" in event.message) == wins
     assert bool(event.message) == wins

@@ -9,7 +9,8 @@ from corenas import choose
 from corenas.training.networks import seeded
 from corenas_sr.config import DataConfig, PatchTrainingConfig
 from corenas_sr.models.files import load_model
-from corenas_sr.training.final import FinalTraining
+from corenas_sr.training.final import FinalTraining, plan_training
+from corenas_sr.training.pixel import PixelStep
 
 SHORT = PatchTrainingConfig(steps=2, batch=2, patch=8, report_every=1, validate_every=2)
 
@@ -58,3 +59,24 @@ def test_other_images_and_another_loss_take_the_place_of_the_datas(final, model)
     black = [evolve(pair, hr=torch.zeros_like(pair.hr)) for pair in final.pairs()]
     list(final.task(model, SHORT, seed=1, loss=loss, pairs=black).events())
     assert seen == [0, 0]
+
+
+@pytest.mark.parametrize("every", [0, 2, 3, 7])
+def test_an_estimate_counts_the_validations_of_the_training(final, model, monkeypatch, every):
+    config = evolve(SHORT, steps=7, validate_every=every)
+    events = list(final.task(model, config, seed=1).events())
+    validations = sum("psnr" in event.scalars for event in events)
+    monkeypatch.setattr("corenas_sr.training.final.seconds_of", lambda validate: 10.0)
+    plan = plan_training(
+        "train",
+        PixelStep(model, learning_rate=1e-4),
+        config,
+        data=final.data,
+        metrics=final.metrics,
+        scale=final.scale,
+        device="cpu",
+        note="a small one",
+    )
+    assert plan.extra_seconds == 10 * validations
+    assert (plan.stage, plan.steps, plan.note) == ("train", 7, "a small one")
+    assert plan.seconds_per_step > 0

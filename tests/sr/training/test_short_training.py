@@ -29,7 +29,7 @@ from corenas.testing.surrogate import InlineExecutor, SurrogateSpace
 from corenas.training.networks import seeded
 from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.training.candidates import measure_on_crops
+from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.short_training import ShortTraining, ShortTrainingJob
 
@@ -145,8 +145,9 @@ def test_measurement_is_that_of_a_training_from_scratch(data: DataConfig) -> Non
         seed=7,
     )
     assert [event.step for event in training.events()] == [1, 2, 3, 4, 5]
-    assert outcome.metrics == measure_on_crops(
-        model, data.validation, config.metrics, size=48, count=2, scale=2, device="cpu"
+    pairs = load_pairs(data.validation, scale=2, split="validation")
+    assert outcome.metrics == Crops.spread(pairs, size=48, count=2, scale=2).measure(
+        model, build_metrics(config.metrics), scale=2, device="cpu"
     )
     assert set(outcome.metrics) == {"psnr", "ssim"}
     assert not outcome.payload

@@ -27,13 +27,13 @@ from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Outcome
 from corenas.values.trial import Measurement
 from corenas_sr.models.kernels import DepthwiseConv2d
-from corenas_tpsr.catalogue import REDUCTIONS
+from corenas_tpsr._catalogue import REDUCTIONS
 from corenas_tpsr.discriminator.config import REDUCTION_NAMES, DiscriminatorSpaceConfig
 from corenas_tpsr.discriminator.space import Discriminator, DiscriminatorSpace
 from corenas_tpsr.discriminator.srgan import SrganDiscriminator
 from corenas_tpsr.generator.config import OPERATION_NAMES, GeneratorSpaceConfig
+from corenas_tpsr.generator.network import RGB_MEAN
 from corenas_tpsr.generator.operations import InvertedBlock
-from corenas_tpsr.generator.space import RGB_MEAN
 
 
 def space(**options: object) -> DiscriminatorSpace:

@@ -16,8 +16,7 @@ from corenas.testing.contracts import EvaluatorContract, reloaded
 from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Outcome, Rejected
 from corenas_sr.config import DataConfig
-from corenas_tpsr.config import ProxyConfig
-from corenas_tpsr.generator.config import GeneratorSpaceConfig
+from corenas_tpsr.generator.config import GeneratorSpaceConfig, ProxyConfig
 from corenas_tpsr.generator.proxy import ProxyEvaluator, ProxyJob, RememberedJob
 from corenas_tpsr.generator.space import GeneratorSpace
 

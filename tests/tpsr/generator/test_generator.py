@@ -22,7 +22,8 @@ from corenas.training.networks import carry_over
 from corenas.values.architecture import Architecture
 from corenas_sr.models.kernels import PReLU, plain_copy
 from corenas_tpsr.generator.config import OPERATION_NAMES, GeneratorSpaceConfig
-from corenas_tpsr.generator.space import PAPER_CELL, RGB_MEAN, Generator, GeneratorSpace, leaves
+from corenas_tpsr.generator.network import RGB_MEAN, Generator, leaves
+from corenas_tpsr.generator.space import PAPER_CELL, GeneratorSpace
 
 SIZES = {2: (360, 640), 4: (180, 320)}  # height and width whose output is 1280x720
 PIXELS = 360 * 640

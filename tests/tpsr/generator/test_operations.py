@@ -11,7 +11,7 @@ from corenas.cost import count
 from corenas.errors import ConfigError, InputError
 from corenas.options.structuring import Chosen, choose, structure
 from corenas_sr.models.kernels import DepthwiseConv2d, PReLU, plain_copy
-from corenas_tpsr.catalogue import OPERATIONS
+from corenas_tpsr._catalogue import OPERATIONS
 from corenas_tpsr.generator.config import (
     OPERATION_NAMES,
     GeneratorSpaceConfig,
@@ -186,7 +186,7 @@ def test_options_of_an_operation_reach_the_space() -> None:
 
 def test_operations_are_described_without_importing_torch() -> None:
     code = (
-        "import sys; import corenas_tpsr.catalogue, corenas_tpsr.generator.config as s; "
+        "import sys; import corenas_tpsr._catalogue, corenas_tpsr.generator.config as s; "
         "s.GeneratorSpaceConfig(); sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

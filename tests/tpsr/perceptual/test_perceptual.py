@@ -22,10 +22,10 @@ from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.inference import upscale
 from corenas_sr.results.evaluation import build_metrics, evaluate
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.perceptual.comparison import Finished, report
+from corenas_tpsr.perceptual._comparison import Finished, report
 from corenas_tpsr.perceptual.config import FULL_LAYERS
 from corenas_tpsr.perceptual.full_task import contenders
-from corenas_tpsr.perceptual.stage import as_begun, note, resolved, starting_from
+from corenas_tpsr.perceptual.stage import describe_missing, replace_missing, resolve, start_from
 
 Command = Callable[..., Any]
 
@@ -265,7 +265,7 @@ def test_patch_that_the_reductions_do_not_divide_is_refused(
 
 def test_options_of_the_losses_reach_both_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corenas_tpsr.perceptual.stage.features_of", lambda config: None)
-    config, missing = resolved(
+    config, missing = resolve(
         structure(TpsrConfig, {"perceptual": {"metric": "random-features", "losses": {"pixel": 3}}})
     )
     assert missing == {}
@@ -277,12 +277,14 @@ def test_options_of_the_losses_reach_both_tasks(monkeypatch: pytest.MonkeyPatch)
 def test_metric_alone_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     values = {"perceptual": {"network": "random-features", "missing": "random-features"}}
-    config, missing = resolved(structure(TpsrConfig, values))
+    config, missing = resolve(structure(TpsrConfig, values))
     assert list(missing) == ["perceptual.metric"]
-    assert note(missing).startswith("perceptual.metric: the weights of vgg16 are not on this")
+    assert describe_missing(missing).startswith(
+        "perceptual.metric: the weights of vgg16 are not on this"
+    )
     assert config.perceptual.metric.name == "random-features"
     with pytest.raises(DataError, match="vgg16"):
-        resolved(structure(TpsrConfig, {"perceptual": {"network": "random-features"}}))
+        resolve(structure(TpsrConfig, {"perceptual": {"network": "random-features"}}))
 
 
 def test_searchs_own_features_may_be_missing(
@@ -293,9 +295,9 @@ def test_searchs_own_features_may_be_missing(
     own = {"network": "squeezenet1_1", "metric": "random-features"}
     values = {"perceptual": known, "discriminator": {"evaluator": {"perceptual": own}}}
     with pytest.raises(DataError, match="the weights of squeezenet1_1 are not on this machine"):
-        resolved(structure(TpsrConfig, values))
+        resolve(structure(TpsrConfig, values))
     may = {"discriminator": {"evaluator": {"perceptual": {"missing": "random-features"}}}}
-    config, missing = resolved(structure(TpsrConfig, values, may))
+    config, missing = resolve(structure(TpsrConfig, values, may))
     assert list(missing) == ["discriminator.evaluator.perceptual.network"]
     assert config.discriminator.evaluator.config.perceptual.network == "random-features"
 
@@ -311,7 +313,7 @@ def test_nothing_stands_in_for_a_file_that_is_named(tmp_path: Path, option: str)
         option: named[option],
     }
     with pytest.raises(DataError, match=r"typo\.pth: No such file"):
-        resolved(structure(TpsrConfig, {"perceptual": values}))
+        resolve(structure(TpsrConfig, {"perceptual": values}))
 
 
 @pytest.mark.parametrize("where", ["compare", "discriminator.evaluator"])
@@ -325,7 +327,7 @@ def test_layers_that_the_stand_in_does_not_have_are_refused_before_the_start(
         parse_assignment(f'{where}.layers=["44"]'),
     )
     with pytest.raises(ConfigError, match=f"^{where}.layers: unknown layer '44' of random-feat"):
-        resolved(config)
+        resolve(config)
 
 
 def test_run_goes_on_with_the_features_that_it_began_with(
@@ -334,13 +336,13 @@ def test_run_goes_on_with_the_features_that_it_began_with(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
     values = {"network": "squeezenet1_1", "metric": "random-features", "missing": "random-features"}
     config = structure(TpsrConfig, {"perceptual": values})
-    began, missing = resolved(config)
+    began, missing = resolve(config)
     assert began.perceptual.network == "random-features"
     with pytest.raises(DataError, match="the weights of squeezenet1_1 are not on this machine"):
-        resolved(as_begun(config, {}))
+        resolve(replace_missing(config, {}))
     monkeypatch.setattr("corenas_tpsr.perceptual.stage.features_of", lambda config: None)
-    assert resolved(config)[0].perceptual.network == "squeezenet1_1"
-    again, none_now = resolved(as_begun(config, missing))
+    assert resolve(config)[0].perceptual.network == "squeezenet1_1"
+    again, none_now = resolve(replace_missing(config, missing))
     assert none_now == {}
     assert again.perceptual == evolve(began.perceptual, missing="refuse")
 
@@ -354,7 +356,7 @@ def test_evaluator_of_a_stranger_is_told_the_generator(tmp_path: Path) -> None:
     config = structure(TpsrConfig, {})
     stranger = evolve(config.discriminator.evaluator, config=StrangersConfig())
     config = evolve(config, discriminator=evolve(config.discriminator, evaluator=stranger))
-    told = starting_from(config, tmp_path / "x4.safetensors").discriminator
+    told = start_from(config, tmp_path / "x4.safetensors").discriminator
     assert told.evaluator.config.generator == tmp_path / "x4.safetensors"
     assert told.space == config.discriminator.space
 
@@ -363,7 +365,7 @@ def test_report_takes_all_images_of_all_benchmarks_and_values_without_a_number(
     tmp_path: Path, photographs: Path, generator: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for drawing in ("draw_models", "dots_plot"):
-        monkeypatch.setattr(f"corenas_tpsr.perceptual.comparison.{drawing}", lambda *_, **__: None)
+        monkeypatch.setattr(f"corenas_tpsr.perceptual._comparison.{drawing}", lambda *_, **__: None)
     sources = [tmp_path / "one" / "HR", tmp_path / "two" / "HR"]
     for source, image in zip(sources, sorted((photographs / "valid").iterdir()), strict=True):
         source.mkdir(parents=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from corenas_tpsr.policy.controller import Controller, bounded
+from corenas_tpsr.policy._controller import Controller, bounded
 
 SIZES = [size for node in range(1, 11) for size in (16, node)]
 """Options of the generator's decisions: operation and source of each node."""

@@ -15,8 +15,8 @@ from corenas.testing.contracts import SamplerContract, StrategyContract
 from corenas.testing.surrogate import expected_score, surrogate_problem
 from corenas.values.architecture import Architecture, Decision
 from corenas.values.trial import Trial
+from corenas_tpsr.policy._controller import Controller
 from corenas_tpsr.policy.config import ReinforceConfig
-from corenas_tpsr.policy.controller import Controller
 from corenas_tpsr.policy.reinforce import Reinforce
 
 DECISIONS = (Decision("kernel", ("1", "3", "5")), Decision("width", ("8", "16")))

@@ -13,7 +13,7 @@ from corenas_sr.config import OUTPUT
 from corenas_sr.models.named import Named
 
 TRUE = "true"
-"""The convention that every space has: `corenas.cost.count`."""
+"""Name of the convention that every space has: `corenas.cost.count`."""
 
 Size = tuple[int, int]
 
@@ -32,19 +32,19 @@ def cost_at(
         named: The architecture and its space.
         scale: The up-scaling factor.
         input_size: Low-resolution ``WIDTHxHEIGHT``.
-        output_size: The size of the output instead; when neither is given, that of the convention,
-            or 1280x720.
-        convention: A way of counting that is not the true one.
+        output_size: The size of the output instead. By default, the convention's size counts, or
+            an output of 1280x720.
+        convention: A way of counting beside the true one.
 
     Raises:
         InputError: Both are given, one is malformed, or the scale does not divide the output.
     """
     network = named.space.build().build(named.architecture)
     if convention is None:
-        width, height = _input(input_size, output_size, scale)
+        width, height = _input_size(input_size, output_size, scale)
         cost, more = count(network, (1, 3, height, width)), {}
     else:
-        width, height = _input(input_size, output_size, scale, stated=convention)
+        width, height = _input_size(input_size, output_size, scale, stated=convention)
         cost = convention.count(network, (1, 3, height, width))
         more = {
             "convention": convention.name,
@@ -64,7 +64,7 @@ def cost_at(
 
 
 def find_convention(space: Chosen, name: str) -> Convention | None:
-    """Return a way of counting that a space offers; None for the true one.
+    """Return a way of counting that a space offers, or None for the true one.
 
     Raises:
         InputError: It offers no such way.
@@ -82,19 +82,19 @@ def find_convention(space: Chosen, name: str) -> Convention | None:
 
 
 def takes_patches(space: Chosen) -> bool:
-    """Return whether its networks take patches of one side, instead of enlarging images."""
-    return hasattr(space.config, "patch") and not hasattr(space.config, "scale")
+    """Return whether a space's networks judge patches of one size instead of enlarging images."""
+    return space.option("patch") is not None and space.option("scale") is None
 
 
 def patch_cost(
     named: Named, *, input_size: str | None = None, output_size: str | None = None
 ) -> dict[str, Any]:
-    """Return what a space that takes patches says that its network costs.
+    """Return the cost of a network that takes patches, as its space counts it.
 
     Args:
         named: The architecture and its space.
         input_size: A square ``WIDTHxHEIGHT`` for the patch; by default the space's own.
-        output_size: Refused, because there is no image that comes out.
+        output_size: Refused, because such a network has no image as its output.
 
     Raises:
         InputError: There is an output size, or the space cannot have patches of this size.
@@ -120,7 +120,7 @@ def patch_cost(
     }
 
 
-def _input(
+def _input_size(
     input_size: str | None,
     output_size: str | None,
     scale: int,
@@ -135,6 +135,7 @@ def _input(
         *_, height, width = stated.shape
         return width, height
     width, height = OUTPUT if output_size is None else parse_size("--output", output_size)
+    # A size that is rounded would be the cost of another image than the one that is printed.
     if width % scale or height % scale:
         raise InputError(f"--output {width}x{height}: not a multiple of the scale {scale}")
     return width // scale, height // scale

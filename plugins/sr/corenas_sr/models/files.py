@@ -16,14 +16,14 @@ from corenas.plugins.registry import Registry
 from corenas.values.architecture import Architecture
 
 LARGEST_SCALE = 16
-"""Of a network whose space has no option ``scale``."""
+"""Largest up-scaling factor of a file whose space has no option ``scale``."""
 
 _SCALE = "scale"
 
 
 @frozen
 class LoadedModel(modelfile.LoadedModel):
-    """A network in evaluation mode, where it comes from, and its up-scaling factor."""
+    """A network in evaluation mode, its space and architecture, and its up-scaling factor."""
 
     scale: int
 
@@ -37,7 +37,7 @@ def save_model(
     scale: int,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a network with its up-scaling factor; the rest is as in `corenas.modelfile`."""
+    """Write a network with its up-scaling factor; see `corenas.modelfile.save_model`."""
     modelfile.save_model(
         path,
         module,
@@ -58,17 +58,19 @@ def load_model(path: Path, *, registry: Registry | None = None) -> LoadedModel:
     model = modelfile.load_model(path, registry=registry)
     info = dict(model.info)
     scale = info.pop(_SCALE, None)
-    if problem := _problem(scale, model.space.config):
+    if problem := _problem(scale, model.space):
         raise DataError(f"{path}: {problem}")
     return LoadedModel(model.module, model.space, model.architecture, info, scale)
 
 
-def _problem(scale: Any, config: Any) -> str:
-    """Return why this cannot be the up-scaling factor, or an empty string."""
+def _problem(scale: Any, space: Chosen) -> str:
+    """Return what is wrong with the up-scaling factor of a file, or an empty string."""
     if scale is None:
         return "not a super-resolution network: it has no up-scaling factor"
+    # Not isinstance: True is an int to Python.
     if type(scale) is not int or not 1 <= scale <= LARGEST_SCALE:
         return f"its scale must be a whole number from 1 to {LARGEST_SCALE}, got {scale!r:.40}"
-    if scale != getattr(config, _SCALE, scale):
-        return f"its scale is {scale}, but that of its search space {config.scale}"
+    stated = space.option(_SCALE)
+    if stated is not None and scale != stated:
+        return f"its scale is {scale}, but that of its search space {stated}"
     return ""

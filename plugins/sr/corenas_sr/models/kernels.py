@@ -29,7 +29,7 @@ class PReLU(nn.PReLU):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """One odd-sized filter per channel at stride 1, with zero padding that keeps the size.
+    """One filter of odd size per channel, at stride 1, with zero padding that keeps the size.
 
     Raises:
         ValueError: The kernel size is even or not positive.
@@ -82,6 +82,7 @@ def _plain(module: PReLU | DepthwiseConv2d) -> nn.Module:
 
 
 def _fast_path_applies(x: Tensor, weight: Tensor) -> bool:
+    # On a GPU, reading the slope as a Python number would wait for the device in every layer.
     return (
         x.device.type == weight.device.type == "cpu"
         and x.dtype == weight.dtype
@@ -105,7 +106,8 @@ class _SingleSlopePReLU(torch.autograd.Function):
         x, slope = ctx.saved_tensors
         needs_x, needs_slope = ctx.needs_input_grad
         grad_x = grad_slope = None
-        if torch.is_grad_enabled():  # the gradient of this gradient is wanted: torch's operators
+        # Gradients are enabled here only for a second derivative, which needs torch's operators.
+        if torch.is_grad_enabled():
             grad_x = torch.where(x > 0, grad, slope * grad)
             return grad_x, (grad * x.clamp(max=0)).sum().view_as(slope)
         if needs_x:
@@ -116,7 +118,7 @@ class _SingleSlopePReLU(torch.autograd.Function):
 
 
 class _Depthwise(torch.autograd.Function):
-    """Made of forward convolutions, which differentiate again."""
+    """Its backward consists of forward convolutions, so it can be differentiated twice."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -140,12 +142,13 @@ def _depthwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _depthwise_weight_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
     (batch, channels, height, width), size = x.shape, weight.shape[-1]
-    if size <= 3:  # torch's own is the faster one here
+    if size <= 3:  # torch's own is faster up to here
         gradient: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]  # torch lacks the types
             x, weight.shape, grad, padding=size // 2, groups=channels
         )
         return gradient
-    # Every image's every channel is its own group: its gradient image is the filter.
+    # One convolution with a group per channel of each image, whose filter is the output's gradient:
+    # torch's own backward of large depthwise kernels takes several times as long.
     images = x.contiguous().view(1, batch * channels, height, width)
     filters = grad.contiguous().view(batch * channels, 1, height, width)
     products = F.conv2d(images, filters, padding=size // 2, groups=batch * channels)

@@ -1,4 +1,4 @@
-"""Networks by what a person calls them: a published name, a model file, a file with a cell."""
+"""Networks by name: a published architecture, a model file, or a JSON file with a cell."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def find_architecture(
     cell: Path | None = None,
     assignments: Sequence[str] = (),
 ) -> Named:
-    """Return what ``what`` stands for.
+    """Find an architecture and its space by a name or a file.
 
     Args:
-        what: A published architecture such as ``tpsr/paper``; a model file; or, together with
-            ``cell``, a search space.
+        what: A published architecture such as ``tpsr/paper``, or a model file. With ``cell``, the
+            name of a search space.
         scale: The up-scaling factor; by default the space's or the file's own.
         cell: A JSON file in the form that the space parses.
-        assignments: Options of the space that are to differ, such as ``share_up=true``.
+        assignments: Changes to the space's options, such as ``share_up=true``.
 
     Raises:
         InputError: Nothing has this name, or the file does not hold an architecture.
@@ -60,8 +60,10 @@ def find_architecture(
     """
     if cell is not None:
         space = at_scale(with_options(choose("search_spaces", what), assignments), scale)
-        return Named(space, _parsed(cell, space.build()))
-    named = _of_file(Path(what)) if Path(what).suffix == ".safetensors" else _published(what)
+        return Named(space, _parse_cell(cell, space.build()))
+    named = (
+        _read_model(Path(what)) if Path(what).suffix == ".safetensors" else _find_published(what)
+    )
     return evolve(named, space=at_scale(with_options(named.space, assignments), scale))
 
 
@@ -80,22 +82,20 @@ def with_options(space: Chosen, assignments: Sequence[str]) -> Chosen:
 
 def at_scale(space: Chosen, scale: int | None) -> Chosen:
     """Return the same space for another up-scaling factor; None leaves it as it is."""
-    if scale is None or getattr(space.config, "scale", None) == scale:
+    if scale is None or scale_of(space) == scale:
         return space
-    if not hasattr(space.config, "scale"):
-        raise InputError(f"the space {space.name!r} has no option 'scale'")
     return evolve(space, config=evolve(space.config, scale=scale))
 
 
 def scale_of(space: Chosen) -> int:
     """Return the up-scaling factor of a super-resolution space."""
-    scale = getattr(space.config, "scale", None)
+    scale = space.option("scale")
     if not isinstance(scale, int):
         raise InputError(f"the space {space.name!r} has no option 'scale'")
     return scale
 
 
-def _of_file(path: Path) -> Named:
+def _read_model(path: Path) -> Named:
     if what := mistaken_for(path):
         raise DataError(f"{path}: {what}")
     model = load_model(path)
@@ -115,7 +115,7 @@ def draw(path: Path, space: SearchSpace, architecture: Architecture) -> None:
         draws(architecture, path)
 
 
-def _published(what: str) -> Named:
+def _find_published(what: str) -> Named:
     names: list[str] = []
     for name in default_registry().components("search_spaces"):
         space = choose("search_spaces", name)
@@ -135,7 +135,7 @@ def _published(what: str) -> Named:
     )
 
 
-def _parsed(path: Path, space: SearchSpace) -> Architecture:
+def _parse_cell(path: Path, space: SearchSpace) -> Architecture:
     value = _read(path)
     try:
         return space.parse(value)
@@ -153,16 +153,17 @@ def _read(path: Path) -> Any:
 
 
 def typical(space: SearchSpace) -> Architecture:
-    """Return an architecture that stands for those of a space in a dry run.
+    """Return the architecture that a dry run times, as nothing is found yet.
 
-    It is the space's first published one, or that of every decision's first option.
+    It is the first published one of the space; a space without any gets the first option of every
+    decision.
     """
     first = Architecture(space.name, {d.name: d.options[0] for d in space.decisions})
     return next(iter(space.known.values()), first)
 
 
 def typical_network(space: SearchSpace, scale: int) -> tuple[nn.Module, str]:
-    """Return the typical network of a space, and what it is, for the note of an estimate."""
+    """Return the typical network of a space, and the note of an estimate that is timed with it."""
     network = space.build(typical(space))
     width, height = (side // scale for side in OUTPUT)
     mult_adds = count(network, (1, 3, height, width)).mult_adds

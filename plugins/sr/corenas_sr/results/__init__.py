@@ -1,1 +1,4 @@
-"""What came out: measurements, pictures, the report of a run."""
+"""Measuring networks (`evaluation`) and reporting a finished run (`report`).
+
+The layout of pictures is private.
+"""

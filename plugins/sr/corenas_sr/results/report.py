@@ -1,4 +1,4 @@
-"""What a finished run gives its user: models measured beside bicubic, a picture, a summary."""
+"""The report of a finished run: models measured beside bicubic, pictures, a summary."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from corenas_sr.data.datasets import ImagePair, describe_lr, load_pairs
 from corenas_sr.metric import ImageMetric
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
+from corenas_sr.results._pictures import comparison
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
-from corenas_sr.results.pictures import comparison
 
 
 @frozen
@@ -41,7 +41,7 @@ def hand_over(
     """Measure the models (file by name) on validation images and benchmarks, and show them.
 
     Returns:
-        What goes into ``summary.json``: models, protocol, data.
+        The entries ``models``, ``protocol`` and ``data`` of ``summary.json``.
     """
     built = build_metrics(metrics)
     entries = []
@@ -141,13 +141,13 @@ def draw_models(
     *,
     device: str,
 ) -> Path:
-    """Draw low resolution, bicubic, what each model makes of it, and ground truth side by side.
+    """Draw low resolution, bicubic, each model's output and ground truth side by side.
 
     Args:
         path: Where to, as a PNG file.
-        models: Models of one scale, by what stands above their image.
+        models: Models of one scale, by the label of their image.
         pair: The image.
-        measured: By the same names and ``bicubic``, evaluations that this image is part of.
+        measured: Evaluations that include this image, by the same labels and ``bicubic``.
         device: Where to compute.
 
     Returns:
@@ -168,14 +168,14 @@ def _numbers(values: Mapping[str, float]) -> str:
 
 
 def draw_trials(run: Run, found: SearchResult, *, stage: str) -> list[Trial]:
-    """Draw how a sampling search went and its best compromises, the Pareto front; return these.
+    """Draw a sampling search and its Pareto front; return the trials of the front.
 
-    A stage without a measured trial has neither.
+    A stage without a measured trial, as that of a one-shot search, has neither.
     """
     trials = run.trials(stage)
     if not trials:
         return []
-    # The number of parameters goes with the mult-adds, and would double the plots.
+    # Parameters grow with mult-adds, so their plots would show the same again.
     drawn = {q.name: q for q in found.quantities if q.name != PARAMS.name}
     search_plot(run.images / "search.png", trials, drawn, cost=MULT_ADDS.name)
     pareto_plot(run.images / "pareto.png", trials, drawn)
@@ -191,19 +191,19 @@ def table(entries: Sequence[Mapping[str, Any]]) -> list[str]:
         sets = {"validation": entry, **entry["benchmarks"]}
         for source, values in sets.items():
             pairs = [(values["metrics"][name], values["bicubic"][name]) for name in names]
-            cells = [f"{shown(ours)} ({shown(bicubic)})" for ours, bicubic in pairs]
+            cells = [f"{format_number(ours)} ({format_number(bicubic)})" for ours, bicubic in pairs]
             costs = [human(entry["params"]), human(entry["mult_adds"])]
             rows.append([entry["name"], Path(source).name, *costs, *cells])
-    return aligned(rows)
+    return align_columns(rows)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a line for each row, the columns below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
     return [line.rstrip() for line in lines]
 
 
-def shown(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Return a number with four decimals, or a dash."""
     return "-" if value is None else f"{value:.4f}"

@@ -17,26 +17,26 @@ from corenas_sr.training.feature_config import LossWeights
 from corenas_sr.training.losses import AdversarialLoss, FeatureLoss
 from corenas_sr.training.pixel import images
 
-OUTRIGHT = 0.02
-"""Below this mean loss a discriminator wins: it is 99 % sure of real images and of fake ones."""
+WINNING_LOSS = 0.02
+"""Mean loss below which a discriminator wins: it is 99 % sure of real and of fake images."""
 
 
 class AdversarialStep:
     """One step of the discriminator, and one of the generator against the updated discriminator.
 
     Both learn by Adam at the same rate. Ground truth and generated images go through the
-    discriminator apart, so that its batch norms see each side by itself. In the generator's turn it
-    is frozen and in evaluation mode, which must not change what it computes but for a power
-    iteration of spectral norms: its batch norms keep no running statistics.
+    discriminator apart, so that its batch norms see each side by itself. In the generator's turn
+    the discriminator is frozen and in evaluation mode. That skips the power iteration of spectral
+    norms and must change nothing else: its batch norms keep no running statistics.
 
     Args:
         generator: Takes and gives float images in [0, 255], shape (N, 3, H, W).
         discriminator: Takes such images as large as the ground truth, gives logits (N, 1); all of
             its parameters are trained.
         features: The perceptual loss.
-        adversarial: What the discriminator and the generator minimise.
-        weights: What the generator's terms weigh. One of weight 0 is not computed; the
-            discriminator learns whatever its weight.
+        adversarial: The losses of discriminator and generator.
+        weights: Weights of the generator's terms. A term of weight 0 is not computed; the
+            discriminator learns in any case.
         learning_rate: Adam's step size of both at schedule factor 1.
         device: Where to train; the networks are moved there.
     """
@@ -53,15 +53,15 @@ class AdversarialStep:
         device: str = "cpu",
     ) -> None:
         self._device = torch.device(device)
-        self.generator = self._placed(generator).train()
-        self.discriminator = self._placed(discriminator).train()
-        self._features = self._placed(features)
+        self.generator = self._place(generator).train()
+        self.discriminator = self._place(discriminator).train()
+        self._features = self._place(features)
         self._adversarial = adversarial
         self._weights = weights
         self._generator_optimiser = adam(self.generator, learning_rate)
         self._discriminator_optimiser = adam(self.discriminator, learning_rate)
 
-    def _placed(self, module: nn.Module) -> nn.Module:
+    def _place(self, module: nn.Module) -> nn.Module:
         return module.to(self._device).to(memory_format=torch.channels_last)
 
     @property
@@ -79,11 +79,14 @@ class AdversarialStep:
         ((low, high),) = batches
         real = images(high, self._device)
         fake = self.generator(images(low, self._device))
+        # The discriminator first, and the generator against the updated one, as in EDSR's code, on
+        # which the paper trains. Detached, so that the first turn does not reach the generator.
         judged = self._discriminator_turn(real, fake.detach())
         return self._generator_turn(real, fake) | judged
 
     def _discriminator_turn(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        with parametrize.cached():  # else each use of a weight would normalise it anew
+        # Without the cache, the second pass would normalise every weight again: 7 % of a step.
+        with parametrize.cached():
             logits = self.discriminator(real), self.discriminator(fake)
         loss = self._adversarial.discriminator(*logits)
         _descend(self._discriminator_optimiser, loss)
@@ -98,12 +101,12 @@ class AdversarialStep:
         if weights.features:
             terms["features"] = weights.features * self._features(fake, real)
         if weights.adversarial:
-            terms["adversarial"] = weights.adversarial * self._judged_by_frozen(real, fake)
+            terms["adversarial"] = weights.adversarial * self._adversarial_term(real, fake)
         loss = torch.stack(list(terms.values())).sum()
         _descend(self._generator_optimiser, loss)
         return {name: value.detach() for name, value in {"loss": loss, **terms}.items()}
 
-    def _judged_by_frozen(self, real: Tensor, fake: Tensor) -> Tensor:
+    def _adversarial_term(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the generator's adversarial loss; the discriminator gets no gradient from it."""
         with _frozen(self.discriminator), parametrize.cached():
             logits = self.discriminator(fake)
@@ -124,8 +127,8 @@ class AdversarialStep:
             restore_optimiser(optimiser, saved)
 
     def remark(self, scalars: Mapping[str, float]) -> str:
-        """Say so when the discriminator wins outright."""
-        if scalars["discriminator"] >= OUTRIGHT:
+        """Return a warning when the discriminator wins outright."""
+        if scalars["discriminator"] >= WINNING_LOSS:
             return ""
         return (
             f"the discriminator wins outright (its loss is {scalars['discriminator']:.2g}): "
@@ -144,7 +147,7 @@ def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
 
 @contextmanager
 def _frozen(module: nn.Module) -> Iterator[None]:
-    """Let a module compute, and gradients pass through it, while nothing in it changes."""
+    """Let gradients pass through a module while nothing in it changes."""
     module.requires_grad_(False).eval()
     try:
         yield

@@ -1,4 +1,4 @@
-"""What evaluators of candidate networks have in common: numbers, costs, checks, crops, reports."""
+"""Common parts of evaluators: training and measuring a candidate, its costs, checks."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ from corenas import (
 from corenas.cost import Cost, CostTable, human
 from corenas.training.loop import Training
 from corenas.training.timing import seconds_of
-from corenas_sr.config import CandidateConfig, DataConfig
+from corenas_sr.config import CandidateConfig, DataConfig, PatchTrainingConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import typical_network
 from corenas_sr.results.evaluation import Crops, build_metrics
+from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.timing import time_training
 
 
 class CandidateEvaluator(IndependentJobs):
-    """The half of an evaluator of super-resolution networks that is the same for all of them.
+    """Base of evaluators of super-resolution networks; a subclass writes `prepare`.
 
     It measures on fixed crops of the validation images, counts costs for a stated output, and
-    refuses what costs too much. Left to write is `prepare`.
+    rejects candidates that cost too much.
 
     Args:
         config: The options.
@@ -61,8 +62,10 @@ class CandidateEvaluator(IndependentJobs):
 
     @property
     def measures(self) -> Mapping[str, Quantity]:
-        metrics = quantities_of(self._config.metrics, self._scale, crops_note(self._config))
-        return {each.name: each for each in (*metrics, *cost_quantities(self._config.output))}
+        config = self._config
+        where = crops_note(config.crops, config.crop_size)
+        metrics = quantities_of(config.metrics, self._scale, where)
+        return {each.name: each for each in (*metrics, *cost_quantities(config.output))}
 
     def check(self) -> None:
         """Build the metrics, and look at all images.
@@ -79,21 +82,13 @@ class CandidateEvaluator(IndependentJobs):
         pairs = load_pairs(self._data.train, scale=self._scale, split="train")
         training = self._config.training
         seconds, memory = time_training(network, pairs, training, scale=self._scale, device=device)
-        measuring = seconds_of(lambda: self._measure_typical(network, device))
+        measuring = seconds_of(
+            lambda: measure_candidate(
+                network, self._config, self._data, scale=self._scale, device=device
+            )
+        )
         return StagePlan(
             "candidate", training.steps, seconds, 1, measuring, memory=memory, note=note
-        )
-
-    def _measure_typical(self, network: nn.Module, device: str) -> dict[str, float]:
-        config = self._config
-        return measure_on_crops(
-            network,
-            self._data.validation,
-            config.metrics,
-            size=config.crop_size,
-            count=config.crops,
-            scale=self._scale,
-            device=device,
         )
 
     def advice(self, name: str) -> str:
@@ -112,18 +107,18 @@ class CandidateEvaluator(IndependentJobs):
             )
         )
 
-    def refused(self, architecture: Architecture) -> Rejected | None:
-        """Return why a candidate is not trained, if it costs too much."""
+    def reject_costly(self, architecture: Architecture) -> Rejected | None:
+        """Return the rejection of a candidate that costs too much, None for the others."""
         return over_limit(self.costs(architecture), self._config.mult_adds_limit)
 
 
 def quantities_of(metrics: Sequence[Chosen], scale: int, where: str) -> list[Quantity]:
-    """Describe image metrics as numbers that an evaluator measures at a scale.
+    """Describe image metrics as the numbers of an evaluator.
 
     Args:
         metrics: The metrics.
         scale: The up-scaling factor, from which protocols take their shave.
-        where: On which images, for the protocol.
+        where: The images that are measured, for the protocol.
     """
     infos = ((each.name, each.component.metadata) for each in metrics)
     return [
@@ -132,10 +127,9 @@ def quantities_of(metrics: Sequence[Chosen], scale: int, where: str) -> list[Qua
     ]
 
 
-def crops_note(config: CandidateConfig) -> str:
-    """Return on which parts of the validation images a candidate is measured."""
-    side = config.crop_size
-    return f"{config.crops} fixed crops of {side}x{side} low-resolution pixels"
+def crops_note(count: int, side: int) -> str:
+    """Return the part of a protocol that names the crops."""
+    return f"{count} fixed crops of {side}x{side} low-resolution pixels"
 
 
 def cost_quantities(output: tuple[int, int]) -> tuple[Quantity, Quantity]:
@@ -145,7 +139,7 @@ def cost_quantities(output: tuple[int, int]) -> tuple[Quantity, Quantity]:
 
 
 def metric_advice(name: str, metrics: Sequence[Chosen], option: str = "evaluator.metrics") -> str:
-    """Return how the option that lists metrics has another one in it; nothing for no metric."""
+    """Return the assignment that adds a metric to an option; empty if there is no such metric."""
     try:
         default_registry().component("metrics", name)
     except UnknownName:
@@ -165,23 +159,66 @@ def _scale(space: SearchSpace) -> int:
 
 
 def costs_of(cost: Cost) -> dict[str, float]:
-    """Return costs under the names that they have among a candidate's metrics."""
+    """Return costs by the names that they have in a measurement."""
     return {"mult_adds": cost.mult_adds, "params": cost.params}
 
 
 def over_limit(costs: Mapping[str, float], limit: float | None) -> Rejected | None:
-    """Return the refusal of a candidate with more mult-adds than the limit, where there is one."""
+    """Return the rejection of a candidate with more mult-adds than the limit."""
+    # A candidate of exactly the limit is allowed, as Algorithm 1 rejects those above f.
     if limit is None or costs["mult_adds"] <= limit:
         return None
     reason = f"{human(costs['mult_adds'])} mult-adds, the limit is {human(limit)}"
     return Rejected(reason, costs)
 
 
-def reported(training: Training, report: Report) -> Iterator[Event]:
-    """Train and tell the loss at each event, before it is handed on.
+def load_images(data: DataConfig, scale: int) -> None:
+    """Load the images of a job, which later jobs in the same process find loaded."""
+    load_pairs(data.train, scale=scale, split="train")
+    load_pairs(data.validation, scale=scale, split="validation")
+
+
+def train_candidate(
+    model: nn.Module,
+    config: PatchTrainingConfig,
+    data: DataConfig,
+    *,
+    scale: int,
+    seed: int,
+    device: str,
+    report: Report,
+) -> Iterator[Event]:
+    """Train a candidate against the ground truth, and yield its events.
+
+    Args:
+        model: The candidate, with the weights that it starts from.
+        config: Steps, patches and learning rate.
+        data: The images.
+        scale: The up-scaling factor.
+        seed: Decides the patches.
+        device: Where to train.
+        report: Is told the loss of each event.
 
     Raises:
-        Stopped: The answer was that it should stop.
+        Stopped: The report's answer was to stop.
+        Diverged: The loss is not finite.
+    """
+    training = pixel_training(
+        model,
+        load_pairs(data.train, scale=scale, split="train"),
+        config,
+        scale=scale,
+        seed=seed,
+        device=device,
+    )
+    return report_events(training, report)
+
+
+def report_events(training: Training, report: Report) -> Iterator[Event]:
+    """Train; report the loss of each event, then yield it.
+
+    Raises:
+        Stopped: The report's answer was to stop.
         Diverged: The loss is not finite.
     """
     for event in training.events():
@@ -190,27 +227,32 @@ def reported(training: Training, report: Report) -> Iterator[Event]:
         yield event
 
 
-def measure_on_crops(
-    model: nn.Module,
-    source: str,
-    metrics: Sequence[Chosen],
-    *,
-    size: int,
-    count: int,
-    scale: int,
-    device: str,
-) -> dict[str, float]:
-    """Return the mean of each metric over fixed crops of validation images.
+def fixed_crops(data: DataConfig, *, size: int, count: int, scale: int) -> Crops:
+    """Return the crops of the validation images that candidates are measured on.
+
+    Whole images would cost as much as thousands of training steps for each candidate.
 
     Args:
-        model: A network on ``device``.
-        source: The images; see `load_pairs`.
-        metrics: What is measured.
+        data: The images.
         size: Side of a crop in low-resolution pixels.
         count: How many crops there are.
         scale: The up-scaling factor.
+    """
+    pairs = load_pairs(data.validation, scale=scale, split="validation")
+    return Crops.spread(pairs, size=size, count=count, scale=scale)
+
+
+def measure_candidate(
+    model: nn.Module, config: CandidateConfig, data: DataConfig, *, scale: int, device: str
+) -> dict[str, float]:
+    """Return the mean of each metric over the fixed crops.
+
+    Args:
+        model: A network on ``device``.
+        config: Names the metrics and the crops.
+        data: The images.
+        scale: The up-scaling factor.
         device: Where the network computes.
     """
-    pairs = load_pairs(source, scale=scale, split="validation")
-    crops = Crops.spread(pairs, size=size, count=count, scale=scale)
-    return crops.measure(model, build_metrics(metrics), scale=scale, device=device)
+    crops = fixed_crops(data, size=config.crop_size, count=config.crops, scale=scale)
+    return crops.measure(model, build_metrics(config.metrics), scale=scale, device=device)

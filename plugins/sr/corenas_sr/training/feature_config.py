@@ -1,4 +1,4 @@
-"""Options of adversarial and perceptual training: whose features are compared, what terms weigh."""
+"""Options of perceptual and adversarial losses: features, and the weights of terms."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from corenas.options.structuring import option
 from corenas_sr.config import absolute_file
 
 Network = Literal["vgg19", "squeezenet1_1", "random-features"]
-"""Whose features: those of an ImageNet classifier, or squeezenet1_1's with random weights."""
+"""An ImageNet classifier, or squeezenet1_1 with random weights."""
 
 Distance = Literal["mse", "l1"]
 
 
 @frozen
 class Cut:
-    """The end of a layer: after how many of torchvision's layers, and the least side of an image.
+    """A depth of a network at which features are compared.
 
-    Smaller images, in pixels, leave nothing at that depth.
+    ``layers`` is the number of torchvision's layers before it. ``least`` is the least side of an
+    image in pixels: of a smaller one, poolings leave nothing at that depth.
     """
 
     layers: int
     least: int
 
 
+# Numbers of torchvision's layers. Names are those of the modules in the paper of SqueezeNet.
 _SQUEEZENET = {
     "conv1": Cut(1, 3),
     "fire2": Cut(4, 5),
@@ -65,7 +67,7 @@ _TITLES = {"vgg19": "VGG19", "squeezenet1_1": "SqueezeNet 1.1"}
 
 @frozen
 class FeaturesConfig:
-    """Which features of which network a perceptual loss compares, and how."""
+    """Options of a perceptual loss: the network, its layers, and the distance."""
 
     network: Network = option(
         "vgg19",
@@ -103,12 +105,12 @@ class FeaturesConfig:
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
-        """Where the network is cut, in the order of ``layers``."""
+        """The depths at which features are compared, in the order of ``layers``."""
         return tuple(CUTS[self.network][name] for name in self.layers)
 
     @property
     def description(self) -> str:
-        """What is compared, in one line for reports."""
+        """The features and the distance, in one line for reports."""
         layers, distance = " + ".join(self.layers), self.distance.upper()
         if self.network == "random-features":
             knowledge = "random weights, they know nothing of images"
@@ -119,7 +121,7 @@ class FeaturesConfig:
 
 @frozen
 class LossWeights:
-    """What each term of the generator's loss weighs (Eq. 8 of Lee et al.); 0 leaves it out."""
+    """Weights of the generator's loss terms (Eq. 8 of Lee et al.); 0 leaves a term out."""
 
     pixel: float = option(
         0.01, "weight of L1 between images in [0, 255] (alpha)", paper="0.01", ge=0

@@ -1,4 +1,4 @@
-"""The training that ends a recipe: of the network found, validated, and written as a model file."""
+"""The final training of a recipe: validated, and written as a model file."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from torch.nn import functional as F
 
 from corenas.options.structuring import Chosen
 from corenas.training.loop import Training, Validate
-from corenas.training.step import Loss
+from corenas.training.step import Loss, TrainingStep
+from corenas.training.timing import seconds_of
 from corenas.values.architecture import Architecture
+from corenas.values.plan import StagePlan
 from corenas_sr.config import DataConfig, PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import save_model
 from corenas_sr.results.evaluation import build_metrics, validator
 from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.timing import time_step
 
 
 @frozen
 class FinalTraining:
-    """What a final training needs to know beside the network and the options of its steps.
+    """A final training, apart from the network and the options of its steps.
 
     Args:
         file: The model file's name, ending in ``.safetensors``.
@@ -31,9 +34,9 @@ class FinalTraining:
         architecture: The choices in that space.
         scale: The network's up-scaling factor.
         data: The images.
-        metrics: What the validation measures.
+        metrics: Metrics of the validation.
         device: Where to train and to validate.
-        extra: What the model file is to remember besides, as JSON.
+        extra: Further entries of the model file, as JSON.
     """
 
     file: str
@@ -57,7 +60,7 @@ class FinalTraining:
         """Return the training against the ground truth.
 
         Args:
-            model: What is trained, with the weights that it starts from.
+            model: The network, with the weights that it starts from.
             config: Steps, patches and learning rate.
             seed: Decides the patches.
             loss: Compares images by something other than L1; it is on the device already.
@@ -80,7 +83,7 @@ class FinalTraining:
         return load_pairs(self.data.train, scale=self.scale, split="train")
 
     def validator(self) -> Validate:
-        """Return what measures the network on the validation images."""
+        """Return the function that measures a network on the validation images."""
         pairs = load_pairs(self.data.validation, scale=self.scale, split="validation")
         return validator(pairs, build_metrics(self.metrics), scale=self.scale, device=self.device)
 
@@ -95,3 +98,53 @@ class FinalTraining:
             extra=self.extra,
         )
         return {"model": self.file}
+
+
+def plan_training(
+    stage: str,
+    step: TrainingStep,
+    config: PatchTrainingConfig,
+    *,
+    data: DataConfig,
+    metrics: Sequence[Chosen],
+    scale: int,
+    device: str,
+    note: str = "",
+) -> StagePlan:
+    """Estimate a final training for a dry run: time a few of its steps, and one validation.
+
+    Args:
+        stage: The name that its stage will have.
+        step: The training step; a few steps of it are really done.
+        config: Steps, patches, and how often is validated.
+        data: The images.
+        metrics: Metrics of a validation.
+        scale: The network's up-scaling factor.
+        device: Where to train and to validate.
+        note: Says which network is timed.
+    """
+    pairs = load_pairs(data.train, scale=scale, split="train")
+    seconds, memory = time_step(step, pairs, config, scale=scale, device=device)
+    validating = time_validations(
+        step.deliverable(), config, data=data, metrics=metrics, scale=scale, device=device
+    )
+    return StagePlan(
+        stage, config.steps, seconds, extra_seconds=validating, memory=memory, note=note
+    )
+
+
+def time_validations(
+    network: nn.Module,
+    config: PatchTrainingConfig,
+    *,
+    data: DataConfig,
+    metrics: Sequence[Chosen],
+    scale: int,
+    device: str,
+) -> float:
+    """Return the seconds that all validations of a training take; one of them is timed."""
+    pairs = load_pairs(data.validation, scale=scale, split="validation")
+    validate = validator(pairs, build_metrics(metrics), scale=scale, device=device)
+    # The end of a training is always validated, though no interval may end there.
+    validations = -(-config.steps // (config.validate_every or config.steps))
+    return validations * seconds_of(lambda: validate(network))

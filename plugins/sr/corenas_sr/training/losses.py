@@ -15,7 +15,7 @@ from corenas_sr.training.trunks import load_trunk, random_trunk
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""RGB in [0, 1] of the images that the trunks were trained on."""
+"""Mean and deviation of RGB in [0, 1], by which the trunks' training images were normalised."""
 
 _DISTANCES: dict[Distance, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": F.mse_loss,
@@ -30,8 +30,7 @@ class FeatureLoss(nn.Module):
     of several layers are summed.
 
     Args:
-        trunk: Takes RGB normalised by ImageNet's mean and deviation; its ReLUs are made to work
-            out of place, for what stands before one may be a layer that is compared.
+        trunk: Takes RGB normalised by ImageNet's mean and deviation.
         cuts: The layers.
         distance: Mean of squared differences, or of absolute ones.
     """
@@ -44,6 +43,7 @@ class FeatureLoss(nn.Module):
         self._least = max(cut.least for cut in cuts)
         self._distance = _DISTANCES[distance]
         self.trunk = trunk[: max(self._cuts)].requires_grad_(False).eval()
+        # A ReLU in place would overwrite the layer before it, which may be one that is compared.
         for module in self.trunk.modules():
             if isinstance(module, nn.ReLU):
                 module.inplace = False
@@ -53,7 +53,7 @@ class FeatureLoss(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor, reference: Tensor) -> Tensor:
-        """Compare images, of which only the first ones get a gradient.
+        """Compare images; only ``image`` gets a gradient.
 
         Args:
             image: RGB in [0, 255], not clamped, shape (N, 3, H, W).
@@ -71,6 +71,7 @@ class FeatureLoss(nn.Module):
                 f"patches of {width}x{height} are too small for the features that the loss "
                 f"compares: these need {self._least} pixels at least"
             )
+        # The ground truth is constant: a graph of its features would double the memory.
         with torch.no_grad():
             targets = self._features(reference)
         pairs = zip(self._features(image), targets, strict=True)
@@ -102,10 +103,10 @@ def feature_loss(config: FeaturesConfig) -> FeatureLoss:
 
 
 class AdversarialLoss(Protocol):
-    """What discriminator and generator minimise, from logits of shape (N, 1)."""
+    """Losses of discriminator and generator, from logits of shape (N, 1)."""
 
     needs_real: ClassVar[bool]
-    """Whether the generator's loss looks at what is said of the ground truth."""
+    """Whether the generator's loss needs the logits of the ground truth."""
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the discriminator's loss, a scalar."""
@@ -115,7 +116,7 @@ class AdversarialLoss(Protocol):
 
 
 class StandardAdversarial:
-    """Binary cross-entropy, the generator's not saturating (Goodfellow et al., arXiv:1406.2661).
+    """Binary cross-entropy, non-saturating for the generator (Goodfellow et al., arXiv:1406.2661).
 
     The discriminator's two terms are summed, not averaged.
     """
@@ -130,9 +131,9 @@ class StandardAdversarial:
 
 
 class RelativisticAverage:
-    """Each side against the other's mean logit (section 3.2 of ESRGAN, arXiv:1809.00219).
+    """Each side relative to the other's mean logit (section 3.2 of ESRGAN, arXiv:1809.00219).
 
-    Sums of two terms each, not averages.
+    Both losses are sums of two terms, not averages.
     """
 
     needs_real: ClassVar[bool] = True

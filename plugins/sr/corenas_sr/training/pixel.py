@@ -1,4 +1,4 @@
-"""Training against the ground truth with a loss of images."""
+"""Training against the ground truth with a loss between images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PixelStep(SupervisedStep):
     Args:
         model: Takes and gives float images in [0, 255], shape (N, 3, H, W).
         learning_rate: Adam's step size at schedule factor 1.
-        loss: Compares them by something other than L1; it is on the device already.
+        loss: Replaces L1; it is on the device already.
         device: Where to train; the model is moved there.
     """
 
@@ -40,6 +40,7 @@ class PixelStep(SupervisedStep):
         device: str = "cpu",
     ) -> None:
         super().__init__(
+            # Convolutions of few channels are faster in this layout; see docs/performance.md.
             model.to(memory_format=torch.channels_last),
             loss,
             learning_rate=learning_rate,
@@ -60,7 +61,7 @@ def pixel_training(
     validate: Validate = lambda module: {},
     save: Save = lambda module, folder: {},
 ) -> Training:
-    """Train a network against the ground truth with the pixel loss, or another one of images."""
+    """Return the training of a network against the ground truth, by L1 or another loss."""
     stream = PatchSampler(
         pairs, scale=scale, patch=config.patch, batch=config.batch, seed=seed, device=device
     )

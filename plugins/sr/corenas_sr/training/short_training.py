@@ -1,4 +1,4 @@
-"""The evaluator ``sr-training``: every candidate is trained from scratch, and for a short time."""
+"""The evaluator ``sr-training``: a short training from scratch for every candidate."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from corenas import (
 )
 from corenas.training.networks import seeded
 from corenas_sr.config import CandidateConfig, DataConfig
-from corenas_sr.data.datasets import load_pairs
-from corenas_sr.training.candidates import CandidateEvaluator, measure_on_crops, reported
-from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.candidates import (
+    CandidateEvaluator,
+    load_images,
+    measure_candidate,
+    train_candidate,
+)
 
 
 @frozen
@@ -33,41 +36,33 @@ class ShortTrainingJob:
     seed: int
 
     def get_ready(self, device: str) -> None:
-        """Load the images, which later jobs in the same process find loaded."""
-        load_pairs(self.data.train, scale=self.scale, split="train")
-        load_pairs(self.data.validation, scale=self.scale, split="validation")
+        """Load the images before the job's time counts."""
+        load_images(self.data, self.scale)
 
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
-        config = self.config
+        # The job's seed, and not the process's random state: it may run in any worker, at any time.
         with seeded(self.seed):
             model = self.space.build(self.architecture)
-        training = pixel_training(
+        events = train_candidate(
             model,
-            load_pairs(self.data.train, scale=self.scale, split="train"),
-            config.training,
+            self.config.training,
+            self.data,
             scale=self.scale,
             seed=self.seed,
             device=device,
+            report=report,
         )
-        for _ in reported(training, report):
+        for _ in events:
             pass
-        metrics = measure_on_crops(
-            model,
-            self.data.validation,
-            config.metrics,
-            size=config.crop_size,
-            count=config.crops,
-            scale=self.scale,
-            device=device,
-        )
+        metrics = measure_candidate(model, self.config, self.data, scale=self.scale, device=device)
         return Outcome(metrics, time.perf_counter() - started)
 
 
 class ShortTraining(CandidateEvaluator):
-    """Rejects what is too expensive; no candidate profits from another one's training."""
+    """Rejects costly candidates and trains the others from scratch."""
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
-        return self.refused(architecture) or ShortTrainingJob(
+        return self.reject_costly(architecture) or ShortTrainingJob(
             self._config, self._space, architecture, self._data, self._scale, seed
         )

@@ -15,6 +15,7 @@ from corenas_sr.data.patches import PatchSampler
 from corenas_sr.training.pixel import PixelStep
 
 FORWARDS = 9
+"""Timed forward passes, of which the median counts."""
 
 
 def time_training(
@@ -38,7 +39,7 @@ def time_step(
     scale: int,
     device: str,
 ) -> tuple[float, int]:
-    """Return the same of any step that takes one stream of patches."""
+    """Return the same as `time_training`, for any step that takes one stream of patches."""
     stream = PatchSampler(
         pairs, scale=scale, patch=config.patch, batch=config.batch, seed=0, device=device
     )
@@ -56,6 +57,7 @@ def time_forward(model: nn.Module, *, size: tuple[int, int], device: str) -> flo
     """
     width, height = size
     image = torch.zeros(1, 3, height, width, device=device)
+    # The layout in which networks are trained and run here.
     image = image.contiguous(memory_format=torch.channels_last)
     training = model.training
     model.eval()

@@ -1,7 +1,7 @@
 """Feature trunks of ImageNet classifiers, for LPIPS and for perceptual losses.
 
-Weights come from a file that is named, or from torchvision's own cache; nothing is downloaded
-unless that is asked for.
+Weights come from a named file or from torchvision's cache. Nothing is downloaded unless an option
+asks for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TRUNKS = {
     "vgg16": "VGG16_Weights.IMAGENET1K_V1",
     "vgg19": "VGG19_Weights.IMAGENET1K_V1",
 }
-"""torchvision's models whose ``features`` are used, and the name of their weights there."""
+"""torchvision's models whose ``features`` are used, with the names of their weights."""
 
 
 class MissingWeights(DataError):  # noqa: N818 - it names what happened
@@ -39,9 +39,9 @@ def load_trunk(name: str, *, weights: Path | None = None, download: bool = False
 
     Args:
         name: One of `TRUNKS`.
-        weights: A file that holds a plain state dict, of the whole classifier or of its features,
-            ``.safetensors`` or what ``torch.load(weights_only=True)`` reads. When it is None,
-            the file in torchvision's cache.
+        weights: A file with a plain state dict of the whole classifier or of its features:
+            ``.safetensors``, or readable by ``torch.load(weights_only=True)``. By default the
+            file in torchvision's cache.
         download: Fetch the file into that cache when it is not there.
 
     Raises:
@@ -50,10 +50,11 @@ def load_trunk(name: str, *, weights: Path | None = None, download: bool = False
         DataError: The file cannot be read, or the weights in it do not fit.
         CorenasError: The download failed.
     """
-    trunk = _empty(name)
-    path = weights or _cached(name, download=download)
-    tensors = _features(_read(path), path)
+    trunk = _build_empty(name)
+    path = weights or _find_weights(name, download=download)
+    tensors = _select_features(_read(path), path)
     try:
+        # Assigned, not copied: the layers have no storage of their own to copy into.
         trunk.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
         raise DataError(f"{path}: not the weights of {name}: {error}") from error
@@ -61,14 +62,15 @@ def load_trunk(name: str, *, weights: Path | None = None, download: bool = False
 
 
 def random_trunk(name: str, *, seed: int = 0) -> nn.Sequential:
-    """Build a trunk with random weights: for tests, it knows nothing of images.
+    """Build a trunk with random weights, for tests: its features know nothing of images.
 
     Raises:
         UnknownName: There is no such trunk.
     """
-    trunk = _empty(name).to_empty(device="cpu")
+    trunk = _build_empty(name).to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     for parameter in trunk.parameters():
+        # Spread as for training from scratch, so that deep layers neither vanish nor explode.
         if parameter.ndim > 1:
             nn.init.kaiming_uniform_(parameter, nonlinearity="relu", generator=generator)
         else:
@@ -76,7 +78,7 @@ def random_trunk(name: str, *, seed: int = 0) -> nn.Sequential:
     return trunk.requires_grad_(False).eval()
 
 
-def _empty(name: str) -> nn.Sequential:
+def _build_empty(name: str) -> nn.Sequential:
     """Return the layers without storage: neither memory nor random numbers are used."""
     if name not in TRUNKS:
         raise UnknownName(f"unknown trunk {name!r}{nearest(name, TRUNKS)}")
@@ -84,7 +86,7 @@ def _empty(name: str) -> nn.Sequential:
         return cast(nn.Sequential, torchvision.models.get_model(name, weights=None).features)
 
 
-def _cached(name: str, *, download: bool) -> Path:
+def _find_weights(name: str, *, download: bool) -> Path:
     weights = torchvision.models.get_weight(TRUNKS[name])
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     path: Path = folder / weights.url.rpartition("/")[2]
@@ -98,6 +100,7 @@ def _cached(name: str, *, download: bool) -> Path:
         )
     folder.mkdir(parents=True, exist_ok=True)
     try:
+        # torchvision's file names end in the first digits of the content's SHA-256.
         torch.hub.download_url_to_file(weights.url, str(path), path.stem.rpartition("-")[2])
     except (OSError, RuntimeError) as error:
         raise CorenasError(
@@ -118,8 +121,8 @@ def _read(path: Path) -> Any:
         raise DataError(f"{path}: not a file of plain tensors: {error}") from error
 
 
-def _features(state: Any, path: Path) -> dict[str, Tensor]:
-    """Return the tensors of the features alone, under the names they have there."""
+def _select_features(state: Any, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of the features alone, by their names within the features."""
     if not isinstance(state, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):

@@ -1,1 +1,4 @@
-"""The search space of discriminators, and the published one."""
+"""Discriminators: their search space (`space`), its options, and SRGAN's as a baseline (`srgan`).
+
+`space.Discriminator` is the base of both. The drawing is private.
+"""

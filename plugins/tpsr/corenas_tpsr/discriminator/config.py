@@ -78,6 +78,7 @@ class DiscriminatorSpaceConfig:
     )
 
     def __attrs_post_init__(self) -> None:
+        # A stride of 2 halves even sides exactly; the size of the last layer rests on that.
         side = 2**self.blocks
         if self.patch % side:
             raise ConfigError(

@@ -17,8 +17,8 @@ from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.models.kernels import PReLU
 from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
+from corenas_tpsr.generator.network import RGB_MEAN
 from corenas_tpsr.generator.operations import ChannelAttention, InvertedBlock
-from corenas_tpsr.generator.space import RGB_MEAN
 
 
 class Discriminator(nn.Module):
@@ -27,9 +27,9 @@ class Discriminator(nn.Module):
     The state dict holds what is trained and the vectors of spectral normalisation.
 
     Args:
-        features: What becomes of the patches, shape (N, 3, patch, patch), before they are flat.
-        judge: From flat features to one logit, shape (N, 1).
-        patch: Side of the patches, which the judge's size is tied to.
+        features: Turns patches of shape (N, 3, patch, patch) into feature maps.
+        judge: Turns the flattened maps into one logit, shape (N, 1).
+        patch: Side of the patches; the size of the judge's first layer follows from it.
         centred: Whether the features see (x - mean colour) / 127.5 instead of x.
     """
 
@@ -48,8 +48,8 @@ class Discriminator(nn.Module):
         """Judge patches.
 
         Args:
-            x: RGB in [0, 255], floating point, shape (N, 3, patch, patch); what a generator gives
-                need not be clamped.
+            x: RGB in [0, 255], floating point, shape (N, 3, patch, patch); generated patches need
+                not be clamped.
 
         Returns:
             Logits, shape (N, 1): the higher, the more real.
@@ -63,6 +63,7 @@ class Discriminator(nn.Module):
                 f"got {x.dtype} {tuple(x.shape)}"
             )
         if self.centred:
+            # To about [-1, 1]: gates and identity have no weights that could rescale 0..255.
             x = (x - self.mean) / 127.5
         logits: Tensor = self.judge(self.features(x).flatten(1))
         return logits
@@ -71,8 +72,8 @@ class Discriminator(nn.Module):
 def batch_norm(channels: int) -> nn.BatchNorm2d:
     """Return normalisation by the batch's own statistics, in evaluation mode too.
 
-    Real and generated batches come by turns, so that running averages would fit neither, and the
-    same patches would be judged differently in the two modes.
+    Real and generated batches come by turns. A running average would fit neither, and the same
+    patches would be judged differently in the two modes.
     """
     return nn.BatchNorm2d(channels, track_running_stats=False)
 
@@ -100,7 +101,7 @@ class DiscriminatorSpace:
 
     @property
     def known(self) -> Mapping[str, Architecture]:
-        """Nothing: the paper prints no discriminator that could be rebuilt."""
+        """Empty: the paper prints no discriminator in a form that could be rebuilt."""
         return {}
 
     def build(self, architecture: Architecture) -> Discriminator:
@@ -110,36 +111,37 @@ class DiscriminatorSpace:
             InputError: The architecture is not of this space, or an operation cannot take its
                 number of channels.
         """
-        discriminator = self._network(architecture)
+        discriminator = self._build_plain(architecture)
         if self.config.spectral_norm:
             _normalise_spectra(discriminator)
         return discriminator
 
-    def _network(self, architecture: Architecture) -> Discriminator:
+    def _build_plain(self, architecture: Architecture) -> Discriminator:
         """Return the discriminator without spectral normalisation."""
         config = self.config
         channels = config.channels
-        stages = [self._stem()]
+        stages = [self._build_stem()]
         for operation, reduction in self._blocks(architecture):
             kept = self.operations[operation].build(channels)
-            stages.append(self._stage(kept, channels, ends_block=False))
+            stages.append(self._build_stage(kept, channels, ends_block=False))
             reduced = self.reductions[reduction].build(channels)
             channels *= 2
-            stages.append(self._stage(reduced, channels, ends_block=True))
+            stages.append(self._build_stage(reduced, channels, ends_block=True))
         side = config.patch // 2**config.blocks
         return Discriminator(
             nn.Sequential(*stages),
-            _judge(channels * side**2, config.bottleneck),
+            _build_judge(channels * side**2, config.bottleneck),
             patch=config.patch,
             centred=config.input == "centred",
         )
 
     def cost(self, architecture: Architecture) -> Cost:
-        """Return the discriminator's cost for one patch, to which spectral norm adds nothing."""
+        """Return the discriminator's cost for one patch; spectral norm adds nothing to it."""
         side = self.config.patch
         with torch.device("meta"):
-            module = self._network(architecture)
-        # Two patches, because one that is reduced to a single pixel cannot be normalised.
+            module = self._build_plain(architecture)
+        # For two patches: batch normalisation refuses a single value per channel, which one patch
+        # has once it is reduced to one pixel.
         pair = count(module, (2, 3, side, side))
         return Cost(pair.params, pair.mult_adds // 2, (1, 3, side, side))
 
@@ -162,7 +164,7 @@ class DiscriminatorSpace:
             CorenasError: A file cannot be written.
             InputError: The architecture is not of this space.
         """
-        from corenas_tpsr.diagrams import draw_discriminator
+        from corenas_tpsr.discriminator._diagrams import draw_discriminator
 
         draw_discriminator(path, self, architecture)
 
@@ -173,9 +175,9 @@ class DiscriminatorSpace:
         if len(value) != self.config.blocks:
             raise InputError(f"expected {self.config.blocks} blocks, got {len(value)}")
         numbered = enumerate(value, start=1)
-        return self._architecture([self._parsed(block, pair) for block, pair in numbered])
+        return self._architecture([self._parse_block(block, pair) for block, pair in numbered])
 
-    def _parsed(self, block: int, pair: Any) -> tuple[str, str]:
+    def _parse_block(self, block: int, pair: Any) -> tuple[str, str]:
         match pair:
             case [str(operation), str(reduction)]:
                 pass
@@ -208,14 +210,14 @@ class DiscriminatorSpace:
             choices |= {f"op_{block}": operation, f"rop_{block}": reduction}
         return Architecture(self.name, choices)
 
-    def _stem(self) -> nn.Module:
+    def _build_stem(self) -> nn.Module:
         size = {"conv1": 1, "conv3": 3}[self.config.stem]
         channels = self.config.channels
         convolution = nn.Conv2d(3, channels, size, padding=size // 2)
-        return self._stage(convolution, channels, ends_block=False)
+        return self._build_stage(convolution, channels, ends_block=False)
 
-    def _stage(self, operation: nn.Module, channels: int, *, ends_block: bool) -> nn.Module:
-        """Return the operation, which gives ``channels``, with what follows it."""
+    def _build_stage(self, operation: nn.Module, channels: int, *, ends_block: bool) -> nn.Module:
+        """Return the operation, whose output has ``channels``, with normalisation and PReLU."""
         if not self._is_normalised(operation, ends_block=ends_block):
             return nn.Sequential(operation, PReLU())
         _drop_redundant_bias(operation)
@@ -241,7 +243,7 @@ def _decisions(
         yield Decision(f"rop_{block}", reductions, "operation")
 
 
-def _judge(features: int, bottleneck: int | None) -> nn.Module:
+def _build_judge(features: int, bottleneck: int | None) -> nn.Module:
     if bottleneck is None:
         return nn.Linear(features, 1)
     return nn.Sequential(nn.Linear(features, bottleneck), PReLU(), nn.Linear(bottleneck, 1))
@@ -254,7 +256,7 @@ def _convolves(operation: nn.Module) -> bool:
 
 
 def _drop_redundant_bias(operation: nn.Module) -> None:
-    """Take the bias from the convolution that ends an operation: batch normalisation would."""
+    """Remove the bias of the convolution that ends an operation: the next layer subtracts it."""
     match operation:
         case nn.Conv2d():
             operation.bias = None
@@ -265,7 +267,7 @@ def _drop_redundant_bias(operation: nn.Module) -> None:
 
 
 def _normalise_spectra(module: nn.Module) -> None:
-    """Let one power iteration per training pass keep each weight's largest singular value at 1."""
+    """Keep each weight's largest singular value at 1, by one power iteration per training pass."""
     for layer in list(module.modules()):
         if isinstance(layer, nn.Conv2d | nn.Linear):
             spectral_norm(layer)

@@ -8,13 +8,13 @@ from corenas.errors import InputError
 from corenas_tpsr.discriminator.space import Discriminator, batch_norm
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 512, 512)
-"""Channels of the eight convolutions, of which every second one halves height and width."""
+"""Channels of the eight convolutions; every second one halves height and width."""
 
 HIDDEN = 1024
 """Units of the layer before the logit."""
 
 SLOPE = 0.2
-"""Of the leaky ReLUs."""
+"""Negative slope of the leaky ReLUs."""
 
 
 class SrganDiscriminator(Discriminator):
@@ -46,6 +46,7 @@ def _features() -> nn.Module:
     layers: list[nn.Module] = []
     channels = 3
     for number, width in enumerate(WIDTHS):
+        # No bias: batch normalisation follows and subtracts it.
         convolution = nn.Conv2d(channels, width, 3, 1 + number % 2, padding=1, bias=False)
         layers += [convolution, batch_norm(width), nn.LeakyReLU(SLOPE)]
         channels = width

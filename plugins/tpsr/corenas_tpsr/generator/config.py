@@ -1,14 +1,16 @@
-"""Options of the generator's search space and of the operations in it."""
+"""Options of the generator's search space, of the operations in it, and of its evaluator."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from attrs import frozen
 
 from corenas.errors import ConfigError
-from corenas.options.structuring import Chosen, components, option
+from corenas.options.structuring import Chosen, components, option, section
+from corenas_sr.config import CandidateConfig, PatchTrainingConfig
 
 OPERATION_NAMES = (
     *("conv1", "conv3", "conv5", "conv7"),
@@ -26,12 +28,12 @@ REDUCTION = "reduction"
 def check_operations(
     option: str, operations: Sequence[Chosen], *, reductions: bool = False
 ) -> None:
-    """Refuse a list that cannot be a decision's options, or holds the other sort of operation.
+    """Refuse a list that cannot be a decision's options, or that mixes operations and reductions.
 
     Args:
         option: The name of the list.
         operations: What it holds.
-        reductions: Whether all must be reductions, instead of none.
+        reductions: True where all must be reductions; otherwise none may be.
 
     Raises:
         ConfigError: The list is empty, a name stands twice, or an operation is of the other sort.
@@ -85,8 +87,8 @@ class GeneratorSpaceConfig:
         ConfigError: There is no operation, one stands twice, or one changes shape.
     """
 
-    # Each node chooses among all before it, so that the space grows with the square; a model file
-    # from elsewhere must not ask for one that takes minutes to write down.
+    # Each node chooses among all before it, so the number of options grows with the square. A model
+    # file from elsewhere must not ask for a space that takes minutes to list.
     nodes: int = option(10, "nodes of the cell, each one operation", paper="10", ge=1, le=500)
     channels: int = option(16, "channels of every node", paper="16", ge=1)
     scale: int = option(2, "up-scaling factor", paper="2 in the search", choices=(2, 4))
@@ -99,3 +101,30 @@ class GeneratorSpaceConfig:
 
     def __attrs_post_init__(self) -> None:
         check_operations("operations", self.operations)
+
+
+@frozen
+class ProxyConfig(CandidateConfig):
+    """Options of the evaluator ``tpsr-proxy``: how one candidate is trained and measured."""
+
+    training: PatchTrainingConfig = section(
+        PatchTrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
+    )
+    latency: tuple[int, int] | None = option(
+        None,
+        "width and height of the input whose forward pass is timed where a candidate is trained, "
+        "as the metric latency in seconds; unset: none is",
+        unit="low-resolution pixels",
+        ge=1,
+    )
+    mult_adds_limit: float | None = option(
+        14.0e9, "f: larger candidates are rejected", unit="mult-adds", paper="not stated", gt=0
+    )
+    measured: Literal["last", "best"] = option(
+        "last", "which measurement counts: after the last step, or the best of all reports"
+    )
+    cache: bool = option(True, "candidates start from the best weights so far (Eq. 5)")
+    cache_fixed: bool = option(True, "the cache holds head, merge and upsampler as well")
+    duplicates: Literal["evaluate", "remember"] = option(
+        "evaluate", "train a candidate that comes again once more, or take its measurement"
+    )

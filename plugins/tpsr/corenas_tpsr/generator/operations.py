@@ -1,9 +1,9 @@
 """The sixteen operations and seven reductions (Lee et al., arXiv:2007.04356, section 3.1).
 
 Each name is a function (options, channels) -> module. An operation keeps shape (N, channels, H, W);
-a reduction gives twice the channels at half the height and width. Odd kernels are padded with zeros
-by half their size. The paper leaves open what the inverted block and the two gates hold; see
-``docs/papers.md``.
+a reduction doubles the channels and halves height and width. Kernels are odd, with zero padding of
+half their size. The paper does not define the inverted block and the two gates; ``docs/papers.md``
+says which reading this is.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
+        # Without biases, as Hu et al. have it; the channel attention of RCAN has them.
         self.squeeze = nn.Linear(channels, hidden, bias=False)
         self.excite = nn.Linear(hidden, channels, bias=False)
 
@@ -136,6 +137,7 @@ def _check_groups(name: str, channels: int, groups: int) -> None:
 
 def separable_convolution(config: NoOptions, channels: int, *, kernel_size: int) -> nn.Module:
     """Return DSep(k): depthwise without bias, PReLU, pointwise with bias."""
+    # Biases and the inner PReLU are those of the authors' published x4 models.
     return nn.Sequential(
         DepthwiseConv2d(channels, kernel_size, bias=False),
         PReLU(),

@@ -24,16 +24,15 @@ from corenas import (
 )
 from corenas.training.networks import seeded
 from corenas_sr.config import DataConfig
-from corenas_sr.data.datasets import load_pairs
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
     costs_of,
-    measure_on_crops,
-    reported,
+    load_images,
+    measure_candidate,
+    train_candidate,
 )
-from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.timing import time_forward
-from corenas_tpsr.config import ProxyConfig
+from corenas_tpsr.generator.config import ProxyConfig
 from corenas_tpsr.generator.space import GeneratorSpace
 from corenas_tpsr.generator.weight_cache import WeightCache
 
@@ -50,27 +49,25 @@ class ProxyJob:
     weights: bytes = field(repr=False)
 
     def get_ready(self, device: str) -> None:
-        """Load the images, which later jobs in the same process find loaded."""
-        scale = self.space.config.scale
-        load_pairs(self.data.train, scale=scale, split="train")
-        load_pairs(self.data.validation, scale=scale, split="validation")
+        """Load the images before the job's time counts."""
+        load_images(self.data, self.space.config.scale)
 
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
         model = self._model()
-        scale = self.space.config.scale
-        training = pixel_training(
+        events = train_candidate(
             model,
-            load_pairs(self.data.train, scale=scale, split="train"),
             self.config.training,
-            scale=scale,
+            self.data,
+            scale=self.space.config.scale,
             seed=self.seed,
             device=device,
+            report=report,
         )
         best: dict[str, float] = {}
-        for event in reported(training, report):
+        for event in events:
             if self.config.measured == "best" or event.step == event.total:
-                best = self._better(best, self._measure(model, device))
+                best = self._keep_better(best, self._measure(model, device))
         if self.config.latency is not None:
             best["latency"] = time_forward(model, size=self.config.latency, device=device)
         weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
@@ -81,22 +78,16 @@ class ProxyJob:
         with seeded(self.seed):
             model = self.space.build(self.architecture)
         if self.weights:
+            # Operations that were never trained at their node keep their fresh weights.
             model.load_state_dict(safetensors.torch.load(self.weights), strict=False)
         return model
 
     def _measure(self, model: torch.nn.Module, device: str) -> dict[str, float]:
-        return measure_on_crops(
-            model,
-            self.data.validation,
-            self.config.metrics,
-            size=self.config.crop_size,
-            count=self.config.crops,
-            scale=self.space.config.scale,
-            device=device,
-        )
+        scale = self.space.config.scale
+        return measure_candidate(model, self.config, self.data, scale=scale, device=device)
 
-    def _better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
-        """Keep each metric's best value, or the newest where nothing else is asked for."""
+    def _keep_better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
+        """Keep each metric's best value, each in its own direction."""
         signs = {choice.name: choice.component.metadata.sign for choice in self.config.metrics}
         return {
             name: max(value, best.get(name, value), key=lambda v: signs[name] * v)
@@ -106,7 +97,7 @@ class ProxyJob:
 
 @frozen
 class RememberedJob:
-    """Gives the measurement of a candidate that was trained before."""
+    """Returns the measurement of a candidate that was trained before."""
 
     outcome: Outcome
 
@@ -115,13 +106,13 @@ class RememberedJob:
 
 
 class ProxyEvaluator(CandidateEvaluator):
-    """Rejects what is too expensive, starts candidates from the cache, keeps better weights."""
+    """Rejects costly candidates, starts the others from the cache, keeps better weights."""
 
     _config: ProxyConfig
+    _space: GeneratorSpace
 
     def __init__(self, config: ProxyConfig, space: GeneratorSpace, data: DataConfig) -> None:
         super().__init__(config, space, data)
-        self._generators = space
         self._cache = WeightCache(cache_fixed=config.cache_fixed)
         self._warm: dict[int, dict[str, Tensor]] = {}
         self._measured: dict[str, dict[str, float]] = {}
@@ -141,29 +132,34 @@ class ProxyEvaluator(CandidateEvaluator):
     def from_scratch(self) -> ProxyEvaluator:
         """Return the same evaluator without a cache."""
         config = evolve(self._config, cache=False, duplicates="evaluate")
-        return ProxyEvaluator(config, self._generators, self._data)
+        return ProxyEvaluator(config, self._space, self._data)
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
-        refused = self.refused(architecture)
+        refused = self.reject_costly(architecture)
         if refused is not None:
             return refused
-        # A job that is prepared again after a resume is the one that it was at first.
+        # After a resume, a job in flight is prepared again. It must be the same job, though the
+        # cache has changed since.
         if number not in self._warm:
             if self._config.duplicates == "remember" and architecture.id in self._measured:
                 return RememberedJob(Outcome(self._measured[architecture.id]))
             self._warm[number] = self._cache.warm(architecture) if self._config.cache else {}
         weights = safetensors.torch.save(self._warm[number]) if self._warm[number] else b""
-        return ProxyJob(self._config, self._generators, architecture, self._data, seed, weights)
+        return ProxyJob(self._config, self._space, architecture, self._data, seed, weights)
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
-        """Return what a candidate costs at the stated output, summed up over its operations."""
+        """Return what a candidate costs at the stated output.
+
+        The space adds up its operations' costs: building each candidate would take longer.
+        """
         width, height = (side // self._scale for side in self._config.output)
-        return costs_of(self._generators.cost(architecture, height=height, width=width))
+        return costs_of(self._space.cost(architecture, height=height, width=width))
 
     def collect(self, trial: Trial, outcome: Outcome) -> None:
         self._warm.pop(trial.number, None)
         if self._config.duplicates == "remember":
             self._measured.setdefault(trial.architecture.id, dict(outcome.metrics))
+        # A remembered measurement brings no weights.
         if outcome.payload and trial.score is not None:
             tensors = safetensors.torch.load(outcome.payload)
             self._cache.update(trial.architecture, tensors, trial.score)

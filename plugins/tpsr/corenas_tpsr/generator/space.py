@@ -7,9 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from corenas.cost import Cost, CostTable
 from corenas.errors import InputError
@@ -18,92 +16,13 @@ from corenas.options.structuring import Chosen
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.models.kernels import PReLU
 from corenas_tpsr.generator.config import GeneratorSpaceConfig
-
-RGB_MEAN = (255 * 0.4488, 255 * 0.4371, 255 * 0.4040)
-"""Mean colour of DIV2K, in 0..255."""
+from corenas_tpsr.generator.network import Generator, head, leaves, upsampler
 
 PAPER_CELL = (
     *(("dsep5", 0), ("conv7", 1), ("conv7", 2), ("conv3", 3), ("conv3", 3)),
     *(("conv5", 5), ("dsep3", 6), ("conv5", 4), ("conv3", 8), ("conv7", 0)),
 )
 """The discovered cell: operation and source of nodes 1 to 10."""
-
-
-class Generator(nn.Module):
-    """A cell of nodes between a convolution and a sub-pixel up-sampler that ends in RGB.
-
-    Node i (from 1) computes ``PReLU(operation(output of its source))``, where source 0 is the
-    head's output. The sum of the leaves, the outputs that no node uses, goes through ``merge``.
-    There is no global skip, and no activation in the up-sampler. The state dict holds what is
-    trained; the colour mean is a constant outside it.
-
-    Args:
-        nodes: Operation and PReLU of each node; they keep shape (N, channels, H, W).
-        sources: The source of each node, in 0..i-1 for node i.
-        merge: What follows the sum of the leaves.
-        channels: Channels of the cell.
-        scale: 2 or 4; a second up-sampler takes the RGB image of the first from 2 to 4.
-    """
-
-    def __init__(
-        self,
-        nodes: Sequence[nn.Module],
-        sources: Sequence[int],
-        merge: nn.Module,
-        *,
-        channels: int = 16,
-        scale: int = 2,
-    ) -> None:
-        super().__init__()
-        self.scale = scale
-        self.sources = tuple(sources)
-        self.leaves = leaves(sources)
-        self.mean: Tensor
-        self.register_buffer("mean", torch.tensor(RGB_MEAN).view(3, 1, 1), persistent=False)
-        self.head = _head(channels)
-        self.nodes = nn.ModuleList(nodes)
-        self.merge = merge
-        self.up1 = _upsampler(channels)
-        self.up2 = _upsampler(3) if scale == 4 else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Up-scale images.
-
-        Args:
-            x: RGB in [0, 255], floating point, shape (N, 3, H, W).
-
-        Returns:
-            RGB in the same range, but not clamped, shape (N, 3, scale * H, scale * W).
-
-        Raises:
-            ValueError: The shape or the type is another.
-        """
-        if x.dim() != 4 or x.shape[1] != 3 or not x.is_floating_point():
-            raise ValueError(
-                f"expected floating point of shape (N, 3, H, W), got {x.dtype} {tuple(x.shape)}"
-            )
-        outputs = [self.head(x - self.mean)]
-        for node, source in zip(self.nodes, self.sources, strict=True):
-            outputs.append(node(outputs[source]))
-        first, *others = (outputs[leaf] for leaf in self.leaves)
-        y = F.pixel_shuffle(self.up1(self.merge(sum(others, first))), 2)
-        if self.up2 is not None:
-            y = F.pixel_shuffle(self.up2(y), 2)
-        return y + self.mean
-
-
-def leaves(sources: Sequence[int]) -> tuple[int, ...]:
-    """Return the nodes (from 1) whose outputs no node uses; the last node is always one."""
-    return tuple(sorted(set(range(1, len(sources) + 1)) - set(sources)))
-
-
-def _head(channels: int) -> nn.Conv2d:
-    return nn.Conv2d(3, channels, 3, padding=1)
-
-
-def _upsampler(channels: int) -> nn.Conv2d:
-    """Return the convolution whose twelve channels a pixel shuffle turns into RGB at ×2."""
-    return nn.Conv2d(channels, 12, 3, padding=1)
 
 
 def _node(operation: Chosen, channels: int) -> nn.Module:
@@ -123,7 +42,7 @@ class GeneratorSpace:
 
     @property
     def known(self) -> Mapping[str, Architecture]:
-        """``tpsr/paper``, where this space holds the discovered cell."""
+        """The discovered cell as ``tpsr/paper``, if it is a member of this space."""
         architecture = self._architecture(PAPER_CELL)
         return {} if self.check(architecture) else {"tpsr/paper": architecture}
 
@@ -150,6 +69,7 @@ class GeneratorSpace:
 
         It is the sum over nodes and fixed parts, each counted once and remembered.
         """
+        # Wiring costs nothing: with every node used or a leaf, all operations are always computed.
         cell = self._cell(architecture)
         channels, scale = self.config.channels, self.config.scale
         inside = (1, channels, height, width)
@@ -160,11 +80,11 @@ class GeneratorSpace:
             )
             for name, _ in cell
         ]
-        parts.append(self._costs.cost("head", image, partial(_head, channels)))
-        parts.append(self._costs.cost("up1", inside, partial(_upsampler, channels)))
+        parts.append(self._costs.cost("head", image, partial(head, channels)))
+        parts.append(self._costs.cost("up1", inside, partial(upsampler, channels)))
         if scale == 4:
             middle = (1, 3, 2 * height, 2 * width)
-            parts.append(self._costs.cost("up2", middle, partial(_upsampler, 3)))
+            parts.append(self._costs.cost("up2", middle, partial(upsampler, 3)))
         if self._merges([source for _, source in cell]):
             parts.append(self._costs.cost("merge", inside, PReLU))
         params = sum(part.params for part in parts)
@@ -189,7 +109,7 @@ class GeneratorSpace:
             CorenasError: A file cannot be written.
             InputError: The architecture is not of this space.
         """
-        from corenas_tpsr.diagrams import draw_generator
+        from corenas_tpsr.generator.diagrams import draw_generator
 
         draw_generator(path, self, architecture)
 
@@ -206,11 +126,14 @@ class GeneratorSpace:
         if len(pairs) != self.config.nodes:
             raise InputError(f"expected {self.config.nodes} nodes, got {len(pairs)}")
         numbered = enumerate(pairs, start=1)
-        return self._architecture([self._parsed(node, pair, int(flat)) for node, pair in numbered])
+        return self._architecture(
+            [self._parse_node(node, pair, int(flat)) for node, pair in numbered]
+        )
 
-    def _parsed(self, node: int, pair: Any, first_source: int) -> tuple[str, int]:
-        """Return a node's operation and source, which a person counts from ``first_source``."""
+    def _parse_node(self, node: int, pair: Any, first_source: int) -> tuple[str, int]:
+        """Return a node's operation and source; ``pair`` counts sources from ``first_source``."""
         match pair:
+            # True and False are integers to Python, but not the number of a node to anybody.
             case [str(name), int(source)] if not isinstance(source, bool):
                 pass
             case _:

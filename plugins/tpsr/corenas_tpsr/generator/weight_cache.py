@@ -1,7 +1,7 @@
 """The best weights of each operation at each node (Eq. 5 of Lee et al., arXiv:2007.04356).
 
-Weights are those of a generator's state dict: ``nodes.{i - 1}.`` begins the names of node i, whose
-operation is the decision ``op_i``; all others belong to the parts that are not searched.
+Weights are those of a generator's state dict. The names of node i begin with ``nodes.{i - 1}.``,
+and its operation is the decision ``op_i``. All other names belong to parts that are not searched.
 
 Note:
     Eq. 5 is about nodes. The other parts (head, merge, up-sampler) are cached as one more entry by
@@ -33,6 +33,7 @@ Key = tuple[int, str]
 FIXED: Key = (0, "")
 """The key of the parts that are not searched."""
 
+# Node numbers begin at 0 in a state dict, at 1 in the paper and in decisions.
 _NODE = re.compile(r"nodes\.(\d+)\.")
 
 
@@ -53,9 +54,9 @@ class Best:
 
 
 class WeightCache:
-    """What candidates start from, and where their weights go when they score better.
+    """Keeps the weights that candidates start from, and replaces those that score worse.
 
-    Sources are not part of a key: a node's weights are the same whatever it reads.
+    Sources are not part of a key: Eq. 5 gives a node the same weights whatever it reads.
 
     Args:
         cache_fixed: Keep the parts that are not searched as well; False is Eq. 5 to the letter.
@@ -67,10 +68,10 @@ class WeightCache:
         self.best: Best | None = None
 
     def warm(self, architecture: Architecture) -> dict[str, Tensor]:
-        """Return the cached weights of its nodes; what was never trained is missing.
+        """Return the cached weights of an architecture's nodes; what was never trained is missing.
 
-        Later updates do not change the returned tensors. A merge slope may be among them that a
-        network with a single leaf does not have.
+        Later updates do not change the returned tensors. The merge slope may be among them, though
+        a network with a single leaf has none.
         """
         weights: dict[str, Tensor] = {}
         for key in [FIXED, *_keys(architecture)]:
@@ -80,9 +81,9 @@ class WeightCache:
     def update(
         self, architecture: Architecture, tensors: Mapping[str, Tensor], score: float
     ) -> None:
-        """Keep copies of what a trial trained, wherever its score is strictly the highest so far.
+        """Keep copies of what a trial trained, where its score is strictly the highest so far.
 
-        Trials may come in any order: the comparison is with what is there now.
+        Trials may come in any order: each is compared with what the cache holds now.
 
         Raises:
             ValueError: The score is not finite, the tensors are of other nodes than the
@@ -91,9 +92,10 @@ class WeightCache:
         if not math.isfinite(score):
             raise ValueError(f"cached weights need a finite score, got {score}")
         copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-        parts = _parts(architecture, copies)
+        parts = _split_by_key(architecture, copies)
         if not self._cache_fixed:
             parts.pop(FIXED, None)
+        # All is checked before anything is stored: a trial is taken over as a whole or not at all.
         known = {key: self._entries.get(key, Entry()) for key in parts}
         for key, part in parts.items():
             _check_shapes(known[key].tensors, part)
@@ -105,7 +107,7 @@ class WeightCache:
             self.best = Best(architecture, Entry(copies, score))
 
     def state(self) -> State:
-        """Return entries and best trial; a tensor that stands in both is one object."""
+        """Return entries and best trial; a tensor that belongs to both is one object."""
         return {
             "entries": [
                 {"node": node, "operation": operation, **_entry_state(entry)}
@@ -132,6 +134,9 @@ class WeightCache:
     def save(self, folder: Path) -> Mapping[str, str]:
         """Write the cache, for `read_weights`, and the best trial's own weights into ``folder``.
 
+        The best trial's weights are kept apart, because later trials may replace parts of them in
+        the cache.
+
         Returns:
             The files' names as ``cache`` and ``best``; nothing before the first update.
         """
@@ -149,7 +154,7 @@ class WeightCache:
 
 
 def read_weights(path: Path, architecture: Architecture) -> dict[str, Tensor]:
-    """Return what `WeightCache.warm` would, from the file ``cache`` that it saved.
+    """Return what `WeightCache.warm` returns, from the file ``cache`` that it saved.
 
     Raises:
         DataError: The file cannot be read.
@@ -176,7 +181,7 @@ def _keys(architecture: Architecture) -> list[Key]:
     ]
 
 
-def _parts(
+def _split_by_key(
     architecture: Architecture, tensors: Mapping[str, Tensor]
 ) -> dict[Key, dict[str, Tensor]]:
     """Divide a state dict by key."""

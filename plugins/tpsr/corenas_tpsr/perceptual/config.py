@@ -15,6 +15,7 @@ from corenas_sr.training.feature_config import FeaturesConfig, LossWeights, Netw
 BASELINES = ("srgan", "esrgan", "random")
 """Discriminators that the searched ones are compared with."""
 
+# In place of VGG19, whose weights are half a gigabyte: shallow, middle and deep features together.
 _SQUEEZENET = ("fire2", "fire5", "fire9")
 
 PROXY_LAYERS = {
@@ -34,7 +35,7 @@ FULL_LAYERS = {
 
 @frozen
 class PerceptualConfig:
-    """What looks good: the features that the losses compare, and the metric."""
+    """Options of stage two: the features and losses that it optimises, and its metric."""
 
     network: Network = option(
         "vgg19", "ImageNet network whose features the loss compares", paper="vgg19"
@@ -49,7 +50,7 @@ class PerceptualConfig:
         "mse", "squared or absolute difference of features", paper="mse"
     )
     metric: Chosen = component(
-        "metrics", "lpips", "what is measured: in the search, the comparison and the final numbers"
+        "metrics", "lpips", "metric of the search, the comparison and the final numbers"
     )
     missing: Literal["refuse", "random-features"] = option(
         "refuse",
@@ -65,7 +66,7 @@ class PerceptualConfig:
 
 @frozen
 class AdversarialProxyConfig:
-    """Options of the evaluator ``tpsr-adversarial``: a generator against one discriminator."""
+    """Options of the evaluator ``tpsr-adversarial``, which trains against one discriminator."""
 
     generator: Path | None = option(
         None,
@@ -73,7 +74,7 @@ class AdversarialProxyConfig:
         converter=absolute_file,
     )
     perceptual: PerceptualConfig | None = option(
-        None, "what the losses compare and what is measured; unset: as in the recipe"
+        None, "features, losses and metric of the search; unset: as in the recipe"
     )
     layers: tuple[str, ...] = option(
         (), "layers of the feature loss; none named: 22 of vgg19; fire2, fire5, fire9", paper="22"
@@ -86,7 +87,7 @@ class AdversarialProxyConfig:
     )
     evaluate_every: int = option(1000, "steps from one of them to the next", paper="1000", ge=1)
     metrics: tuple[Chosen, ...] = components(
-        "metrics", ("psnr",), "what is measured beside the perceptual metric"
+        "metrics", ("psnr",), "further metrics, beside the perceptual one"
     )
     crops: int = option(32, "fixed validation crops that are measured", ge=1)
     crop_size: int = option(48, "side of those crops", unit="low-resolution pixels", ge=16)
@@ -102,7 +103,7 @@ class AdversarialProxyConfig:
 
 @frozen
 class CompareConfig:
-    """Options of the full task: the best discriminators found, and known ones."""
+    """Options of the full task, which compares the best discriminators found with known ones."""
 
     count: int = option(3, "best discriminators of the search that take part", paper="3", ge=0)
     baselines: tuple[str, ...] = option(

@@ -1,4 +1,4 @@
-"""The dry run of stage two: a few adversarial steps timed, nothing trained."""
+"""The dry run of stage two: time a few adversarial steps, train nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from torch import nn
 
 from corenas import StagePlan, plan_search
 from corenas.cost import human
-from corenas.training.timing import seconds_of
 from corenas_sr.config import PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.named import at_scale, typical
-from corenas_sr.results.evaluation import build_metrics, validator
+from corenas_sr.training.final import time_validations
 from corenas_sr.training.timing import time_step
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.config import PerceptualConfig
@@ -29,12 +28,12 @@ from corenas_tpsr.perceptual.full_task import (
     member,
 )
 from corenas_tpsr.perceptual.proxy import adversarial_step, typical_discriminator
-from corenas_tpsr.perceptual.stage import starting_from
+from corenas_tpsr.perceptual.stage import start_from
 
 
 @frozen
-class _Task:
-    """One kind of adversarial training: its options, and what its losses compare."""
+class _Setting:
+    """Options of an adversarial training, and the features that its losses compare."""
 
     training: PatchTrainingConfig
     perceptual: PerceptualConfig
@@ -44,8 +43,8 @@ class _Task:
 def perceptual_plans(config: TpsrConfig, device: str, workers: int) -> list[StagePlan]:
     """Estimate the search for a discriminator and the comparison."""
     with TemporaryDirectory() as folder:
-        generator = config.generator or _typical_generator(config, Path(folder))
-        config = starting_from(config, generator)
+        generator = config.generator or _write_typical_generator(config, Path(folder))
+        config = start_from(config, generator)
         search = plan_search(
             "discriminator",
             config.discriminator,
@@ -53,11 +52,11 @@ def perceptual_plans(config: TpsrConfig, device: str, workers: int) -> list[Stag
             devices=[device],
             workers=workers,
         )
-        return [search, *_comparison(config, generator, device)]
+        return [search, *_plan_comparison(config, generator, device)]
 
 
-def _typical_generator(config: TpsrConfig, folder: Path) -> Path:
-    """Write one like what the search will find, which is not there yet."""
+def _write_typical_generator(config: TpsrConfig, folder: Path) -> Path:
+    """Write a model file of a typical generator, in place of the one still to be found."""
     chosen, path = at_scale(config.search.space, 4), folder / "typical.safetensors"
     space = chosen.build()
     architecture = typical(space)
@@ -66,14 +65,14 @@ def _typical_generator(config: TpsrConfig, folder: Path) -> Path:
     return path
 
 
-def _typical(config: TpsrConfig, patch: int) -> Contender:
-    """Return a member of the space that stands for those which the search will find."""
+def _typical_contender(config: TpsrConfig, patch: int) -> Contender:
+    """Return a typical discriminator of the space, in place of those still to be found."""
     space = at_patch(config.discriminator.space, patch).build()
     return member("searched", space, typical_discriminator(space))
 
 
-def _plan(
-    task: _Task,
+def _plan_contender(
+    task: _Setting,
     generator: nn.Module,
     contender: Contender,
     pairs: Sequence[ImagePair],
@@ -93,31 +92,37 @@ def _plan(
     return StagePlan("discriminator", task.training.steps, seconds, memory=memory, note=note)
 
 
-def _comparison(config: TpsrConfig, file: Path, device: str) -> list[StagePlan]:
-    """Time the comparison with each of its discriminators; a typical one stands for those found."""
+def _plan_comparison(config: TpsrConfig, file: Path, device: str) -> list[StagePlan]:
+    """Time a training against each discriminator; a typical one replaces those not found yet."""
     start = load_model(file)
     generator, scale = start.module, start.scale
     pairs = load_pairs(config.data.train, scale=scale, split="train")
     compare = config.compare
-    task = _Task(compare.training, config.perceptual, full_layers(config))
-    found = [_typical(config, scale * compare.training.patch)] * min(1, compare.count)
+    task = _Setting(compare.training, config.perceptual, full_layers(config))
+    found = [_typical_contender(config, scale * compare.training.patch)] * min(1, compare.count)
     known = contenders(config, [], scale=scale, seed=0)
-    timed = {c.name: _plan(task, generator, c, pairs, scale, device) for c in (*found, *known)}
+    timed = {
+        c.name: _plan_contender(task, generator, c, pairs, scale, device) for c in (*found, *known)
+    }
     times = dict.fromkeys(timed, compare.trainings)
     if found:
         times[found[0].name] *= compare.count
     total = sum(plan.steps * times[name] for name, plan in timed.items())
     seconds = sum(p.seconds_per_step * p.steps * times[name] for name, p in timed.items())
-    images = load_pairs(config.data.validation, scale=scale, split="validation")
-    validate = validator(images, build_metrics(final_metrics(config)), scale=scale, device=device)
-    every = compare.training.validate_every or compare.training.steps
-    validations = -(-compare.training.steps // every) * sum(times.values())
+    validating = time_validations(
+        generator,
+        compare.training,
+        data=config.data,
+        metrics=final_metrics(config),
+        scale=scale,
+        device=device,
+    )
     return [
         StagePlan(
             "compare",
             total,
             seconds / total,
-            extra_seconds=validations * seconds_of(lambda: validate(generator)),
+            extra_seconds=sum(times.values()) * validating,
             memory=max(plan.memory for plan in timed.values()),
             note=f"{sum(times.values())} trainings against {', '.join(timed)}",
         )

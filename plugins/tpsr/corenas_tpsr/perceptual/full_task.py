@@ -1,4 +1,4 @@
-"""The full task of discriminators: the best ones found, and known ones, each trained against."""
+"""The full task: train the generator against the best discriminators found and known ones."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from corenas_tpsr.perceptual.config import FULL_LAYERS, PerceptualConfig
 from corenas_tpsr.perceptual.proxy import adversarial_training
 
 FILE = "perceptual.safetensors"
-"""The name of a training's model file, in the training's own folder."""
+"""Name of each training's model file; every training has a folder of its own."""
 
 
 @frozen
 class Contender:
-    """A discriminator that a generator is trained against.
+    """A discriminator of the comparison.
 
-    ``architecture`` is that of one of the space; ``build`` draws fresh weights; ``cost`` is for one
-    patch.
+    ``build`` draws fresh weights; ``cost`` is for one patch; ``architecture`` is None for a
+    discriminator that is not of the space.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Contender:
     architecture: Architecture | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a summary says of it."""
+        """Return the contender's entry in the summary."""
         cost = self.cost
         identity = None if self.architecture is None else self.architecture.id
         return {"id": identity, "params": cost.params, "mult_adds": cost.mult_adds}
@@ -54,7 +54,8 @@ def at_patch(space: Chosen, patch: int) -> Chosen:
     Raises:
         ConfigError: Its reductions do not divide the side.
     """
-    if not hasattr(space.config, "patch"):
+    # A discriminator's last layer has one size, so each task builds its own network.
+    if space.option("patch") is None:
         return space
     return evolve(space, config=evolve(space.config, patch=patch))
 
@@ -68,7 +69,7 @@ def contenders(
         config: Names the space and the baselines.
         found: Discriminators of the search, best first.
         scale: The generator's up-scaling factor.
-        seed: Draws the member of the space that is called ``random``.
+        seed: Draws the architecture of the baseline ``random``.
     """
     patch = scale * config.compare.training.patch
     space = at_patch(config.discriminator.space, patch).build()
@@ -87,7 +88,7 @@ def contenders(
 
 
 def member(name: str, space: DiscriminatorSpace, architecture: Architecture) -> Contender:
-    """Return a member of the space, with the standard loss."""
+    """Return a discriminator of the space as a contender, with the standard loss (Eq. 8)."""
     return Contender(
         name,
         lambda: space.build(architecture),
@@ -124,8 +125,8 @@ def comparison(
 ) -> TaskSequence:
     """Return the trainings of the full task, one after the other, as one stage.
 
-    Every one starts from the same generator; they differ in discriminator, its first weights, and
-    patches.
+    All start from the same generator. They differ in the discriminator, its first weights, and
+    the patches.
     """
     compare = config.compare
     return TaskSequence(
@@ -137,7 +138,8 @@ def comparison(
                     contender,
                     generator=generator,
                     weights_seed=seed_for("compare", f"{contender.name}-{number}", "weights"),
-                    # The n-th training of each contender sees the same patches.
+                    # Without the contender's name: the n-th training of each sees the same patches,
+                    # so that contenders differ by nothing else.
                     patches_seed=seed_for("compare", f"training {number}", "patches"),
                     device=device,
                 ),
@@ -158,7 +160,7 @@ def _training(
     patches_seed: int,
     device: str,
 ) -> Callable[[], Task]:
-    """Return what builds one of the trainings."""
+    """Return a function that builds the training when its turn comes: it holds two networks."""
 
     def build() -> Task:
         start = load_model(generator)
@@ -172,6 +174,7 @@ def _training(
             device,
             extra={"discriminator": contender.to_json()},
         )
+        # Never that of the search: no discriminator is carried over from the proxy task.
         with seeded(weights_seed):
             discriminator = contender.build()
         return adversarial_training(
@@ -199,13 +202,13 @@ def full_layers(config: TpsrConfig) -> tuple[str, ...]:
 
 
 def final_metrics(config: TpsrConfig) -> list[Chosen]:
-    """Return what finished models are measured by: the recipe's metrics and the perceptual one."""
+    """Return the metrics of finished models: the recipe's, then the perceptual one."""
     metric = config.perceptual.metric
     return [*(m for m in config.metrics if m.name != metric.name), metric]
 
 
 def preference(perceptual: PerceptualConfig) -> Callable[[Mapping[str, float]], float]:
-    """Return what scores a validation: the perceptual metric, higher for a better one."""
+    """Return the score of a validation: the perceptual metric, negated where lower is better."""
     name, sign = perceptual.metric.name, perceptual.metric.component.metadata.sign
 
     def score(values: Mapping[str, float]) -> float:

@@ -1,4 +1,4 @@
-"""The proxy task of discriminators (Table 3 of Lee et al.): how a generator fares against one."""
+"""The proxy task of discriminators (Table 3 of Lee et al.): a short training against each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from corenas import (
     Rejected,
     Report,
     StagePlan,
-    Stopped,
 )
 from corenas.cost import human
 from corenas.training.loop import Save, Score, Training, Validate
@@ -38,7 +37,15 @@ from corenas_sr.data.preflight import check_data
 from corenas_sr.models.files import load_model
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.adversarial import AdversarialStep
-from corenas_sr.training.candidates import costs_of, metric_advice, quantities_of
+from corenas_sr.training.candidates import (
+    costs_of,
+    crops_note,
+    fixed_crops,
+    load_images,
+    metric_advice,
+    quantities_of,
+    report_events,
+)
 from corenas_sr.training.feature_config import FeaturesConfig
 from corenas_sr.training.losses import (
     AdversarialLoss,
@@ -51,7 +58,7 @@ from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.perceptual.config import PROXY_LAYERS, AdversarialProxyConfig, PerceptualConfig
 
 TYPICAL = ("conv3", "reduce-conv3")
-"""The operations of the discriminator that is timed, where the space has them."""
+"""Operation and reduction of the discriminator that dry runs time, if the space has them."""
 
 DISCRIMINATOR_LOSS = Quantity(
     "discriminator_loss", "neither", summary="near zero, a discriminator is too strong to teach"
@@ -62,7 +69,7 @@ _UNSET = "tpsr-adversarial: {} is unset, and only the recipe tpsr fills it in"
 
 @lru_cache(maxsize=2)
 def features_of(config: FeaturesConfig) -> FeatureLoss:
-    """Return the feature loss; a worker reads half a gigabyte of weights once, not per candidate.
+    """Return the feature loss, kept in memory: VGG19's weights are half a gigabyte to read.
 
     Raises:
         MissingWeights: There are none; the message says where to get them.
@@ -101,7 +108,8 @@ def adversarial_training(
         device: Where to train.
         adversarial: The standard loss by default.
         validate: Measures the generator.
-        keep: By what the best validated generator is kept; the last one counts by default.
+        keep: Scores each validation; the result is the generator that scored highest, by default
+            the last one.
         save: Writes the generator.
     """
     step = adversarial_step(
@@ -154,33 +162,31 @@ class AdversarialJob:
     seed: int
 
     def get_ready(self, device: str) -> None:
-        """Load the images, which later jobs in the same process find loaded."""
-        scale = load_model(self.generator).scale
-        load_pairs(self.data.train, scale=scale, split="train")
-        load_pairs(self.data.validation, scale=scale, split="validation")
+        """Load the images before the job's time counts."""
+        load_images(self.data, load_model(self.generator).scale)
 
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
         start = load_model(self.generator)
         training = self._training(start.module, start.scale, device)
         metrics = build_metrics(measured(self.config, self.perceptual))
-        crops = crops_of(self.config, self.data, start.scale)
+        crops = _crops(self.config, self.data, start.scale)
         best: dict[str, float] = {}
-        due = self._due()
-        for event in training.events():
-            if report(event.step, event.scalars["loss"]):
-                raise Stopped(f"stopped at step {event.step}")
+        due = self._measurement_steps()
+        for event in report_events(training, report):
             if event.step >= due[0]:
+                # A step that is due may lie between two reports; the first report after it counts.
                 due = [step for step in due if step > event.step] or [event.total + 1]
                 values = crops.measure(start.module, metrics, scale=start.scale, device=device)
                 values["discriminator_loss"] = event.scalars["discriminator"]
-                best = self._better(best, values)
+                best = self._keep_better(best, values)
         return Outcome(best, time.perf_counter() - started)
 
     def _training(self, generator: nn.Module, scale: int, device: str) -> Training:
         with seeded(self.seed):
             discriminator = self.space.build(self.architecture)
         config = self.config.training
+        # Measuring is possible only where the training reports.
         every = min(config.report_every, self.config.evaluate_every)
         return adversarial_training(
             generator,
@@ -194,13 +200,16 @@ class AdversarialJob:
             device=device,
         )
 
-    def _due(self) -> list[int]:
-        """Return the steps at which the generator is measured, ascending."""
+    def _measurement_steps(self) -> list[int]:
+        """Return the steps after which the generator is measured, ascending (section 3.3)."""
         last, every = self.config.training.steps, self.config.evaluate_every
         return [last - every * back for back in reversed(range(self.config.evaluations))]
 
-    def _better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
-        """Return the measurement that the perceptual metric prefers, as a whole."""
+    def _keep_better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
+        """Return the better measurement by the perceptual metric, with all of its numbers.
+
+        PSNR beside it is then of the same moment.
+        """
         name, sign = self.perceptual.metric.name, self.perceptual.metric.component.metadata.sign
         if not best or sign * newest[name] > sign * best[name]:
             return newest
@@ -208,24 +217,24 @@ class AdversarialJob:
 
 
 def measured(config: AdversarialProxyConfig, perceptual: PerceptualConfig) -> list[Chosen]:
-    """Return what a candidate is measured by: the perceptual metric, then the others."""
+    """Return a candidate's metrics: the perceptual one first, which is the default objective."""
     others = [metric for metric in config.metrics if metric.name != perceptual.metric.name]
     return [perceptual.metric, *others]
 
 
 def proxy_layers(layers: tuple[str, ...], perceptual: PerceptualConfig) -> tuple[str, ...]:
-    """Return the layers of the proxy task's feature loss: those named, or the network's usual."""
+    """Return the layers of the proxy task's feature loss, by default those of the network."""
     return layers or PROXY_LAYERS[perceptual.network]
 
 
 class AdversarialEvaluator(IndependentJobs):
-    """E(s) of a discriminator: minus the perceptual distance of what it makes of the generator.
+    """E(s) of a discriminator: how good images look after training against it.
 
-    Every candidate starts from the same generator and a fresh discriminator; no weights are shared,
-    and no cost is too high (Lee et al., section 3.3).
+    Every candidate starts from the same generator and a fresh discriminator. Weights are not
+    shared, and costs have no limit (Lee et al., section 3.3).
 
     Raises:
-        ConfigError: It is not known what is measured, or the discriminators cannot take patches of
+        ConfigError: The perceptual options are unset, or the discriminators cannot take patches of
             this size.
         DataError: The generator's file cannot be used.
     """
@@ -237,7 +246,7 @@ class AdversarialEvaluator(IndependentJobs):
             raise ConfigError(_UNSET.format("perceptual"))
         self._config = config
         self._perceptual = config.perceptual
-        # The recipe's own generator is not there before it is trained; it is one of x4.
+        # Unset, it will be the recipe's own generator, which is trained first and is one of x4.
         self._scale = 4 if config.generator is None else load_model(config.generator).scale
         self._space = _at_patch(space, config.training.patch, self._scale)
         self._data = data
@@ -245,8 +254,7 @@ class AdversarialEvaluator(IndependentJobs):
     @property
     def measures(self) -> Mapping[str, Quantity]:
         metrics = measured(self._config, self._perceptual)
-        side = self._config.crop_size
-        where = f"{self._config.crops} fixed crops of {side}x{side} low-resolution pixels"
+        where = crops_note(self._config.crops, self._config.crop_size)
         patch = evolve(MULT_ADDS, protocol="the discriminator, for one patch")
         numbers = [*quantities_of(metrics, self._scale, where), DISCRIMINATOR_LOSS, patch, PARAMS]
         return {each.name: each for each in numbers}
@@ -281,7 +289,7 @@ class AdversarialEvaluator(IndependentJobs):
         pairs = load_pairs(self._data.train, scale=scale, split="train")
         seconds, memory = time_step(step, pairs, training, scale=scale, device=device)
         metrics = build_metrics(measured(self._config, self._perceptual))
-        crops = crops_of(self._config, self._data, scale)
+        crops = _crops(self._config, self._data, scale)
         measuring = seconds_of(
             lambda: crops.measure(start.module, metrics, scale=scale, device=device)
         )
@@ -321,7 +329,7 @@ class AdversarialEvaluator(IndependentJobs):
 
 
 def typical_discriminator(space: DiscriminatorSpace) -> Architecture:
-    """Return a member of the space that stands for those which a search will find."""
+    """Return the architecture that dry runs time, as nothing is found yet."""
     choices = {
         d.name: next((name for name in TYPICAL if name in d.options), d.options[0])
         for d in space.decisions
@@ -330,7 +338,7 @@ def typical_discriminator(space: DiscriminatorSpace) -> Architecture:
 
 
 def _at_patch(space: DiscriminatorSpace, patch: int, scale: int) -> DiscriminatorSpace:
-    """Return the space of discriminators for patches of so many low-resolution pixels."""
+    """Return the same space for patches of a side given in low-resolution pixels."""
     try:
         return space.at_patch(scale * patch)
     except InputError as error:
@@ -340,7 +348,5 @@ def _at_patch(space: DiscriminatorSpace, patch: int, scale: int) -> Discriminato
         ) from error
 
 
-def crops_of(config: AdversarialProxyConfig, data: DataConfig, scale: int) -> Crops:
-    """Return the fixed crops of the validation images that candidates are measured on."""
-    pairs = load_pairs(data.validation, scale=scale, split="validation")
-    return Crops.spread(pairs, size=config.crop_size, count=config.crops, scale=scale)
+def _crops(config: AdversarialProxyConfig, data: DataConfig, scale: int) -> Crops:
+    return fixed_crops(data, size=config.crop_size, count=config.crops, scale=scale)

@@ -1,4 +1,4 @@
-"""Stage two of TPSR: search a discriminator, train the generator against the best, compare."""
+"""Stage two of TPSR: search discriminators, train against the best, compare the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.training.feature_config import FeaturesConfig, Network
 from corenas_sr.training.trunks import MissingWeights
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.perceptual.comparison import Finished, report
+from corenas_tpsr.perceptual._comparison import Finished, report
 from corenas_tpsr.perceptual.config import FULL_LAYERS, PerceptualConfig
 from corenas_tpsr.perceptual.full_task import (
     comparison,
@@ -36,7 +36,7 @@ from corenas_tpsr.perceptual.proxy import features_of, proxy_layers
 
 RANDOM: Network = "random-features"
 
-_CHOICES = """\
+_REMEDIES = """\
 The second half of this run optimises what a trained network sees, and its weights are missing:
   {missing}
 Put the file there or name it, or choose one of these:
@@ -50,17 +50,17 @@ Put the file there or name it, or choose one of these:
 
 @frozen
 class Improved:
-    """What stage two adds: the model file, if there is one, and its part of the summary."""
+    """The result of stage two: its model file, if there is one, and its part of the summary."""
 
     model: Path | None
     summary: Mapping[str, Any]
 
 
-def resolved(config: TpsrConfig) -> tuple[TpsrConfig, dict[str, str]]:
-    """Fill in what stage two leaves open: features that are at hand, the search's objective.
+def resolve(config: TpsrConfig) -> tuple[TpsrConfig, dict[str, str]]:
+    """Settle which features stage two uses, and hand the recipe's to the search.
 
     Returns:
-        The configuration, and by option why random features stand in for what it names.
+        The options, and for each option that random features replace, why its weights are missing.
 
     Raises:
         DataError: Weights are missing and nothing may stand in for them, or a file that the
@@ -69,30 +69,30 @@ def resolved(config: TpsrConfig) -> tuple[TpsrConfig, dict[str, str]]:
     """
     missing: dict[str, str] = {}
 
-    def at_hand(perceptual: PerceptualConfig, where: str) -> PerceptualConfig:
-        found = _missing(perceptual, where)
+    def replace_or_refuse(perceptual: PerceptualConfig, where: str) -> PerceptualConfig:
+        found = _find_missing(perceptual, where)
         if found and perceptual.missing == "refuse":
-            raise DataError(_CHOICES.format(missing="\n  ".join(found.values())))
+            raise DataError(_REMEDIES.format(missing="\n  ".join(found.values())))
         missing.update(found)
-        return _replaced(perceptual, where, found)
+        return _use_random_features(perceptual, where, found)
 
-    return _filled(_changed(config, at_hand)), missing
+    return _fill_search(_change_perceptual(config, replace_or_refuse)), missing
 
 
-def as_begun(config: TpsrConfig, missing: Mapping[str, str]) -> TpsrConfig:
-    """Let random features stand in for what they did when a run began, and for nothing else.
+def replace_missing(config: TpsrConfig, missing: Mapping[str, str]) -> TpsrConfig:
+    """Let random features stand in where they did when the run began, and nowhere else.
 
-    Weights that come or go while a run is interrupted would change it midway.
+    Weights that come or go while a run is interrupted would otherwise change what it optimises.
     """
 
-    def as_then(perceptual: PerceptualConfig, where: str) -> PerceptualConfig:
-        return evolve(_replaced(perceptual, where, missing), missing="refuse")
+    def replace(perceptual: PerceptualConfig, where: str) -> PerceptualConfig:
+        return evolve(_use_random_features(perceptual, where, missing), missing="refuse")
 
-    return _changed(config, as_then)
+    return _change_perceptual(config, replace)
 
 
-def note(missing: Mapping[str, str]) -> str:
-    """Return what a person has to know of the weights that are missing; nothing where none are."""
+def describe_missing(missing: Mapping[str, str]) -> str:
+    """Return the warning about missing weights; empty where none are missing."""
     if not missing:
         return ""
     reasons = [f"{option}: {reason.splitlines()[0]}" for option, reason in missing.items()]
@@ -103,27 +103,27 @@ def note(missing: Mapping[str, str]) -> str:
     return "\n".join([*reasons, warning])
 
 
-def _changed(
+def _change_perceptual(
     config: TpsrConfig, change: Callable[[PerceptualConfig, str], PerceptualConfig]
 ) -> TpsrConfig:
-    """Change what the options ``perceptual`` say, and those that the search has of its own."""
+    """Change the recipe's option ``perceptual``, and that of the search where it has its own."""
     config = evolve(config, perceptual=change(config.perceptual, "perceptual"))
     evaluator = config.discriminator.evaluator
     own: PerceptualConfig | None = evaluator.option("perceptual")
     if own is None:
         return config
     own = change(own, "discriminator.evaluator.perceptual")
-    return _with_evaluator(
+    return _set_evaluator(
         config, evolve(evaluator, config=evolve(evaluator.config, perceptual=own))
     )
 
 
-def _with_evaluator(config: TpsrConfig, evaluator: Chosen) -> TpsrConfig:
+def _set_evaluator(config: TpsrConfig, evaluator: Chosen) -> TpsrConfig:
     return evolve(config, discriminator=evolve(config.discriminator, evaluator=evaluator))
 
 
-def _missing(perceptual: PerceptualConfig, where: str) -> dict[str, str]:
-    """Return what has no weights on this machine, and why; what has them is loaded."""
+def _find_missing(perceptual: PerceptualConfig, where: str) -> dict[str, str]:
+    """Return, by option, why weights are missing. Loading is the only sure way to know."""
     missing = {}
     try:
         features_of(perceptual.features(FULL_LAYERS[perceptual.network]))
@@ -136,7 +136,7 @@ def _missing(perceptual: PerceptualConfig, where: str) -> dict[str, str]:
     return missing
 
 
-def _replaced(
+def _use_random_features(
     perceptual: PerceptualConfig, where: str, missing: Mapping[str, str]
 ) -> PerceptualConfig:
     if f"{where}.network" in missing:
@@ -146,28 +146,30 @@ def _replaced(
     return perceptual
 
 
-def _filled(config: TpsrConfig) -> TpsrConfig:
-    """Name metric and features where the search for a discriminator leaves them open."""
-    _features("compare", config.perceptual, full_layers(config))
+def _fill_search(config: TpsrConfig) -> TpsrConfig:
+    """Give the search for a discriminator the recipe's features and metric where it has none."""
+    _features_config("compare", config.perceptual, full_layers(config))
     evaluator = config.discriminator.evaluator.filled(perceptual=config.perceptual)
     perceptual: PerceptualConfig | None = evaluator.option("perceptual")
     if perceptual is not None:
         layers = proxy_layers(evaluator.option("layers") or (), perceptual)
-        _features("discriminator.evaluator", perceptual, layers)
-    return _with_evaluator(config, evaluator)
+        _features_config("discriminator.evaluator", perceptual, layers)
+    return _set_evaluator(config, evaluator)
 
 
-def _features(where: str, perceptual: PerceptualConfig, layers: tuple[str, ...]) -> FeaturesConfig:
-    """Return the options of a feature loss, or say by which option they do not fit."""
+def _features_config(
+    where: str, perceptual: PerceptualConfig, layers: tuple[str, ...]
+) -> FeaturesConfig:
+    """Return the options of a feature loss; an error begins with the option at fault."""
     try:
         return perceptual.features(layers)
     except ConfigError as error:
         raise ConfigError(f"{where}.{error}") from error
 
 
-def starting_from(config: TpsrConfig, generator: Path) -> TpsrConfig:
-    """Tell the search's evaluator which generator its candidates start from, if it wants one."""
-    return _with_evaluator(config, config.discriminator.evaluator.filled(generator=generator))
+def start_from(config: TpsrConfig, generator: Path) -> TpsrConfig:
+    """Give the search's evaluator the generator that its candidates start from."""
+    return _set_evaluator(config, config.discriminator.evaluator.filled(generator=generator))
 
 
 def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
@@ -175,15 +177,16 @@ def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
 
     Args:
         run: Where the stages ``discriminator`` and ``compare`` stand.
-        config: What `resolved` returned.
+        config: What `resolve` returned.
         generator: Model file of the trained generator.
     """
-    config = starting_from(config, generator)
+    config = start_from(config, generator)
     found = run.search("discriminator", config.discriminator, data=config.data)
     if found.chosen is not None:
         draw(run.images / "discriminator", config.discriminator.space.build(), found.chosen)
+    # The search trains proxies of the generator alone; a better one comes of the comparison.
     if run.stopping():
-        return Improved(None, _described(config, found))
+        return Improved(None, _summarise(config, found))
     start = load_model(generator)
     best = [trial.architecture for trial in found.trials]
     against = contenders(
@@ -193,20 +196,20 @@ def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
         config, against, generator=generator, seed_for=run.seed_for, device=run.device
     )
     compared = run.stage("compare", stage)
-    finished = _finished(run, config, compared)
+    finished = _finished_trainings(run, config, compared)
     if not finished:
-        return Improved(None, _described(config, found))
+        return Improved(None, _summarise(config, found))
     table = report(run, config, against, finished, generator=generator)
     winner = max(finished, key=lambda each: each.score)
     model = run.models / f"tpsr-x{start.scale}-perceptual.safetensors"
-    _copy(winner.file, model)
-    run.say(f"best: {winner.name}, {winner.described}")
-    summary = {**_described(config, found), "winner": winner.name, "contenders": table}
+    _copy_model(winner.file, model)
+    run.say(f"best: {winner.name}, {winner.location}")
+    summary = {**_summarise(config, found), "winner": winner.name, "contenders": table}
     return Improved(model, summary)
 
 
-def _copy(file: Path, copy: Path) -> None:
-    """Copy a model file; what stands beside it then has the copy's name."""
+def _copy_model(file: Path, copy: Path) -> None:
+    """Copy a model file by loading and saving it: the JSON file beside it names the copy, then."""
     model = load_model(file)
     save_model(
         copy,
@@ -218,8 +221,8 @@ def _copy(file: Path, copy: Path) -> None:
     )
 
 
-def _finished(run: Run, config: TpsrConfig, compared: Result) -> list[Finished]:
-    """Return the trainings that came to an end and could be measured."""
+def _finished_trainings(run: Run, config: TpsrConfig, compared: Result) -> list[Finished]:
+    """Return the trainings that came to an end and have a finite perceptual metric."""
     score, metric = preference(config.perceptual), config.perceptual.metric.name
     return [
         Finished.of(member, folder=run.models, score=score)
@@ -228,8 +231,8 @@ def _finished(run: Run, config: TpsrConfig, compared: Result) -> list[Finished]:
     ]
 
 
-def _described(config: TpsrConfig, found: SearchResult) -> dict[str, Any]:
-    """Return what the stage was optimised for, and what its search found."""
+def _summarise(config: TpsrConfig, found: SearchResult) -> dict[str, Any]:
+    """Return the summary of the stage: what it optimised for, and what its search found."""
     evaluator = config.discriminator.evaluator
     features = {"full": config.perceptual.features(full_layers(config)).description}
     own: PerceptualConfig | None = evaluator.option("perceptual")

@@ -12,8 +12,8 @@ from corenas.search.lift import sampled
 from corenas.values.architecture import Architecture, Decision
 from corenas.values.result import State
 from corenas.values.trial import Trial
+from corenas_tpsr.policy._controller import Controller
 from corenas_tpsr.policy.config import ReinforceConfig
-from corenas_tpsr.policy.controller import Controller
 from corenas_tpsr.policy.reward import MovingAverage
 
 SMOOTHING = 0.95
@@ -42,6 +42,7 @@ class Reinforce:
     ) -> None:
         self._decisions = tuple(decisions)
         self._space = space
+        # One generator of its own: trainings in the same process draw from the global one.
         self._generator = torch.Generator().manual_seed(seed)
         self._controller = Controller(
             [len(decision.options) for decision in decisions],
@@ -73,6 +74,7 @@ class Reinforce:
         """
         if trial.score is None:
             raise ValueError(f"trial {trial.number} is {trial.status} and has no score")
+        # Scored anew, not as it was drawn: with several workers the policy has moved on since.
         log_p, entropies = self._controller(
             [d.index(trial.architecture[d.name]) for d in self._decisions]
         )
@@ -105,7 +107,7 @@ class Reinforce:
     def restore(self, state: State) -> None:
         """Continue from a state."""
         self._controller.load_state_dict(state["controller"])
-        # Adam would go on in the tensors of the state itself.
+        # Copied, because Adam updates the tensors that it is given.
         self._optimiser.load_state_dict(deepcopy(state["optimiser"]))
         self._reward.restore(state["reward"])
         self._generator.set_state(state["generator"])

@@ -1,11 +1,11 @@
-"""What scales the policy's update (supplement Eq. 10 of Lee et al., arXiv:2007.04356).
+"""Rewards, which scale the policy's update (supplement Eq. 10 of Lee et al., arXiv:2007.04356).
 
 Every reward normalises the score E to N(E) and adds the entropy H of the policy, times zeta.
 
 Note:
-    The paper's formula makes the reward a moving average of N(E), its text calls that average a
-    baseline. Only the second reading learns (`Advantage`, which is ENAS's as well); the formula
-    (`LiteralEma`) and the plain normalised score (`NoBaseline`) are here to compare with.
+    In the paper's formula the reward is a moving average of N(E); its text calls that average a
+    baseline. Only the second reading learns (`Advantage`, as in ENAS). The formula (`LiteralEma`)
+    and the plain normalised score (`NoBaseline`) are here to compare with.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class NoBaseline:
 
 
 class _Averaged:
-    """What the rewards with a moving average of N(E) have in common."""
+    """Common part of the rewards with a moving average of N(E)."""
 
     def __init__(self, config: AverageConfig) -> None:
         self._zeta = config.entropy_weight
@@ -119,6 +119,7 @@ class Advantage(_Averaged):
     def __call__(self, score: float, entropy: float) -> float:
         """Return the reward; a score that is not finite is a ValueError."""
         value, bonus = self._normalise(score), self._zeta * entropy
+        # As in ENAS, where the baseline averages the sum of score and entropy.
         if self._entropy_in_baseline:
             value += bonus
             bonus = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import comb
 from typing import ClassVar, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from corenas.errors import ConfigError
 from corenas.options.structuring import option
@@ -13,12 +13,12 @@ from corenas.options.structuring import option
 Backbone = Literal["a", "b"]
 
 OPERATION_NAMES = ("conv1", "conv3", "res", "dws")
-"""What an operation of a cell can be, in the paper's order."""
+"""Operations of a cell, in the paper's order."""
 
 
+# A model file from elsewhere must not ask for a space that takes minutes to list.
 MOST_WIDTHS = 100
 MOST_PREFIXES = 1_000
-"""A model file from elsewhere must not ask for a space that takes minutes to write down."""
 
 
 @frozen
@@ -29,6 +29,7 @@ class CellsConfig:
     searched_cells: int = option(
         4, "cells whose place is searched, fewer than all; the others come first", paper="4", ge=1
     )
+    # By default 4, 6, 8, 10 and 12 twelfths of 64, rounded to multiples of 8, as in the code.
     widths: tuple[int, ...] = option(
         (24, 32, 40, 56, 64), "channels an operation may have, ascending", unit="channels", ge=1
     )
@@ -57,6 +58,7 @@ class TrilevelAConfig(CellsConfig):
 
     backbone: ClassVar[Backbone] = "a"
 
+    # Each convolution of the path enlarges by two.
     scale: int = option(4, "up-scaling factor", paper="4", choices=(2, 4, 8))
     share_up: bool = option(
         False, "a path's up-convolutions are one module (explains the paper's 0.34 M parameters)"
@@ -70,6 +72,11 @@ class TrilevelAConfig(CellsConfig):
     def ups(self) -> int:
         """Enlargements by two of every path."""
         return self.scale.bit_length() - 1
+
+    @property
+    def unshared(self) -> TrilevelAConfig:
+        """The same space where each convolution has its own weights: it has the same members."""
+        return evolve(self, share_up=False)
 
 
 @frozen
@@ -89,9 +96,15 @@ class TrilevelBConfig(CellsConfig):
         super().__attrs_post_init__()
         _check_tree(self.searched_cells, self.ups)
 
+    @property
+    def unshared(self) -> TrilevelBConfig:
+        """The same space: its convolutions share nothing."""
+        return self
+
 
 def _check_tree(searched_cells: int, ups: int) -> None:
-    """Refuse a tree of too many prefixes: all orders of up to so many cells and convolutions."""
+    """Refuse a tree of too many prefixes."""
+    # Of i zeros and j ones there are C(i + j, i) orders; this is their sum over all i and j.
     prefixes = comb(searched_cells + ups + 2, ups + 1) - 1
     if prefixes > MOST_PREFIXES:
         raise ConfigError(

@@ -50,15 +50,16 @@ def count(
 def paper_cost(network: nn.Module, shape: tuple[int, ...]) -> Cost:
     """Count as the paper's tables do; see `count`."""
     counts: list[int] = []
+    # Meta tensors stand in for the weights, so that no convolution is really computed.
     weights = {name: tensor.to("meta") for name, tensor in _tensors(network)}
-    with _observed(network, counts), torch.no_grad():
+    with _observe_layers(network, counts), torch.no_grad():
         torch.func.functional_call(network, weights, (torch.empty(shape, device="meta"),))
     params = sum(weight.numel() for weight in network.parameters())
-    return Cost(params + _norms(network), sum(counts), shape)
+    return Cost(params + _unused_norm_params(network), sum(counts), shape)
 
 
 PAPER = Convention("paper", paper_cost, (1, 3, *PAPER_SIZE))
-"""What the command ``corenas cost`` can count by, beside the true way."""
+"""Second way of counting of the command ``corenas cost``, beside the true one."""
 
 
 def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -66,14 +67,14 @@ def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from network.named_buffers()
 
 
-def _norms(network: nn.Module) -> int:
-    """Return the parameters of the batch norms that the paper's code has and this network not."""
+def _unused_norm_params(network: nn.Module) -> int:
+    """Return the parameters of batch norms that the paper's code makes and never runs."""
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     return sum(2 * layer.out_channels for layer in layers if layer.bias is None)
 
 
 @contextmanager
-def _observed(network: nn.Module, counts: list[int]) -> Iterator[None]:
+def _observe_layers(network: nn.Module, counts: list[int]) -> Iterator[None]:
     """Append the count of each call of a layer while the network runs."""
     rules = {layer: _rule(name, layer) for name, layer in network.named_modules()}
     handles = [
@@ -98,6 +99,7 @@ def _rule(name: str, layer: nn.Module) -> Callable[[Any, Tensor], int] | None:
         return _convolution
     if isinstance(layer, nn.LeakyReLU):
         return _leaky_relu
+    # A layer that is not counted would make the whole number wrong, without a word.
     if next(layer.parameters(recurse=False), None) is not None:
         where, kind = name or "network", type(layer).__name__
         raise InputError(f"{where}: the paper's way of counting knows no {kind}, only Conv2d")

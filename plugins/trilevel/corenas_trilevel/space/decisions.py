@@ -9,6 +9,7 @@ from corenas_trilevel.space.config import OPERATION_NAMES
 
 PATH = "path"
 OPERATIONS_PER_CELL = 5
+"""Operations of an RiR block; the width of the last one is always that of the features."""
 
 
 def operation_names(cell: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Derived networks: what an architecture stands for, and the parts that the supernet shares."""
+"""Derived networks, and the parts that they have in common with the supernet."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from corenas_trilevel.space.config import Backbone, SpaceConfig
 from corenas_trilevel.space.operations import OPERATIONS
 
+# Both as in ESRGAN's residual-in-residual blocks.
 RESIDUAL_SCALE = 0.2
 SLOPE = 0.2
 IMAGE_CHANNELS = 3
 
 PEAK = 255
-"""The largest value of an image; inside, networks see images in [0, 1], as the paper's do."""
+"""The largest value of an image. Inside, networks work in [0, 1], as the paper's do."""
 
 ChosenCell = Sequence[tuple[str, int]]
 """A cell's operations by name and width, from input to output."""
@@ -52,12 +53,12 @@ def convolution(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def head(config: SpaceConfig) -> nn.Module:
-    """Return what comes before the path."""
+    """Return the convolution before the path."""
     return convolution(IMAGE_CHANNELS, config.features)
 
 
 def path_convolution(backbone: Backbone, features: int) -> nn.Module:
-    """Return what a ``1`` of the path stands for."""
+    """Return the module of a ``1`` of the path."""
     return UpConvolution(features) if backbone == "a" else convolution(features, features)
 
 
@@ -69,7 +70,7 @@ class ImageRange(nn.Module):
 
 
 def tail(config: SpaceConfig) -> nn.Module:
-    """Return what comes after the path; its output is an image in [0, 255]."""
+    """Return the layers after the path; their output is an image in [0, 255]."""
     features = config.features
     if config.backbone == "a":
         return nn.Sequential(
@@ -98,7 +99,7 @@ class TrilevelNetwork(nn.Module):
         super().__init__()
         self.scale = config.scale
         self.head = head(config)
-        self.path = nn.Sequential(*_path(config, path, cells))
+        self.path = nn.Sequential(*_build_path(config, path, cells))
         self.tail = tail(config)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,19 +108,20 @@ class TrilevelNetwork(nn.Module):
         return y
 
 
-def _path(config: SpaceConfig, path: str, cells: Sequence[ChosenCell]) -> list[nn.Module]:
+def _build_path(config: SpaceConfig, path: str, cells: Sequence[ChosenCell]) -> list[nn.Module]:
     remaining, modules, shared = iter(cells), list[nn.Module](), None
     for step in path:
         if step == "0":
-            modules.append(_cell(next(remaining), config.features))
+            modules.append(_build_cell(next(remaining), config.features))
         else:
+            # One module for all, if shared: that explains the paper's 0.34 M parameters.
             if shared is None or not config.share_up:
                 shared = path_convolution(config.backbone, config.features)
             modules.append(shared)
     return modules
 
 
-def _cell(chosen: ChosenCell, features: int) -> Cell:
+def _build_cell(chosen: ChosenCell, features: int) -> Cell:
     operations, inputs = [], features
     for name, width in chosen:
         operations.append(OPERATIONS[name].plain(inputs, width))

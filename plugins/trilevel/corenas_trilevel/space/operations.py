@@ -1,9 +1,9 @@
 """The four operations of a cell: as plain modules, and slimmable (one weight, sliced to widths).
 
-A slimmable operation run at widths (inputs, outputs) is the plain one with the leading slices of
-its weights. That fixes what the authors' supernet has differently from their derived networks:
+A slimmable operation at widths (inputs, outputs) is the plain one with the leading slices of its
+weights. The authors' supernet differs from their derived networks here; this one does not:
 ResBlock's inner width is that of its output, DwsBlock's is four times that of its input, and a
-skip is the identity wherever both widths are equal and a 1x1 convolution wherever they are not.
+skip is the identity where both widths are equal and a 1x1 convolution where they are not.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ EXPANSION = 4
 
 
 def _convolution(inputs: int, outputs: int, size: int, *, groups: int = 1) -> nn.Conv2d:
+    # Without bias: with one, the paper's printed GFLOPs would not come out.
     return nn.Conv2d(inputs, outputs, size, padding=size // 2, groups=groups, bias=False)
 
 
@@ -102,7 +103,7 @@ class SlimConvolution(SlimOperation):
         self.first = _convolution(features, features, size)
 
     def forward(self, x: Tensor, width: int) -> Tensor:
-        return _relu(_sliced(self.first, x, width))
+        return _relu(_convolve_sliced(self.first, x, width))
 
 
 class SlimConv1x1(SlimConvolution):
@@ -129,8 +130,10 @@ class SlimResBlock(SlimOperation):
         self.skip = _convolution(features, features, 1)
 
     def forward(self, x: Tensor, width: int) -> Tensor:
-        inner = _relu(_sliced(self.first, x, width))
-        return _relu(_sliced(self.second, inner, width) + _sliced_skip(self.skip, x, width))
+        inner = _relu(_convolve_sliced(self.first, x, width))
+        return _relu(
+            _convolve_sliced(self.second, inner, width) + _skip_sliced(self.skip, x, width)
+        )
 
 
 class SlimDwsBlock(SlimOperation):
@@ -145,19 +148,23 @@ class SlimDwsBlock(SlimOperation):
         self.skip = _convolution(features, features, 1)
 
     def forward(self, x: Tensor, width: int) -> Tensor:
-        inner = _relu(_sliced(self.expand, x, EXPANSION * x.shape[1]))
+        inner = _relu(_convolve_sliced(self.expand, x, EXPANSION * x.shape[1]))
+        # Depthwise filters have one input channel each: only the output side is sliced.
         filters = self.depthwise.weight[: inner.shape[1]]
         inner = _relu(F.conv2d(inner, filters, padding=1, groups=inner.shape[1]))
-        return _relu(_sliced(self.project, inner, width) + _sliced_skip(self.skip, x, width))
+        return _relu(
+            _convolve_sliced(self.project, inner, width) + _skip_sliced(self.skip, x, width)
+        )
 
 
-def _sliced(convolution: nn.Conv2d, x: Tensor, width: int) -> Tensor:
+def _convolve_sliced(convolution: nn.Conv2d, x: Tensor, width: int) -> Tensor:
     weight = convolution.weight[:width, : x.shape[1]]
     return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
 
 
-def _sliced_skip(convolution: nn.Conv2d, x: Tensor, width: int) -> Tensor:
-    return x if x.shape[1] == width else _sliced(convolution, x, width)
+def _skip_sliced(convolution: nn.Conv2d, x: Tensor, width: int) -> Tensor:
+    # As in the derived network, where equal widths need no convolution.
+    return x if x.shape[1] == width else _convolve_sliced(convolution, x, width)
 
 
 @frozen

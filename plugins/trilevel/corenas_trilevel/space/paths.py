@@ -26,16 +26,20 @@ class PathTree:
 
     def prefixes(self) -> tuple[str, ...]:
         """Return every node, a parent before its children and ``1`` before ``0``."""
-        return tuple(self._visited()[0])
+        return tuple(self._walk()[0])
 
     def cell_prefixes(self) -> tuple[str, ...]:
         """Return the prefixes that end in a cell; a cell's number is its place here."""
-        return tuple(self._visited()[1])
+        return tuple(self._walk()[1])
 
-    def _visited(self) -> tuple[list[str], list[str]]:
-        """Walk the tree depth first; cells are numbered when they are found, not when visited."""
+    def _walk(self) -> tuple[list[str], list[str]]:
+        """Walk the tree depth first; return prefixes as visited, and cells as found.
+
+        Both orders are those of the authors' code, whose lists of architectures count by them.
+        """
         visited, stack = [], [self.root]
         cells = [self.root[:n] for n in range(1, len(self.root) + 1)]
+        # Last in, first out: the branch with 1 is pushed last and so visited first.
         while stack:
             prefix = stack.pop()
             visited.append(prefix)

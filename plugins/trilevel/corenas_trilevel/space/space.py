@@ -7,14 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from corenas.cost import Convention
 from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
-from corenas_trilevel.published import PUBLISHED
-from corenas_trilevel.space.config import OPERATION_NAMES, SpaceConfig, TrilevelAConfig
+from corenas_trilevel.space.config import OPERATION_NAMES, SpaceConfig
 from corenas_trilevel.space.counting import PAPER
 from corenas_trilevel.space.decisions import (
     OPERATIONS_PER_CELL,
@@ -25,7 +24,8 @@ from corenas_trilevel.space.decisions import (
 )
 from corenas_trilevel.space.derived import ChosenCell, TrilevelNetwork
 from corenas_trilevel.space.paths import PathTree, cell_steps
-from corenas_trilevel.supernet.supernet import TrilevelSupernet
+from corenas_trilevel.space.published import PUBLISHED
+from corenas_trilevel.space.supernet import TrilevelSupernet
 
 
 @frozen
@@ -33,10 +33,10 @@ class TrilevelSpace:
     """One decision for the path, five operations and four widths for each cell of the tree.
 
     A cell is named by the path that leads to it, because no two branches share weights. The width
-    of its last operation is always that of the features. A person writes an architecture as
-    ``{"path": "000001", "cells": [[["conv1", 32], ...], ...]}``: a path of cells ``0`` and
-    convolutions ``1`` (or as the paper prints it, ``[0, 0, 0, 0, 0, 1]``), and for each ``0`` its
-    five operations with their widths.
+    of its last operation is always that of the features. The written form of an architecture is
+    ``{"path": "000001", "cells": [[["conv1", 32], ...], ...]}``. Its path has a ``0`` for each cell
+    and a ``1`` for each convolution (``[0, 0, 0, 0, 0, 1]``, as the paper prints it, is read as
+    well); its cells are lists of five operations with their widths.
     """
 
     config: SpaceConfig
@@ -48,10 +48,11 @@ class TrilevelSpace:
 
     @cached_property
     def candidates(self) -> tuple[str, ...]:
-        """Paths that can be chosen; in backbone A those that enlarge as often as they must."""
+        """Paths that can be chosen; in backbone A only those that reach the output's size."""
         prefixes = self._tree.prefixes()
         if self.config.backbone == "b":
             return prefixes
+        # Features of other resolutions cannot be mixed, and the output has one size.
         return tuple(prefix for prefix in prefixes if prefix.count("1") == self.config.ups)
 
     @cached_property
@@ -72,7 +73,7 @@ class TrilevelSpace:
 
     @cached_property
     def chains(self) -> tuple[tuple[int, ...], ...]:
-        """Indices of the candidates along each complete path, shallow ones first."""
+        """Indices of the candidates along each complete path, the shortest first (Eq. 2)."""
         number = {candidate: index for index, candidate in enumerate(self.candidates)}
         prefixes = [
             [path[:length] for length in range(len(path) + 1)] for path in self._tree.complete()
@@ -84,18 +85,13 @@ class TrilevelSpace:
     @cached_property
     def known(self) -> Mapping[str, Architecture]:
         """The paper's architectures, if the options are the paper's."""
-        if self._comparable() != type(self.config)():
+        if self.config.unshared != type(self.config)():
             return {}
         return {
             name: self.parse(value)
             for name, value in PUBLISHED.items()
             if name.startswith(self.name)
         }
-
-    def _comparable(self) -> SpaceConfig:
-        """Return the options that decide whether the paper's architectures are of this space."""
-        config = self.config
-        return evolve(config, share_up=False) if isinstance(config, TrilevelAConfig) else config
 
     @property
     def conventions(self) -> Sequence[Convention]:
@@ -162,29 +158,31 @@ class TrilevelSpace:
         """Read the form that a person writes.
 
         Raises:
-            InputError: Something does not fit; the message says where, and what is allowed.
+            InputError: Something does not fit; the message says where, and lists what is allowed.
         """
         _check_keys(value)
-        path = self._parsed_path(value["path"])
+        path = self._parse_path(value["path"])
         names = cell_steps(path)
-        cells = _items(value["cells"], len(names), "cells", "as many cells as zeros in the path")
+        cells = _check_items(
+            value["cells"], len(names), "cells", "as many cells as zeros in the path"
+        )
         choices = {decision.name: decision.options[0] for decision in self.decisions}
         choices[PATH] = path
         for number, (name, cell) in enumerate(zip(names, cells, strict=True)):
-            choices |= self._parsed_cell(name, cell, f"cells[{number}]")
+            choices |= self._parse_cell(name, cell, f"cells[{number}]")
         return Architecture(self.name, choices)
 
-    def _parsed_path(self, value: Any) -> str:
+    def _parse_path(self, value: Any) -> str:
         path = "".join(map(str, value)) if isinstance(value, list) else value
         if not isinstance(path, str) or path not in self.candidates:
             raise InputError(f"path: unknown path {value!r}{nearest(str(path), self.candidates)}")
         return path
 
-    def _parsed_cell(self, cell: str, value: Any, where: str) -> dict[str, str]:
-        pairs = _items(value, OPERATIONS_PER_CELL, where, "operations with their widths")
+    def _parse_cell(self, cell: str, value: Any, where: str) -> dict[str, str]:
+        pairs = _check_items(value, OPERATIONS_PER_CELL, where, "operations with their widths")
         widths = [self.config.widths] * (OPERATIONS_PER_CELL - 1) + [(self.config.features,)]
         parsed = [
-            _parsed_pair(pair, allowed, f"{where}[{number}]")
+            _parse_pair(pair, allowed, f"{where}[{number}]")
             for number, (pair, allowed) in enumerate(zip(pairs, widths, strict=True))
         ]
         choices = dict(zip(operation_names(cell), (name for name, _ in parsed), strict=True))
@@ -208,7 +206,7 @@ def _check_keys(value: Any) -> None:
             raise InputError(f"{expected}; {key} is missing")
 
 
-def _items(value: Any, length: int, where: str, what: str) -> Sequence[Any]:
+def _check_items(value: Any, length: int, where: str, what: str) -> Sequence[Any]:
     if not isinstance(value, list | tuple):
         raise InputError(f"{where}: expected a list of {length}, {what}; got {value!r}")
     if len(value) != length:
@@ -216,8 +214,8 @@ def _items(value: Any, length: int, where: str, what: str) -> Sequence[Any]:
     return value
 
 
-def _parsed_pair(value: Any, widths: Sequence[int], where: str) -> tuple[str, str]:
-    operation, width = _items(value, 2, where, "an operation and its width")
+def _parse_pair(value: Any, widths: Sequence[int], where: str) -> tuple[str, str]:
+    operation, width = _check_items(value, 2, where, "an operation and its width")
     if operation not in OPERATION_NAMES:
         raise InputError(
             f"{where}: unknown operation {operation!r}{nearest(str(operation), OPERATION_NAMES)}"

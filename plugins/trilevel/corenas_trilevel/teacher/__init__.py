@@ -1,1 +1,5 @@
-"""Whose images a network learns to make."""
+"""The teacher, whose images networks learn to make.
+
+`config` has its options, `images` makes and keeps its images, `loss` compares with them, `checks`
+refuses a teacher that cannot teach. All modules are public.
+"""

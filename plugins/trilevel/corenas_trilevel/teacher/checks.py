@@ -1,4 +1,4 @@
-"""What is checked of trainings that learn from a teacher: features, patches, the teacher."""
+"""Checks of trainings that learn from a teacher: features, patches, and the teacher itself."""
 
 from __future__ import annotations
 
@@ -16,45 +16,46 @@ from corenas_trilevel.teacher.images import check_teacher
 
 
 @frozen
-class Work:
-    """A training: where its options stand, its patch, and what its loss compares beside pixels."""
+class CheckedTraining:
+    """A training to check: the section of its options, its patch, and the features it compares."""
 
     where: str
     patch: int
     features: FeaturesConfig | None = None
 
 
-def check_works(works: Sequence[Work], scale: int) -> None:
+def check_trainings(trainings: Sequence[CheckedTraining], scale: int) -> None:
     """Refuse a network of features without weights, and patches that are too small for it.
 
     Raises:
         ConfigError: A patch is too small.
         DataError: Weights are missing.
     """
-    for work in works:
-        if work.features is None:
+    for training in trainings:
+        if training.features is None:
             continue
-        least, side = max(cut.least for cut in work.features.cuts), work.patch * scale
+        least, side = max(cut.least for cut in training.features.cuts), training.patch * scale
         if side < least:
             raise ConfigError(
-                f"{work.where}.patch: must be at least {-(-least // scale)} for "
-                f"{work.features.description}, got {work.patch}"
+                f"{training.where}.patch: must be at least {-(-least // scale)} for "
+                f"{training.features.description}, got {training.patch}"
             )
-    for features in dict.fromkeys(work.features for work in works):
+    for features in dict.fromkeys(training.features for training in trainings):
         if features is not None:
             feature_loss(features)
 
 
-def check_teacher_of(
+def check_teacher_option(
     where: str, teacher: TeacherConfig, *, scale: int, source: str | None = None
 ) -> None:
     """Refuse a teacher that cannot teach.
 
     Args:
-        where: The section of its options, with which messages begin.
+        where: The section of its options; messages begin with it.
         teacher: The options.
         scale: The up-scaling factor.
-        source: Training images; where the teacher is a folder, its images of them are looked at.
+        source: Training images. If they are given and the teacher is a folder, its images of them
+            are read.
 
     Raises:
         CorenasError: The teacher is not there, or cannot teach.

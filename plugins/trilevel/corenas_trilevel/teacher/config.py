@@ -45,7 +45,7 @@ class TeacherConfig:
 
     @property
     def description(self) -> str:
-        """Who teaches, in a few words for reports."""
+        """The teacher in a few words, for reports."""
         if self.source == GROUND_TRUTH:
             return "the ground truth"
         return f"images in {self.source}" if Path(self.source).is_dir() else self.source

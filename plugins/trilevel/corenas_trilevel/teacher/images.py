@@ -26,17 +26,17 @@ from corenas_sr.results.evaluation import Restore
 from corenas_trilevel.teacher.config import GROUND_TRUTH, TeacherConfig
 
 VERSION = 1
-"""Raised whenever a teacher's images come out differently than before."""
+"""To be raised whenever a teacher's images come out differently than before."""
 
 
 def taught_pairs(
     pairs: Sequence[ImagePair], config: TeacherConfig, *, scale: int, device: str = "cpu"
 ) -> tuple[ImagePair, ...]:
-    """Replace the ground truth of pairs by what the teacher makes of their low-resolution side.
+    """Replace the ground truth of pairs by the teacher's images of their low-resolution side.
 
     Args:
-        pairs: Images for training; those without a teacher are returned as they are.
-        config: Says who the teacher is.
+        pairs: Images for training.
+        config: Names the teacher; with the ground truth, pairs are returned unchanged.
         scale: The up-scaling factor of the pairs.
         device: Where the teacher computes.
 
@@ -47,7 +47,7 @@ def taught_pairs(
     """
     if config.source == GROUND_TRUTH:
         return tuple(pairs)
-    restore = _teacher(config, scale=scale, device=device)
+    restore = _restore_of(config, scale=scale, device=device)
     images = [restore(pair) for pair in bar(pairs, total=len(pairs), what="teacher's images")]
     pack(images)
     return tuple(
@@ -56,14 +56,13 @@ def taught_pairs(
 
 
 class Teaching:
-    """The teacher's images made one after the other, as a task: an event for each.
+    """Makes the teacher's images one after the other, as a task with an event for each.
 
-    What is made is kept as files, so a search or a training that comes later reads it, and work
-    that is stopped or killed goes on where it was.
+    Images are kept as files: later stages read them, and stopped work goes on where it was.
 
     Args:
         source: The training images.
-        config: Says who the teacher is; with the ground truth there is nothing to do.
+        config: Names the teacher; with the ground truth there is nothing to do.
         scale: The up-scaling factor of the images.
         device: Where the teacher computes.
     """
@@ -82,7 +81,7 @@ class Teaching:
             CorenasError: The teacher cannot make one.
         """
         pairs = load_pairs(self._source, scale=self._scale, split="train")
-        restore = _teacher(self._config, scale=self._scale, device=self._device)
+        restore = _restore_of(self._config, scale=self._scale, device=self._device)
         for pair in pairs[self._done :]:
             restore(pair)
             self._done += 1
@@ -93,11 +92,11 @@ class Teaching:
         return {"done": self._done}
 
     def restore(self, state: State) -> None:
-        """Go on after so many images."""
+        """Continue after the images that are made."""
         self._done = state["done"]
 
     def result(self, folder: Path) -> Result:
-        """Return how many images are made; they are not the run's."""
+        """Return how many images are made; their files are in the cache, not in the run."""
         return Result({"images": self._done})
 
 
@@ -113,7 +112,8 @@ def check_teacher(config: TeacherConfig, *, scale: int, pairs: Sequence[ImagePai
     """
     if config.source == GROUND_TRUTH:
         return
-    restore = _teacher(config, scale=scale, device="cpu")
+    # On the CPU: a model is only built here, to see whether it can be.
+    restore = _restore_of(config, scale=scale, device="cpu")
     if not Path(config.source).is_dir():
         return
     problems = []
@@ -125,22 +125,24 @@ def check_teacher(config: TeacherConfig, *, scale: int, pairs: Sequence[ImagePai
     refuse(config.source, problems)
 
 
-def _teacher(config: TeacherConfig, *, scale: int, device: str) -> Restore:
-    """Return what gives the teacher's image for a pair."""
+def _restore_of(config: TeacherConfig, *, scale: int, device: str) -> Restore:
+    """Return the function that makes, or reads, the teacher's image of a pair."""
     source = Path(config.source)
     _, restore = find_restore(config.source, scale=scale, device=device, tile=config.tile)
     if source.is_dir():
         return restore
+    # Kept by the model's content: a file of the same name may be another model.
     with source.open("rb") as file:
         teacher = hashlib.file_digest(file, "sha256").hexdigest()
-    tiles = f"-tile{config.tile}" if config.tile else ""  # may change what comes out
+    # Tiles may change an image near their borders, so they are part of the folder's name.
+    tiles = f"-tile{config.tile}" if config.tile else ""
     root = config.cache or cache_folder() / "teacher"
     return _KeptImages(source, restore, root / teacher / f"x{scale}{tiles}-v{VERSION}").image_of
 
 
 @frozen
 class _KeptImages:
-    """A model's images, made once and kept in a folder by what the low-resolution side shows."""
+    """A model's images, made once and kept by the digest of the low-resolution image."""
 
     source: Path
     restore: Restore
@@ -148,7 +150,7 @@ class _KeptImages:
 
     def image_of(self, pair: ImagePair) -> Tensor:
         entry = self.folder / f"{digest_of(pair.lr)}.png"
-        kept = _read(entry, pair)
+        kept = _read_kept(entry, pair)
         if kept is not None:
             return kept
         image = self._make(pair)
@@ -171,8 +173,8 @@ class _KeptImages:
             ) from error
 
 
-def _read(entry: Path, pair: ImagePair) -> Tensor | None:
-    """Return an image that was kept, or None where there is none of use."""
+def _read_kept(entry: Path, pair: ImagePair) -> Tensor | None:
+    """Return a kept image, or None where there is none that can be used."""
     if not entry.exists():
         return None
     try:

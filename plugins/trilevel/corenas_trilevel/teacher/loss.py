@@ -11,7 +11,7 @@ from corenas_trilevel.space.derived import PEAK
 
 
 class Weights(Protocol):
-    """What the terms weigh, as the options of a training or of a phase of the search say it."""
+    """Weights of the loss's terms: options of a training, or of a phase of the search."""
 
     @property
     def pixel(self) -> float:
@@ -23,11 +23,11 @@ class Weights(Protocol):
 
 
 class TeacherLoss(nn.Module):
-    """How far images are from the teacher's: L1, and the distance of their features.
+    """Distance between images and the teacher's: L1, and the distance of their features.
 
     Args:
-        weights: Says what both weigh.
-        features: Compares images in [0, 255]; needed where features weigh something.
+        weights: Weights of both terms.
+        features: Compares images in [0, 255]; needed where its weight is not 0.
     """
 
     def __init__(self, weights: Weights, features: nn.Module | None = None) -> None:

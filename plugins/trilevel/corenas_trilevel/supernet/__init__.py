@@ -1,1 +1,0 @@
-"""One network of all architectures, relaxed by sparsestmax, and its search."""
