@@ -43,6 +43,8 @@ def digits(run: Run, config: DigitsConfig) -> dict[str, Any]:
     if run.stopping():
         return summary
     file = _train(run, config, found.chosen)
+    if run.stopping():
+        return summary
     network = load_model(file).module
     cost = count(network, (1, 1, 8, 8))
     tested = accuracy(network, load(config.data).test, "cpu")

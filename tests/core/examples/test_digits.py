@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,22 @@ import pytest
 import torch
 from torch import nn
 
-from corenas import Architecture, Evaluator, SearchSpace, choose, cli, structure
+from corenas import (
+    Architecture,
+    Budget,
+    Evaluator,
+    Problem,
+    SearchSpace,
+    Stop,
+    Strategy,
+    choose,
+    cli,
+    structure,
+)
 from corenas.cost import count
 from corenas.modelfile import load_model
-from corenas.testing.contracts import EvaluatorContract, SearchSpaceContract
+from corenas.search.executors.serial import Serial
+from corenas.testing.contracts import EvaluatorContract, SearchSpaceContract, StrategyContract
 from corenas.testing.installed import InstallPlugin, install_plugin
 
 __all__ = ["install_plugin"]
@@ -76,6 +89,26 @@ class TestEvaluator(EvaluatorContract):
     def refused(self) -> Architecture:
         large: Architecture = space().parse({"width": 24, "blocks": ["conv5"] * 4})
         return large
+
+
+@pytest.mark.slow
+class TestStrategies(StrategyContract):
+    """Strategies that know nothing of digits, over real trainings of a few steps."""
+
+    @pytest.fixture(params=["random", "evolution", "reinforce"])
+    def strategy(self, request: pytest.FixtureRequest) -> Strategy:
+        built: Strategy = choose("strategies", request.param).build()
+        return built
+
+    @pytest.fixture(autouse=True)
+    def _without_a_clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Events tell the seconds of a trial, which no two runs share."""
+        monkeypatch.setattr("time.perf_counter", lambda: 0.0)
+
+    def problem(self, seed: int) -> Problem:
+        measured = evaluator(params_limit=6000)
+        objective = choose("objectives", "metric").build(measured.measures)
+        return Problem(space(), measured, objective, Serial(stop=Stop()), Budget(8), seed)
 
 
 def test_plain_network_costs_what_its_layers_say() -> None:
@@ -209,3 +242,43 @@ def test_two_workers_in_the_order_of_submission_give_what_one_gives(tmp_path: Pa
     assert run(tmp_path / "two", *options, "--workers", "2") == 0
     assert run(tmp_path / "again", *options, "--workers", "2") == 0
     assert journal(tmp_path / "two") == journal(tmp_path / "again")
+
+
+STOPPING = """
+from corenas import hookimpl
+
+
+@hookimpl
+def corenas_event(run, event):
+    if event.stage == "train" and event.step == 10:
+        run.stop.request("interrupted")
+"""
+
+
+def test_interrupted_training_does_not_look_at_the_test_images(
+    tmp_path: Path, install_plugin: InstallPlugin
+) -> None:
+    install_plugin("stopping", STOPPING)
+    options = ("--set", "search.steps=2", "--set", "search.executor=serial")
+    assert run(tmp_path / "run", *options) == 130
+    assert "models" not in summary(tmp_path / "run")
+    assert cli.main(["resume", str(tmp_path / "run")]) == 0
+    assert summary(tmp_path / "run")["models"][0]["test_accuracy"] >= 0
+
+
+@pytest.mark.slow
+def test_pip_installs_it_and_it_runs_outside_the_checkout(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", reason="it is what builds the package")
+    pytest.importorskip("pip")
+    shutil.copytree(EXAMPLE, tmp_path / "source")  # setuptools writes beside what it builds
+    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    target = ["--target", str(tmp_path / "site"), str(tmp_path / "source")]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", *offline, *target]
+    subprocess.run(install, check=True, capture_output=True)
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)[1:]  # the first has our fixture's
+    paths = os.pathsep.join([str(tmp_path / "site"), *others])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "corenas.cli", "run", "digits", "--out", "here", *SMALL]
+    options = ["--set", "search.steps=2", "--set", "search.executor=serial"]
+    subprocess.run([*command, *options], cwd=tmp_path, env=environment, check=True)
+    assert summary(tmp_path / "here")["models"][0]["params"] <= 10_000
