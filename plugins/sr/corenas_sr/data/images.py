@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -104,16 +105,13 @@ def read_text(path: str | Path) -> dict[str, str]:
         return {}
 
 
-def is_torn(path: Path) -> bool:
-    """Whether a file begins as a PNG and cannot be decoded, as one whose writing was cut off."""
+def is_damaged(path: Path) -> bool:
+    """Whether the content of a file cannot be decoded; a file that cannot be opened has none."""
     try:
-        with path.open("rb") as file:
-            if file.read(8) != b"\x89PNG\r\n\x1a\n":
-                return False
-        with _unlimited(path) as image:
+        with path.open("rb") as file, _unlimited(file) as image:
             image.load()
     except _UNREADABLE:
-        return True
+        return path.is_file()
     return False
 
 
@@ -127,7 +125,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: {reason}") from error
 
 
-def _unlimited(path: str | Path) -> Image.Image:
+def _unlimited(path: str | Path | BinaryIO) -> Image.Image:
     """Open an image of any size: Pillow's own limit is the process's, and calls it damaged."""
     with _LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

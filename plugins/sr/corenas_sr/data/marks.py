@@ -13,10 +13,12 @@ from pathlib import Path
 from torch import Tensor
 
 from corenas.errors import DataError, InputError
-from corenas_sr.data.images import is_torn, read_image, read_text, write_image
+from corenas_sr.data.images import is_damaged, read_image, read_text, write_image
 
 _KEY = "corenas"
 _SHOWN = 5
+_HEAD = 2**20
+"""Bytes in which a mark begins: only a colour profile stands before it."""
 
 
 def digest_of_file(path: Path) -> str:
@@ -54,9 +56,11 @@ def write_marked(
 def is_ours(path: Path, *, command: str) -> bool:
     """Whether a command wrote this file, and its pixels are still what was written.
 
-    A torn PNG counts as ours: there is no image in it that could be lost.
+    A damaged file counts as ours where it begins as our files do.
     """
-    return _source(path, command) is not None or is_torn(path)
+    if _source(path, command) is not None:
+        return True
+    return _begins_as_ours(path, command) and is_damaged(path)
 
 
 def is_made_from(path: Path, source: str, *, command: str) -> bool:
@@ -104,6 +108,18 @@ def _source(path: Path, command: str) -> str | None:
         return source if _sum(read_image(path)) == known_sum else None
     except DataError:
         return None
+
+
+def _begins_as_ours(path: Path, command: str) -> bool:
+    """Whether a file's first bytes hold a command's mark, which a cut may have shortened."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    _, found, rest = head.partition(f"tEXt{_KEY}\0".encode())
+    writer = f"{command} ".encode()
+    return bool(found) and rest[: len(writer)] == writer[: len(rest)]
 
 
 def _sum(image: Tensor) -> str:
