@@ -264,6 +264,28 @@ def test_large_image_is_read_back(tmp_path: Path) -> None:
         read_image("poster.png", largest=10**8)
 
 
+@pytest.mark.parametrize("side", ["input", "result"])
+def test_limit_of_pixels_is_an_option(
+    side: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = torch.zeros(800, 1000, 3, dtype=torch.uint8).permute(2, 0, 1)
+    if side == "input":
+        image = image.repeat(1, 2, 1)
+    write_image("in/a.png", image)
+    arguments = ["upscale", "bicubic", "in", "--scale=2"]
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "corenas_sr.models.upscalers.bicubic", lambda low, scale: pytest.fail("computed")
+        )
+        assert run(*arguments, "--largest=1") == 2
+    err = capsys.readouterr().err
+    assert "megapixels; at most 1 " in err
+    assert "damaged" not in err
+    assert run(*arguments, "--largest=8") == 0
+    assert run(*arguments, "--largest=8") == 0
+    assert "1 were there already" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("source", ["in/a.png", "in/a.jpg"])
 def test_colour_profile_goes_with_its_image(source: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

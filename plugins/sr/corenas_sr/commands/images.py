@@ -225,6 +225,15 @@ def upscale(
         int | None, typer.Option(min=1, help="Side of a tile in input pixels; default: what fits.")
     ] = None,
     overwrite: Overwrite = False,
+    largest: Annotated[
+        int | None,
+        typer.Option(
+            "--largest",
+            min=1,
+            metavar="MEGAPIXELS",
+            help="Of an image that is read or written; default: 1074.",
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Upscale images, large ones in tiles with overlap; what is done already is kept."""
@@ -232,6 +241,7 @@ def upscale(
     from corenas.show.progress_bar import bar
     from corenas_sr.data.datasets import refuse
     from corenas_sr.data.folders import describe_left_out
+    from corenas_sr.data.images import LARGEST
     from corenas_sr.models.batches import upscale_files, way_of
     from corenas_sr.models.upscalers import find_upscaler, input_files, output_files
 
@@ -244,6 +254,7 @@ def upscale(
         files,
         way=way_of(model, scale=upscaler.scale, tile=tile),
         overwrite=overwrite,
+        largest=LARGEST if largest is None else largest * 10**6,
         shown=bar(list(files), total=len(files), what="upscaling"),
     )
     if done.kept:

@@ -180,6 +180,7 @@ def write_image(
     *,
     text: Mapping[str, str] | None = None,
     profile: bytes | None = None,
+    largest: int = LARGEST,
 ) -> None:
     """Write a PNG file; it appears whole or not at all.
 
@@ -188,6 +189,7 @@ def write_image(
         image: RGB values as uint8, shape (3, H, W); not copied if its channels are last in memory.
         text: What the file says of itself, by key.
         profile: An ICC profile of its colours.
+        largest: Pixels that it may have at most.
 
     Raises:
         DataError: The name does not end in ``.png``, or the image is too large to be read again.
@@ -199,8 +201,7 @@ def write_image(
         raise DataError(f"{path}: images are written as PNG; give a name that ends in .png")
     if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"expected uint8 (3, H, W), got {image.dtype} {tuple(image.shape)}")
-    if reason := _too_large((image.shape[1], image.shape[2]), LARGEST):
-        raise DataError(f"{path}: {reason}")
+    refuse_large(path, (image.shape[2], image.shape[1]), largest=largest)
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_text(key, value)
@@ -210,6 +211,16 @@ def write_image(
             picture.save(file, "PNG", compress_level=_LEVEL, pnginfo=info, icc_profile=profile)
     except OSError as error:
         raise CorenasError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def refuse_large(path: str | Path, size: tuple[int, int], *, largest: int = LARGEST) -> None:
+    """Refuse an image by its size alone, before it is made.
+
+    Raises:
+        DataError: It has more than ``largest`` pixels.
+    """
+    if reason := _too_large(size, largest):
+        raise DataError(f"{path}: {reason}")
 
 
 def luma(images: Tensor, *, rounded: bool = False) -> Tensor:

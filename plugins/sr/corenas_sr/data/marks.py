@@ -6,6 +6,7 @@ A file is ours while its pixels are those that were written. Only such a file ma
 from __future__ import annotations
 
 import hashlib
+import sys
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from corenas.errors import DataError, InputError
-from corenas_sr.data.images import is_damaged, read_image, read_text, write_image
+from corenas_sr.data.images import LARGEST, is_damaged, read_image, read_text, write_image
 
 _KEY = "corenas"
 _SHOWN = 5
@@ -35,7 +36,13 @@ def digest_of_file(path: Path) -> str:
 
 
 def write_marked(
-    path: Path, image: Tensor, *, command: str, source: str = "", profile: bytes | None = None
+    path: Path,
+    image: Tensor,
+    *,
+    command: str,
+    source: str = "",
+    profile: bytes | None = None,
+    largest: int = LARGEST,
 ) -> None:
     """Write a PNG file that says who wrote it.
 
@@ -45,12 +52,13 @@ def write_marked(
         command: What is running, one word.
         source: What the image follows from, one word; see `is_made_from`.
         profile: An ICC profile of its colours.
+        largest: Pixels that it may have at most.
 
     Raises:
         CorenasError: The file cannot be written.
     """
     mark = f"{command} {_sum(image)} {source}"
-    write_image(path, image, text={_KEY: mark}, profile=profile)
+    write_image(path, image, text={_KEY: mark}, profile=profile, largest=largest)
 
 
 def is_ours(path: Path, *, command: str) -> bool:
@@ -105,7 +113,8 @@ def _source(path: Path, command: str) -> str | None:
     if writer != command:
         return None
     try:
-        return source if _sum(read_image(path)) == known_sum else None
+        # Whatever the limit was when it was written.
+        return source if _sum(read_image(path, largest=sys.maxsize)) == known_sum else None
     except DataError:
         return None
 
