@@ -76,6 +76,61 @@ def test_own_files_that_were_changed_are_not_ours(command: str) -> None:
     assert run(*arguments) == 2
 
 
+@pytest.mark.parametrize("content", ["torn", "no image", "empty", "link"])
+@pytest.mark.parametrize("command", FOREIGN)
+def test_what_cannot_be_read_is_not_ours(command: str, content: str) -> None:
+    arguments, target = FOREIGN[command]
+    photograph("hr/a.png")
+    Path(target).parent.mkdir(parents=True)
+    if content == "link":
+        os.symlink("nowhere", target)
+    else:
+        whole = Path("hr/a.png").read_bytes()
+        bytes_of = {"torn": whole[: len(whole) // 2], "no image": b"text", "empty": b""}
+        Path(target).write_bytes(bytes_of[content])
+    before = None if content == "link" else Path(target).read_bytes()
+    assert run(*arguments) == 2
+    assert Path(target).is_symlink() == (content == "link")
+    assert before is None or Path(target).read_bytes() == before
+
+
+@pytest.mark.parametrize("left", [60, 400])
+@pytest.mark.parametrize("command", FOREIGN)
+def test_own_torn_files_are_made_again(command: str, left: int) -> None:
+    arguments, target = FOREIGN[command]
+    photograph("hr/a.png")
+    assert run(*arguments) == 0
+    whole = Path(target).read_bytes()
+    Path(target).write_bytes(whole[:left])
+    assert run(*arguments) == 0
+    assert Path(target).read_bytes() == whole
+
+
+@pytest.mark.parametrize("options", [[], ["--overwrite"]])
+@pytest.mark.parametrize("truth", ["hr", ""])
+def test_table_never_replaces_what_is_measured(truth: str, options: list[str]) -> None:
+    photograph("hr/a.png")
+    before = Path("hr/a.png").read_bytes()
+    model = "bicubic" if truth else "hr"
+    metrics = [] if truth else ["--metrics=niqe"]
+    places = [truth, "--scale=2"] if truth else []
+    assert run("evaluate", model, *places, *metrics, "--csv=hr/a.png", *options) == 2
+    assert Path("hr/a.png").read_bytes() == before
+
+
+def test_only_tables_are_replaced_by_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    photograph("hr/a.png")
+    Path("t.csv").write_text("my notes")
+    arguments = ["evaluate", "bicubic", "hr", "--scale=2", "--csv=t.csv"]
+    assert run(*arguments) == 2
+    err = capsys.readouterr().err
+    assert "t.csv" in err
+    assert "--overwrite" in err
+    assert Path("t.csv").read_text() == "my notes"
+    assert run(*arguments, "--overwrite") == 0
+    assert run(*arguments) == 0
+
+
 def test_ground_truth_is_never_written_over(capsys: pytest.CaptureFixture[str]) -> None:
     photograph("hr/a.png")
     before = Path("hr/a.png").read_bytes()
@@ -207,6 +262,28 @@ def test_large_image_is_read_back(tmp_path: Path) -> None:
     assert read_image("poster.png").shape == image.shape
     with pytest.raises(Exception, match="too large: 182 megapixels"):
         read_image("poster.png", largest=10**8)
+
+
+@pytest.mark.parametrize("side", ["input", "result"])
+def test_limit_of_pixels_is_an_option(
+    side: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = torch.zeros(800, 1000, 3, dtype=torch.uint8).permute(2, 0, 1)
+    if side == "input":
+        image = image.repeat(1, 2, 1)
+    write_image("in/a.png", image)
+    arguments = ["upscale", "bicubic", "in", "--scale=2"]
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "corenas_sr.models.upscalers.bicubic", lambda low, scale: pytest.fail("computed")
+        )
+        assert run(*arguments, "--largest=1") == 2
+    err = capsys.readouterr().err
+    assert "megapixels; at most 1 " in err
+    assert "damaged" not in err
+    assert run(*arguments, "--largest=8") == 0
+    assert run(*arguments, "--largest=8") == 0
+    assert "1 were there already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("source", ["in/a.png", "in/a.jpg"])

@@ -134,5 +134,5 @@ def fetch(
     data_set = DATA_SETS[name]
     for archive in data_set.archives:
         fetched = fetch_archive(archive, address or data_set.address, to)
-        typer.echo(f"{archive.name}: {'fetched' if fetched else 'is there already'}")
-    typer.echo(f"{to}: look at it with 'corenas data check {to}'")
+        say(f"{archive.name}: {'fetched' if fetched else 'is there already'}")
+    say(f"{to}: look at it with 'corenas data check {to}'")

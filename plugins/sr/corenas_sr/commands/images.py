@@ -32,6 +32,7 @@ MetricOptions = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that this command did not write.")
 ]
+_TABLE = b"name,"
 Device = Annotated[str, typer.Option(help="torch device; auto takes a GPU when there is one.")]
 
 
@@ -113,18 +114,21 @@ def evaluate(
     built = build_metrics(choose_metrics(names, assignments or []))
     given = Path(model)
     folders = [given] if given.is_dir() else []
-    with nullcontext() if csv is None else _csv_file(csv) as table:
+    read = set(image_files(given)) if given.is_dir() else {given}
+    tables = [] if csv is None else [csv]
+    with nullcontext() if csv is None else _csv_file(csv, overwrite=overwrite) as table:
         if folder:
             scale, restore = find_restore(model, scale=scale, device=pick_devices(device)[0])
             pairs = load_pairs(folder, scale=scale, split="validation")
-            read = {file for pair in pairs for file in pair.files}
+            truth = {file for pair in pairs for file in pair.files}
+            read |= truth
             if save_images is not None:
                 targets = [save_images / f"{pair.name}.png" for pair in pairs]
-                read |= {file for each in folders for file in image_files(each)}
                 refuse_overwriting(targets, command=SAVED, overwrite=overwrite, read=read)
                 restore = saving(restore, save_images)
             # What skimage brings besides its photographs was never meant.
-            folders += [] if folder == "embedded" else sorted({file.parent for file in read})
+            folders += [] if folder == "embedded" else sorted({file.parent for file in truth})
+            refuse_overwriting(tables, command=SAVED, overwrite=True, read=read)
             shown = bar(pairs, total=len(pairs), what="measuring")
             result = measure_pairs(restore, shown, built, scale=scale)
             result = evolve(
@@ -136,6 +140,7 @@ def evaluate(
         else:
             if save_images is not None:
                 raise InputError("--save-images: nothing is upscaled without FOLDER")
+            refuse_overwriting(tables, command=SAVED, overwrite=True, read=read)
             result = measure_folder(given, built)
         if table is not None:
             _write_csv(table, result)
@@ -167,11 +172,11 @@ def _print_table(result: Evaluation) -> None:
 
 
 @contextmanager
-def _csv_file(path: Path) -> Iterator[BinaryIO]:
+def _csv_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """Open a table before anything is measured; it appears when all of it is written.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: It cannot be written, or would replace something that is no such table.
     """
     from corenas.files import atomic_write
 
@@ -179,10 +184,20 @@ def _csv_file(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path}: cannot be written: No such file or directory")
     direct = path.exists() and not path.is_file()  # such as /dev/stdout
     try:
+        if path.is_file() and not overwrite and not _is_table(path):
+            raise InputError(
+                f"nothing was written: {path} is no table of this command; --overwrite replaces it"
+            )
         with path.open("wb") if direct else atomic_write(path.resolve()) as file:
             yield file
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file begins as our tables do, or is empty."""
+    with path.open("rb") as file:
+        return file.read(len(_TABLE)) in (_TABLE, b"")
 
 
 def _write_csv(file: BinaryIO, result: Evaluation) -> None:
@@ -210,6 +225,15 @@ def upscale(
         int | None, typer.Option(min=1, help="Side of a tile in input pixels; default: what fits.")
     ] = None,
     overwrite: Overwrite = False,
+    largest: Annotated[
+        int | None,
+        typer.Option(
+            "--largest",
+            min=1,
+            metavar="MEGAPIXELS",
+            help="Of an image that is read or written; default: 1074.",
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Upscale images, large ones in tiles with overlap; what is done already is kept."""
@@ -217,6 +241,7 @@ def upscale(
     from corenas.show.progress_bar import bar
     from corenas_sr.data.datasets import refuse
     from corenas_sr.data.folders import describe_left_out
+    from corenas_sr.data.images import LARGEST
     from corenas_sr.models.batches import upscale_files, way_of
     from corenas_sr.models.upscalers import find_upscaler, input_files, output_files
 
@@ -229,6 +254,7 @@ def upscale(
         files,
         way=way_of(model, scale=upscaler.scale, tile=tile),
         overwrite=overwrite,
+        largest=LARGEST if largest is None else largest * 10**6,
         shown=bar(list(files), total=len(files), what="upscaling"),
     )
     if done.kept:

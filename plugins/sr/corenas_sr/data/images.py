@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -104,16 +105,13 @@ def read_text(path: str | Path) -> dict[str, str]:
         return {}
 
 
-def is_torn(path: Path) -> bool:
-    """Whether a file begins as a PNG and cannot be decoded, as one whose writing was cut off."""
+def is_damaged(path: Path) -> bool:
+    """Whether the content of a file cannot be decoded; a file that cannot be opened has none."""
     try:
-        with path.open("rb") as file:
-            if file.read(8) != b"\x89PNG\r\n\x1a\n":
-                return False
-        with _unlimited(path) as image:
+        with path.open("rb") as file, _unlimited(file) as image:
             image.load()
     except _UNREADABLE:
-        return True
+        return path.is_file()
     return False
 
 
@@ -127,7 +125,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}: {reason}") from error
 
 
-def _unlimited(path: str | Path) -> Image.Image:
+def _unlimited(path: str | Path | BinaryIO) -> Image.Image:
     """Open an image of any size: Pillow's own limit is the process's, and calls it damaged."""
     with _LIMIT:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -182,6 +180,7 @@ def write_image(
     *,
     text: Mapping[str, str] | None = None,
     profile: bytes | None = None,
+    largest: int = LARGEST,
 ) -> None:
     """Write a PNG file; it appears whole or not at all.
 
@@ -190,6 +189,7 @@ def write_image(
         image: RGB values as uint8, shape (3, H, W); not copied if its channels are last in memory.
         text: What the file says of itself, by key.
         profile: An ICC profile of its colours.
+        largest: Pixels that it may have at most.
 
     Raises:
         DataError: The name does not end in ``.png``, or the image is too large to be read again.
@@ -201,8 +201,7 @@ def write_image(
         raise DataError(f"{path}: images are written as PNG; give a name that ends in .png")
     if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"expected uint8 (3, H, W), got {image.dtype} {tuple(image.shape)}")
-    if reason := _too_large((image.shape[1], image.shape[2]), LARGEST):
-        raise DataError(f"{path}: {reason}")
+    refuse_large(path, (image.shape[2], image.shape[1]), largest=largest)
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_text(key, value)
@@ -212,6 +211,16 @@ def write_image(
             picture.save(file, "PNG", compress_level=_LEVEL, pnginfo=info, icc_profile=profile)
     except OSError as error:
         raise CorenasError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def refuse_large(path: str | Path, size: tuple[int, int], *, largest: int = LARGEST) -> None:
+    """Refuse an image by its size alone, before it is made.
+
+    Raises:
+        DataError: It has more than ``largest`` pixels.
+    """
+    if reason := _too_large(size, largest):
+        raise DataError(f"{path}: {reason}")
 
 
 def luma(images: Tensor, *, rounded: bool = False) -> Tensor:

@@ -6,6 +6,7 @@ A file is ours while its pixels are those that were written. Only such a file ma
 from __future__ import annotations
 
 import hashlib
+import sys
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,10 +14,12 @@ from pathlib import Path
 from torch import Tensor
 
 from corenas.errors import DataError, InputError
-from corenas_sr.data.images import is_torn, read_image, read_text, write_image
+from corenas_sr.data.images import LARGEST, is_damaged, read_image, read_text, write_image
 
 _KEY = "corenas"
 _SHOWN = 5
+_HEAD = 2**20
+"""Bytes in which a mark begins: only a colour profile stands before it."""
 
 
 def digest_of_file(path: Path) -> str:
@@ -33,7 +36,13 @@ def digest_of_file(path: Path) -> str:
 
 
 def write_marked(
-    path: Path, image: Tensor, *, command: str, source: str = "", profile: bytes | None = None
+    path: Path,
+    image: Tensor,
+    *,
+    command: str,
+    source: str = "",
+    profile: bytes | None = None,
+    largest: int = LARGEST,
 ) -> None:
     """Write a PNG file that says who wrote it.
 
@@ -43,20 +52,23 @@ def write_marked(
         command: What is running, one word.
         source: What the image follows from, one word; see `is_made_from`.
         profile: An ICC profile of its colours.
+        largest: Pixels that it may have at most.
 
     Raises:
         CorenasError: The file cannot be written.
     """
     mark = f"{command} {_sum(image)} {source}"
-    write_image(path, image, text={_KEY: mark}, profile=profile)
+    write_image(path, image, text={_KEY: mark}, profile=profile, largest=largest)
 
 
 def is_ours(path: Path, *, command: str) -> bool:
     """Whether a command wrote this file, and its pixels are still what was written.
 
-    A torn PNG counts as ours: there is no image in it that could be lost.
+    A damaged file counts as ours where it begins as our files do.
     """
-    return _source(path, command) is not None or is_torn(path)
+    if _source(path, command) is not None:
+        return True
+    return _begins_as_ours(path, command) and is_damaged(path)
 
 
 def is_made_from(path: Path, source: str, *, command: str) -> bool:
@@ -101,9 +113,22 @@ def _source(path: Path, command: str) -> str | None:
     if writer != command:
         return None
     try:
-        return source if _sum(read_image(path)) == known_sum else None
+        # Whatever the limit was when it was written.
+        return source if _sum(read_image(path, largest=sys.maxsize)) == known_sum else None
     except DataError:
         return None
+
+
+def _begins_as_ours(path: Path, command: str) -> bool:
+    """Whether a file's first bytes hold a command's mark, which a cut may have shortened."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    _, found, rest = head.partition(f"tEXt{_KEY}\0".encode())
+    writer = f"{command} ".encode()
+    return bool(found) and rest[: len(writer)] == writer[: len(rest)]
 
 
 def _sum(image: Tensor) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 
-from corenas_sr.config import DataConfig
+from corenas_sr.config import EMBEDDED, DataConfig
 from corenas_sr.data.datasets import DataReport, check_disjoint, check_pairs
+from corenas_sr.data.folders import Split, describe_left_out, find_pairs
 
 
 def check_data(config: DataConfig, *, patches: Mapping[int, int]) -> list[DataReport]:
     """Decode every image at every scale; refuse validation images that are trained on.
+
+    A warning names the files of a folder that are no images.
 
     Args:
         config: Names the sources.
@@ -25,4 +30,18 @@ def check_data(config: DataConfig, *, patches: Mapping[int, int]) -> list[DataRe
         check_disjoint(training, validation)
         reports += [training, validation]
         reports += [check_pairs(s, scale=scale, split="validation") for s in config.benchmarks]
+    scale = min(patches)
+    folders = _folders(config.train, scale, "train")
+    for source in (config.validation, *config.benchmarks):
+        folders |= _folders(source, scale, "validation")
+    for line in describe_left_out(folders):
+        warnings.warn(line, stacklevel=2)
     return reports
+
+
+def _folders(source: str, scale: int, split: Split) -> dict[Path, None]:
+    """Return the folders of a source's high-resolution images, in order."""
+    if source == EMBEDDED:
+        return {}  # what skimage brings besides its photographs was never meant
+    found = find_pairs(Path(source).expanduser(), scale=scale, split=split)
+    return dict.fromkeys(pair.hr.parent for pair in found.pairs)

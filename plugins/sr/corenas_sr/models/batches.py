@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from corenas.errors import CorenasError, DataError
-from corenas_sr.data.images import read_image, read_profile
+from corenas_sr.data.images import LARGEST, read_image, read_profile, refuse_large
 from corenas_sr.data.marks import (
     digest_of_file,
     is_made_from,
@@ -43,6 +43,7 @@ def upscale_files(
     *,
     way: str,
     overwrite: bool = False,
+    largest: int = LARGEST,
     shown: Iterable[Path] | None = None,
 ) -> Upscaled:
     """Upscale files; what an earlier call made of the same file in the same way is kept.
@@ -55,6 +56,7 @@ def upscale_files(
         files: Where each goes.
         way: See `way_of`.
         overwrite: Replace files that this function did not write.
+        largest: Pixels that an image, or what is made of it, may have at most.
         shown: The same files, for a bar that counts them.
 
     Raises:
@@ -71,13 +73,22 @@ def upscale_files(
                 if is_made_from(target, key, command=_COMMAND):
                     kept += 1
                     continue
-                image, profile = upscaler.run(read_image(source)), read_profile(source)
+                low, profile = read_image(source, largest=largest), read_profile(source)
+                height, width = (side * upscaler.scale for side in low.shape[1:])
+                refuse_large(target, (width, height), largest=largest)
+                image = upscaler.run(low)
             except DataError as error:
                 problems.append(str(error))
                 continue
             made += _finished(pending, problems)
             pending = writer.submit(
-                write_marked, target, image, command=_COMMAND, source=key, profile=profile
+                write_marked,
+                target,
+                image,
+                command=_COMMAND,
+                source=key,
+                profile=profile,
+                largest=largest,
             )
             del image
         made += _finished(pending, problems)
