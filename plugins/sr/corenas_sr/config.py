@@ -40,18 +40,21 @@ class DataConfig:
         "images to train on: a folder, or 'embedded' for a few bundled photographs",
         paper="DIV2K 0001-0800",
         converter=absolute,
+        place=True,
     )
     validation: str = option(
         EMBEDDED,
         "images to measure on while training and searching, none of them in train",
         paper="DIV2K 0801-0900",
         converter=absolute,
+        place=True,
     )
     benchmarks: tuple[str, ...] = option(
         (),
         "folders of test images for the final numbers",
         paper="Set5, Set14, B100, Urban100",
         converter=_all_absolute,
+        place=True,
     )
 
     @classmethod

@@ -10,7 +10,7 @@ from torch import nn
 from corenas import InputError, Run, StagePlan
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import TrainConfig
-from corenas_sr.data.preflight import check_data
+from corenas_sr.data.preflight import check_data, check_run_data
 from corenas_sr.models.files import load_model
 from corenas_sr.models.named import Named, find_architecture, scale_of
 from corenas_sr.results.evaluation import build_metrics
@@ -23,7 +23,7 @@ def train(run: Run, config: TrainConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
     named = find_architecture(config.architecture, scale=config.scale, cell=config.cell)
     scale = scale_of(named.space)
-    check_data(config.data, patches={scale: config.training.patch})
+    check_run_data(run, config.data, patches={scale: config.training.patch})
     final = FinalTraining(
         f"model-x{scale}.safetensors",
         named.space,

@@ -25,7 +25,7 @@ from corenas.files import atomic_write
 from corenas.runs.run import writing
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import PatchTrainingConfig
-from corenas_sr.data.preflight import check_data
+from corenas_sr.data.preflight import check_run_data
 from corenas_sr.models.files import load_model
 from corenas_sr.models.named import at_scale, draw
 from corenas_sr.results.evaluation import build_metrics
@@ -68,7 +68,7 @@ def _prepare(run: Run, config: TpsrConfig) -> TpsrConfig:
     if config.stages != "generator":
         config = _resolve_features(run, config)
     check_searches(config)
-    check_data(config.data, patches=full_patches(config))
+    check_run_data(run, config.data, patches=full_patches(config))
     return config
 
 

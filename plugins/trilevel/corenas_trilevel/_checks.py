@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from corenas import ConfigError, check_search
 from corenas_sr.data.preflight import check_data
 from corenas_sr.results.evaluation import build_metrics
@@ -9,8 +11,14 @@ from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.teacher.checks import CheckedTraining, check_teacher_option, check_trainings
 
 
-def check_options(config: TrilevelConfig) -> None:
+def check_options(
+    config: TrilevelConfig, *, check_images: Callable[..., object] = check_data
+) -> None:
     """Refuse options with which the run would fail after hours; slow checks come last.
+
+    Args:
+        config: The options.
+        check_images: What looks at all images; a run's also remembers them.
 
     Raises:
         CorenasError: Metrics, objective, features, teacher or images cannot be used.
@@ -27,7 +35,7 @@ def check_options(config: TrilevelConfig) -> None:
     check_teacher_option("teacher", config.teacher, scale=scale)
     check_search("search", config.taught_search, data=config.data)
     patch = max(training.patch for training in config.trainings.values())
-    check_data(config.data, patches={scale: patch})
+    check_images(config.data, patches={scale: patch})
     check_teacher_option("teacher", config.teacher, scale=scale, source=config.data.train)
 
 

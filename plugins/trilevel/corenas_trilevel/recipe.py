@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from corenas import NothingYet, Run
+from corenas_sr.data.preflight import check_run_data
 from corenas_sr.results.report import hand_over
 from corenas_trilevel._checks import check_options
 from corenas_trilevel._final_training import train
@@ -19,7 +21,7 @@ INHERITED = "inherited"
 
 def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
-    check_options(config)
+    check_options(config, check_images=partial(check_run_data, run))
     run.say(f"teacher: {config.teacher.description}")
     _teach(run, config)
     found = run.search("search", config.taught_search, data=config.data)

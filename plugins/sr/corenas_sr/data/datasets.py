@@ -39,7 +39,8 @@ class ImagePair:
 class DataReport:
     """What `check_pairs` found: sizes are (width, height) of HR images after cropping.
 
-    ``digests`` is a hash of each HR image's pixels, by name.
+    ``digests`` is a hash of each HR image's pixels, by name; ``content`` is one of all names and
+    pixels, low-resolution ones too, wherever the files lie.
     """
 
     source: str
@@ -48,6 +49,7 @@ class DataReport:
     largest: tuple[int, int]
     megapixels: float
     digests: Mapping[str, str] = field(repr=False)
+    content: str = field(default="", repr=False)
 
     @property
     def images(self) -> int:
@@ -106,17 +108,18 @@ def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> Dat
         DataError: As in `load_pairs`; also where images are smaller than a patch.
     """
     layout, openers, problems = _openers(source, scale, split)
-    sizes, digests = [], {}
+    sizes, digests, content = [], {}, hashlib.sha256()
     for pair in _opened(openers, problems):
         height, width = pair.hr.shape[1:]
         if min(height, width) < patch * scale:
             problems.append(f"{pair.name}: {_size(pair.lr)} LR pixels; a patch needs {patch}")
         sizes.append((width, height))
         digests[pair.name] = digest_of(pair.hr)
+        content.update(f"{pair.name} {digests[pair.name]} {digest_of(pair.lr)}\n".encode())
     refuse(source, problems)
     sizes.sort(key=math.prod)
     megapixels = sum(map(math.prod, sizes)) / 1e6
-    return DataReport(source, layout, sizes[0], sizes[-1], megapixels, digests)
+    return DataReport(source, layout, sizes[0], sizes[-1], megapixels, digests, content.hexdigest())
 
 
 def digest_of(image: Tensor) -> str:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+from corenas import Run
 from corenas_sr.config import EMBEDDED, DataConfig
 from corenas_sr.data.datasets import DataReport, check_disjoint, check_pairs
 from corenas_sr.data.folders import Split, describe_left_out, find_pairs
@@ -37,6 +38,19 @@ def check_data(config: DataConfig, *, patches: Mapping[int, int]) -> list[DataRe
     for line in describe_left_out(folders):
         warnings.warn(line, stacklevel=2)
     return reports
+
+
+def check_run_data(run: Run, config: DataConfig, *, patches: Mapping[int, int]) -> None:
+    """Do what `check_data` does for a run, and hold it to the images that it began with.
+
+    They may lie elsewhere when the run goes on (``resume --set data.train=FOLDER``).
+
+    Raises:
+        DataError: Files cannot be used; they are named.
+        ResumeError: There are other images than at the beginning.
+    """
+    reports = check_data(config, patches=patches)
+    run.confirm("image-set", [report.content for report in reports])
 
 
 def _folders(source: str, scale: int, split: Split) -> dict[Path, None]:
