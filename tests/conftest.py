@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,26 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write(folder / "train", 3, seed=0)
     _write(folder / "valid", 2, seed=1)
     return folder
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Send the kind of a trial to the process that counts, which may be another one."""
+    for mark in item.iter_markers("abuse"):
+        item.user_properties.append(("abuse", mark.args[0]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many trials of each kind of abuse held, where these were asked for."""
+    if "abuse" not in (terminalreporter.config.getoption("markexpr") or ""):
+        return
+    counts: dict[str, Counter[str]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            for name, kind in report.user_properties:
+                if name == "abuse":
+                    counts.setdefault(kind, Counter())[outcome] += 1
+    terminalreporter.section("trials of abuse")
+    for kind, count in sorted(counts.items()):
+        terminalreporter.line(f"{kind:56} held {count['passed']:4}  failed {count['failed']}")
+    total = sum(counts.values(), Counter())
+    terminalreporter.line(f"{'all':56} held {total['passed']:4}  failed {total['failed']}")

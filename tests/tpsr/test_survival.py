@@ -17,6 +17,8 @@ from corenas.testing.installed import InstallPlugin
 from corenas_sr.models.files import load_model
 from corenas_tpsr.generator.weight_cache import read_weights
 
+pytestmark = pytest.mark.abuse("run killed at seeded moments")
+
 STAGES = ("search", "fresh", "train-x2", "train-x4")
 
 MOMENTS = """

@@ -16,6 +16,8 @@ import pytest
 from corenas import cli
 from corenas.testing.installed import InstallPlugin
 
+pytestmark = pytest.mark.abuse("odd input, full disks, leaving readers, little memory")
+
 RECIPE = """
 import shutil
 import time

@@ -21,6 +21,8 @@ from corenas.testing.installed import InstallPlugin
 from corenas.values.trial import Event
 from corenas_sr import plugin as sr_plugin
 
+pytestmark = pytest.mark.abuse("broken plugin")
+
 GOOD = """
 from corenas import Component, hookimpl
 

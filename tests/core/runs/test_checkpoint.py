@@ -11,6 +11,8 @@ import torch
 from corenas import ResumeError
 from corenas.runs._checkpoint import Checkpoint, candidates, load, remove, save
 
+pytestmark = pytest.mark.abuse("checkpoint damaged or hostile")
+
 
 def checkpoint(offset=10):
     state = {"weights": torch.arange(5.0), "n": 3, "x": [None, "a"]}

@@ -19,6 +19,8 @@ from corenas.runs import journal
 from corenas.runs import run as run_module
 from corenas.testing.installed import InstallPlugin
 
+pytestmark = pytest.mark.abuse("run folder damaged, replaced or moved")
+
 RECIPE = """
 import os
 import signal

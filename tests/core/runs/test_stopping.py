@@ -12,6 +12,8 @@ import pytest
 from corenas.errors import Stopped
 from corenas.stopping import Stop
 
+pytestmark = pytest.mark.abuse("signals and hang-ups")
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_first_signal_requests_and_each_later_one_interrupts(number: signal.Signals) -> None:

@@ -33,6 +33,8 @@ from corenas.testing.jobs import (
 )
 from corenas.values.evaluation import Failure, Order, Outcome
 
+pytestmark = pytest.mark.abuse("worker killed, crashed, hung")
+
 
 @contextmanager
 def pool(

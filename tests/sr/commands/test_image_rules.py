@@ -16,6 +16,8 @@ from corenas import cli
 from corenas_sr.data import datasets
 from corenas_sr.data.images import read_image, read_profile, write_image
 
+pytestmark = pytest.mark.abuse("files of the user in the way, odd names")
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -18,6 +18,8 @@ from corenas_sr.models._foreign import load_foreign, load_network
 from corenas_sr.models.files import load_model
 from corenas_sr.models.upscalers import find_upscaler
 
+pytestmark = pytest.mark.abuse("weights of strangers")
+
 WriteModel = Callable[..., Path]
 
 

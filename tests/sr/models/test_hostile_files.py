@@ -23,6 +23,8 @@ from safetensors.torch import load_file, save
 from corenas import modelfile
 from corenas_sr.models.files import load_model
 
+pytestmark = pytest.mark.abuse("hostile model file")
+
 SMALL = Path(__file__).parent / "data" / "format-1-x2.safetensors"
 
 ROOM = 200 * 2**20

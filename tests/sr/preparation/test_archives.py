@@ -16,6 +16,8 @@ from attrs import frozen
 from corenas.errors import CorenasError
 from corenas_sr.preparation.archives import extract
 
+pytestmark = pytest.mark.abuse("hostile archive")
+
 FILES = {"DIV2K_train_HR/0001.png": b"one" * 1000, "DIV2K_train_HR/deeper/0002.png": b""}
 
 

@@ -18,6 +18,8 @@ from corenas_sr.data.images import quantise, write_image
 from corenas_sr.models.files import save_model
 from corenas_sr.models.named import find_architecture
 
+pytestmark = pytest.mark.abuse("unusable images")
+
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)

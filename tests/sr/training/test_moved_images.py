@@ -12,6 +12,8 @@ from corenas import cli
 from corenas.testing.installed import InstallPlugin, install_plugin
 from corenas_sr.data.images import read_image, write_image
 
+pytestmark = pytest.mark.abuse("images moved or replaced")
+
 __all__ = ["install_plugin"]
 
 SHORT = (
