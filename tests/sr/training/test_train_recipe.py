@@ -18,6 +18,7 @@ def run(tmp_path):
         device="cpu",
         models=tmp_path,
         seed_for=lambda *names: derive_seed(5, *names),
+        confirm=lambda name, value: None,
         stage=lambda name, task: SimpleNamespace(files={"model": "x2.safetensors"}),
     )
 
