@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from corenas.errors import DataError
+from corenas_sr.data import datasets
 from corenas_sr.data.datasets import check_disjoint, check_pairs, load_pairs
 from corenas_sr.data.images import crop_to_multiple, read_image, resize, write_image
 from corenas_sr.data.photographs import TRAINING, VALIDATION
@@ -167,3 +169,25 @@ def test_image_read_again_equals_the_loaded_one(tmp_path: Path) -> None:
         write_image(tmp_path / f"{number}.png", picture(*size, seed=number))
     for pair in load_pairs(str(tmp_path), scale=2, split="train"):
         assert torch.equal(pair.hr, crop_to_multiple(read_image(tmp_path / f"{pair.name}.png"), 2))
+
+
+def test_a_second_check_decodes_only_what_was_changed(
+    tmp_path: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(photographs / "train", folder)
+    first = datasets.check_pairs(str(folder), scale=2, split="train")
+    decoded: list[str] = []
+
+    def read(path: Path, **options: object) -> torch.Tensor:
+        decoded.append(path.name)
+        return read_image(path)
+
+    monkeypatch.setattr(datasets, "read_image", read)
+    assert datasets.check_pairs(str(folder), scale=2, split="train") == first
+    assert decoded == []
+    write_image(folder / "train1.png", 255 - read_image(folder / "train1.png"))
+    again = datasets.check_pairs(str(folder), scale=2, split="train")
+    assert decoded == ["train1.png"]
+    assert again.digests["train0"] == first.digests["train0"]
+    assert again.digests["train1"] != first.digests["train1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -109,17 +110,53 @@ def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> Dat
     """
     layout, openers, problems = _openers(source, scale, split)
     sizes, digests, content = [], {}, hashlib.sha256()
-    for pair in _opened(openers, problems):
-        height, width = pair.hr.shape[1:]
-        if min(height, width) < patch * scale:
-            problems.append(f"{pair.name}: {_size(pair.lr)} LR pixels; a patch needs {patch}")
-        sizes.append((width, height))
-        digests[pair.name] = digest_of(pair.hr)
-        content.update(f"{pair.name} {digests[pair.name]} {digest_of(pair.lr)}\n".encode())
+    for opener in openers:
+        try:
+            seen = _inspect(opener, _stamps(opener.files))
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        if min(seen.size) < patch * scale:
+            problems.append(f"{seen.name}: {seen.lr_size} LR pixels; a patch needs {patch}")
+        sizes.append(seen.size)
+        digests[seen.name] = seen.digest
+        content.update(f"{seen.name} {seen.digest} {seen.lr_digest}\n".encode())
     refuse(source, problems)
     sizes.sort(key=math.prod)
     megapixels = sum(map(math.prod, sizes)) / 1e6
     return DataReport(source, layout, sizes[0], sizes[-1], megapixels, digests, content.hexdigest())
+
+
+@frozen
+class _Inspected:
+    """What is kept of a pair that was decoded; ``size`` is (width, height) of HR."""
+
+    name: str
+    size: tuple[int, int]
+    digest: str
+    lr_size: str
+    lr_digest: str
+
+
+# Evaluators and recipes check the same folders before a run: what did not change is decoded once.
+@cache
+def _inspect(opener: Opener, stamps: tuple[tuple[int, int], ...]) -> _Inspected:
+    """Decode a pair of files, whose stamps tell whether they were changed since."""
+    pair = opener.read(opener.files, opener.scale)
+    height, width = pair.hr.shape[1:]
+    return _Inspected(
+        pair.name, (width, height), digest_of(pair.hr), _size(pair.lr), digest_of(pair.lr)
+    )
+
+
+def _stamps(files: PairFiles) -> tuple[tuple[int, int], ...]:
+    """Return time of change and size of each file; nothing of one that cannot be reached."""
+    stamps = []
+    for path in filter(None, (files.hr, files.lr)):
+        with suppress(OSError):
+            status = path.stat()
+            stamps.append((status.st_mtime_ns, status.st_size))
+    return tuple(stamps)
 
 
 def digest_of(image: Tensor) -> str:
