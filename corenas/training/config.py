@@ -19,6 +19,7 @@ class TrainingConfig:
     schedule: Literal["constant", "multistep", "cosine"] = option(
         "constant", "how the step size falls: never, at the milestones, or along half a cosine"
     )
+    warmup: int = option(0, "steps over which the step size rises to its full value", ge=0)
     milestones: tuple[int, ...] = option((), "steps at which a multistep schedule falls", ge=1)
     gamma: float = option(0.5, "factor at a milestone", gt=0, le=1)
     report_every: int = option(100, "steps from one event to the next", ge=1)

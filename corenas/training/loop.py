@@ -181,6 +181,10 @@ class Training:
             tensors = {name: tensor.to("cpu", copy=True) for name, tensor in state.items()}
             self._kept = _Kept(score, self._done, self._scalars, tensors)
 
+    def deliverable(self) -> nn.Module:
+        """Return the network that the training is for, as it is now."""
+        return self._step.deliverable()
+
     def state(self) -> State:
         """Return the states of step and streams, how far the training is, and what is kept."""
         state = {

@@ -26,8 +26,20 @@ def multistep(milestones: Sequence[int], *, gamma: float = 0.5) -> Schedule:
     return lambda step: gamma ** sum(step >= milestone for milestone in milestones)
 
 
+def warmed_up(schedule: Schedule, steps: int) -> Schedule:
+    """Let the rate rise linearly over the first steps (Goyal et al., arXiv:1706.02677).
+
+    The schedule itself is not moved: its own factor applies as well from the first step on.
+    """
+    return lambda step: schedule(step) * min(1.0, (step + 1) / steps) if steps else schedule(step)
+
+
 def schedule_of(config: TrainingConfig) -> Schedule:
     """Return the schedule that the options name."""
+    return warmed_up(_falling(config), config.warmup)
+
+
+def _falling(config: TrainingConfig) -> Schedule:
     match config.schedule:
         case "constant":
             return constant()

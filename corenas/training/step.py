@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from corenas.training._cuda_graph import CapturedUpdate
 from corenas.values.result import State
@@ -69,12 +70,17 @@ class SupervisedStep:
     A batch is a pair of tensors: inputs and targets. On a GPU the update is captured as a CUDA
     graph; network and loss then must not read a value back.
 
+    With ``ema`` the deliverable is the moving average of the weights, whose decay rises to that
+    value as `ramped` says; what it delivers is then a network of its own.
+
     Args:
         model: Moved to the device, and used in training mode.
         loss: Compares outputs with targets; if it has tensors, they are on the device already.
         learning_rate: Adam's step size at schedule factor 1.
         place: Moves the inputs and the targets to the device.
         device: Where to train.
+        ema: Decay of the weights' moving average, below 1; None for no average.
+        clip: Largest norm of all gradients together; None for any norm.
     """
 
     def __init__(
@@ -85,11 +91,15 @@ class SupervisedStep:
         learning_rate: float,
         place: Place = place,
         device: str = "cpu",
+        ema: float | None = None,
+        clip: float | None = None,
     ) -> None:
         self._device = torch.device(device)
         self._loss = loss
         self._place = place
+        self._clip = clip
         self.model = model.to(self._device).train()
+        self._average = None if ema is None else moving_average(self.model, ema)
         on_gpu = self._device.type == "cuda"
         self._optimiser = adam(self.model, learning_rate, capturable=on_gpu)
         self._run = CapturedUpdate(self._update, self._device) if on_gpu else self._update
@@ -102,27 +112,59 @@ class SupervisedStep:
         """Do one update on the one batch; return its ``loss``."""
         ((inputs, targets),) = batches
         placed = self._place(inputs, self._device), self._place(targets, self._device)
-        return {"loss": self._run(*placed)}
+        loss = self._run(*placed)
+        if self._average is not None:
+            self._average.update_parameters(self.model)
+        return {"loss": loss}
 
     def _update(self, inputs: Tensor, targets: Tensor) -> Tensor:
         loss = self._loss(self.model(inputs), targets)
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        if self._clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self._clip)
         self._optimiser.step()
         return loss.detach()
 
     def state(self) -> State:
-        return {"model": self.model.state_dict(), "optimiser": self._optimiser.state_dict()}
+        state = {"model": self.model.state_dict(), "optimiser": self._optimiser.state_dict()}
+        return state if self._average is None else {**state, "ema": self._average.state_dict()}
 
     def restore(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
         restore_optimiser(self._optimiser, state["optimiser"])
+        if self._average is not None:
+            self._average.load_state_dict(state["ema"])
 
     def remark(self, scalars: Mapping[str, float]) -> str:
         return ""
 
     def deliverable(self) -> nn.Module:
-        return self.model
+        if self._average is None:
+            return self.model
+        average: nn.Module = self._average.module
+        return average
+
+
+def moving_average(module: nn.Module, decay: float) -> AveragedModel:
+    """Return a module that averages the weights of another one, by `ramped` decays."""
+
+    def update(averages: Any, newest: Any, updates: Any) -> None:
+        # The number of updates is a tensor on the device; reading it would make a GPU wait.
+        changes = torch._foreach_sub(newest, averages)
+        torch._foreach_mul_(changes, 1 - ramped(decay, updates))
+        torch._foreach_add_(averages, changes)
+
+    return AveragedModel(module, multi_avg_fn=update, use_buffers=False)
+
+
+def ramped(decay: float, updates: Tensor) -> Tensor:
+    """Return the decay of an average after so many updates, which rises to ``decay``.
+
+    It is (1 + n) / (10 + n) until then, so that an average forgets the first weights soon: at a
+    decay of 0.999 they would still be a third of it after a thousand steps.
+    """
+    return ((1 + updates) / (10 + updates)).clamp(max=decay)
 
 
 def adam(module: nn.Module, learning_rate: float, *, capturable: bool = False) -> torch.optim.Adam:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from corenas.errors import ConfigError
 from corenas.options.declaring import option
@@ -84,12 +84,78 @@ class PatchTrainingConfig(TrainingConfig):
     gamma: float = option(0.5, "factor at a milestone", paper="0.5", gt=0, le=1)
 
 
+PixelLoss = Literal["l1", "charbonnier", "l2", "l1-fft"]
+
+
+@frozen
+class PhaseConfig:
+    """A later phase of a training; what is unset is as in the training itself."""
+
+    share: float = option(0.1, "share of the training's steps", gt=0, lt=1)
+    batch: int | None = option(None, "patches in a step", ge=1)
+    patch: int | None = option(None, "side of a patch", unit="low-resolution pixels", ge=4)
+    learning_rate: float | None = option(None, "step size of Adam", gt=0)
+    schedule: Literal["constant", "multistep", "cosine"] | None = option(
+        None, "how the step size falls"
+    )
+    loss: PixelLoss | None = option(None, "what is minimised")
+
+
+@frozen
+class PixelTrainingConfig(PatchTrainingConfig):
+    """Options of a training against the ground truth, in one phase or more.
+
+    ``steps`` is the sum over the phases. Optimiser, schedule, warm-up and moving average begin anew
+    with each phase, which goes on with the network that the one before delivered.
+
+    Raises:
+        ConfigError: The phases leave no step to the first one.
+    """
+
+    loss: PixelLoss = option("l1", "what is minimised between image and ground truth", paper="l1")
+    fft_weight: float = option(0.05, "weight of the frequencies in the loss l1-fft", gt=0)
+    ema: float | None = option(
+        None, "decay of a moving average of the weights, which then is what counts", ge=0, lt=1
+    )
+    clip: float | None = option(None, "largest norm of all gradients together", gt=0)
+    reparameterise: bool = option(
+        False, "let dense 3x3 convolutions train as branches that are merged into one kernel"
+    )
+    phases: tuple[PhaseConfig, ...] = option((), "what follows the first phase")
+
+    def __attrs_post_init__(self) -> None:
+        # Every phase needs a step of its own, the first one what the others leave.
+        if min(steps for steps, _ in self._shares()) < 1:
+            raise ConfigError(
+                f"phases: of {self.steps} steps, each phase needs one at least; the shares are "
+                f"{[phase.share for phase in self.phases]}"
+            )
+
+    def in_phases(self) -> Iterator[PixelTrainingConfig]:
+        """Yield a configuration without phases for each phase, its steps as many as it has."""
+        for steps, phase in self._shares():
+            names = ("batch", "patch", "learning_rate", "schedule", "loss")
+            own = {name: getattr(phase, name) for name in names if phase is not None}
+            changes = {name: value for name, value in own.items() if value is not None}
+            yield evolve(self, phases=(), steps=steps, **changes)
+
+    @property
+    def largest_patch(self) -> int:
+        """The largest side of a patch in any phase, in low-resolution pixels."""
+        return max(config.patch for config in self.in_phases())
+
+    def _shares(self) -> Iterator[tuple[int, PhaseConfig | None]]:
+        later = [round(self.steps * phase.share) for phase in self.phases]
+        yield self.steps - sum(later), None
+        yield from zip(later, self.phases, strict=True)
+
+
 @frozen
 class CandidateConfig:
     """Options of the evaluator ``sr-training``: how one candidate is trained and measured."""
 
-    training: PatchTrainingConfig = section(
-        PatchTrainingConfig,
+    training: PixelTrainingConfig = section(
+        PixelTrainingConfig,
         "the training of a candidate, from fresh weights",
         steps=2000,
         patch=24,
@@ -101,6 +167,9 @@ class CandidateConfig:
     crop_size: int = option(48, "side of those crops", unit="low-resolution pixels", ge=16)
     mult_adds_limit: float | None = option(
         None, "larger candidates are rejected; unset: none is", unit="mult-adds", gt=0
+    )
+    params_limit: int | None = option(
+        None, "candidates with more parameters are rejected; unset: none is", gt=0
     )
     output: tuple[int, int] = option(
         (1280, 720), "output size that mult-adds are counted for", unit="pixels", ge=1
@@ -127,8 +196,8 @@ class TrainConfig:
     metrics: tuple[Chosen, ...] = components(
         "metrics", ("psnr", "ssim"), "metrics of the trained model"
     )
-    training: PatchTrainingConfig = section(
-        PatchTrainingConfig,
+    training: PixelTrainingConfig = section(
+        PixelTrainingConfig,
         "the training",
         steps=20_000,
         learning_rate=1e-3,

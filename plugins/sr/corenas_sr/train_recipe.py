@@ -23,7 +23,7 @@ def train(run: Run, config: TrainConfig) -> dict[str, Any]:
     """Carry out the recipe; return the summary."""
     named = find_architecture(config.architecture, scale=config.scale, cell=config.cell)
     scale = scale_of(named.space)
-    check_run_data(run, config.data, patches={scale: config.training.patch})
+    check_run_data(run, config.data, patches={scale: config.training.largest_patch})
     final = FinalTraining(
         f"model-x{scale}.safetensors",
         named.space,
@@ -45,11 +45,11 @@ def check(config: TrainConfig, *, devices: Sequence[str], workers: int) -> list[
     build_metrics(config.metrics)
     named = find_architecture(config.architecture, scale=config.scale, cell=config.cell)
     scale = scale_of(named.space)
-    check_data(config.data, patches={scale: config.training.patch})
+    check_data(config.data, patches={scale: config.training.largest_patch})
     network = _network(config, named, seed=0)
     plan = plan_training(
         "train",
-        PixelStep(network, learning_rate=config.training.learning_rate, device=devices[0]),
+        PixelStep.of(network, config.training, device=devices[0]),
         config.training,
         data=config.data,
         metrics=config.metrics,

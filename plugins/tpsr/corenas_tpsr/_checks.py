@@ -45,8 +45,8 @@ def full_patches(config: TpsrConfig) -> Mapping[int, int]:
 def _training_patches(config: TpsrConfig) -> Iterator[tuple[int, int]]:
     """Yield scale and patch of each full training."""
     if config.stages != "discriminator":
-        yield 2, config.x2.patch
-        yield 4, config.x4.patch
+        yield 2, config.x2.largest_patch
+        yield 4, config.x4.largest_patch
     if config.stages != "generator":
         yield _generator_scale(config.generator), config.compare.training.patch
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
 from corenas.search.config import SearchConfig
-from corenas_sr.config import DataConfig, PatchTrainingConfig, absolute_file
+from corenas_sr.config import DataConfig, PixelTrainingConfig, absolute_file
 from corenas_tpsr.perceptual.config import CompareConfig, PerceptualConfig
 
 
@@ -52,8 +52,8 @@ class TpsrConfig:
         evaluator="tpsr-proxy",
     )
     fresh: FreshConfig = section(FreshConfig, "the best candidates again, from scratch")
-    x2: PatchTrainingConfig = section(
-        PatchTrainingConfig,
+    x2: PixelTrainingConfig = section(
+        PixelTrainingConfig,
         "full training at scale 2, from the cached weights",
         steps=450_000,
         patch=96,
@@ -61,8 +61,8 @@ class TpsrConfig:
         milestones=(200_000,),
         validate_every=10_000,
     )
-    x4: PatchTrainingConfig = section(
-        PatchTrainingConfig,
+    x4: PixelTrainingConfig = section(
+        PixelTrainingConfig,
         "full training at scale 4, from the model at scale 2",
         steps=450_000,
         patch=48,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import evolve
 
 from corenas import Chosen, StagePlan, plan_search
-from corenas_sr.config import PatchTrainingConfig
+from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import at_scale, typical_network
 from corenas_sr.results.evaluation import build_metrics
@@ -59,14 +59,14 @@ def _plan_generator(config: TpsrConfig, devices: Sequence[str], workers: int) ->
 
 
 def _plan_training(
-    stage: str, config: TpsrConfig, space: Chosen, training: PatchTrainingConfig, device: str
+    stage: str, config: TpsrConfig, space: Chosen, training: PixelTrainingConfig, device: str
 ) -> StagePlan:
     """Estimate a full training by that of a typical network."""
     scale = space.config.scale
     network, note = typical_network(space.build(), scale)
     return plan_training(
         stage,
-        PixelStep(network, learning_rate=training.learning_rate, device=device),
+        PixelStep.of(network, training, device=device),
         training,
         data=config.data,
         metrics=config.metrics,

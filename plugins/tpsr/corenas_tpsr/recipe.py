@@ -24,7 +24,7 @@ from corenas import (
 from corenas.files import atomic_write
 from corenas.runs.run import writing
 from corenas.training.networks import carry_over, seeded
-from corenas_sr.config import PatchTrainingConfig
+from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.preflight import check_run_data
 from corenas_sr.models.files import load_model
 from corenas_sr.models.named import at_scale, draw
@@ -217,7 +217,7 @@ def _train_at_scale(
     space: Chosen,
     winner: Architecture,
     model: nn.Module,
-    training: PatchTrainingConfig,
+    training: PixelTrainingConfig,
 ) -> Path:
     scale = space.config.scale
     final = FinalTraining(

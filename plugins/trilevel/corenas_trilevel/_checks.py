@@ -34,7 +34,7 @@ def check_options(
     check_trainings(checked_trainings(config), scale)
     check_teacher_option("teacher", config.teacher, scale=scale)
     check_search("search", config.taught_search, data=config.data)
-    patch = max(training.patch for training in config.trainings.values())
+    patch = max(training.largest_patch for training in config.trainings.values())
     check_images(config.data, patches={scale: patch})
     check_teacher_option("teacher", config.teacher, scale=scale, source=config.data.train)
 

@@ -9,8 +9,8 @@ from attrs import frozen
 from torch import nn
 
 from corenas import Architecture, Run
-from corenas.training.loop import Training
 from corenas.training.networks import seeded
+from corenas.training.phases import PhasedTraining
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import load_model
 from corenas_sr.training.final import FinalTraining
@@ -99,7 +99,7 @@ class _Network:
             module: nn.Module = self.config.search.space.build().build(self.architecture)
         return module
 
-    def _task(self, name: str, module: nn.Module, option: str) -> Training:
+    def _task(self, name: str, module: nn.Module, option: str) -> PhasedTraining:
         config, space, training = (
             self.config,
             self.config.search.space,

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
 from corenas.search.config import SearchConfig
-from corenas_sr.config import DataConfig, PatchTrainingConfig
+from corenas_sr.config import DataConfig, PixelTrainingConfig
 from corenas_trilevel.search.config import PerceptualConfig
 from corenas_trilevel.space.published import RESULTS
 from corenas_trilevel.teacher.config import TeacherConfig
@@ -25,7 +25,7 @@ def steps_of(epochs: int, *, batch: int = 16) -> int:
 
 
 @frozen
-class TaughtTrainingConfig(PatchTrainingConfig):
+class TaughtTrainingConfig(PixelTrainingConfig):
     """Options of a training against the teacher's images (Adam)."""
 
     pixel: float = option(
@@ -36,6 +36,13 @@ class TaughtTrainingConfig(PatchTrainingConfig):
     )
 
     def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        losses = {self.loss, *(phase.loss for phase in self.phases)}
+        if losses - {"l1", None}:
+            raise ConfigError(
+                "loss: what is minimised here is named by 'pixel' and 'perceptual'; got "
+                f"{', '.join(sorted(filter(None, losses)))}"
+            )
         if not self.pixel and not self.perceptual:
             raise ConfigError("perceptual: must be greater than 0 where pixel is 0, got 0")
 

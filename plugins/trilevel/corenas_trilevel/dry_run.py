@@ -58,7 +58,7 @@ def _plan_trainings(config: TrilevelConfig, ending: str, device: str) -> Iterato
         loss = TeacherLoss(training, features).to(device)
         yield plan_training(
             f"{STAGES[option]}{ending}",
-            PixelStep(network, learning_rate=training.learning_rate, loss=loss, device=device),
+            PixelStep.of(network, training, loss=loss, device=device),
             training,
             data=config.data,
             metrics=config.metrics,

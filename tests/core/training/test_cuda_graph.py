@@ -6,7 +6,7 @@ from torch import nn
 
 from corenas.training._cuda_graph import WARM_UP, CapturedUpdate
 from corenas.training.networks import seeded
-from corenas_sr.config import PatchTrainingConfig
+from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.training.pixel import pixel_training
 
@@ -38,7 +38,7 @@ def test_training_with_a_graph_equals_training_without(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     low = torch.randint(0, 256, (3, 20, 20), generator=generator, dtype=torch.uint8)
     pairs = [ImagePair("a", low, low.repeat_interleave(2, 1).repeat_interleave(2, 2))]
-    config = PatchTrainingConfig(steps=30, batch=4, patch=8, learning_rate=1e-3, report_every=10)
+    config = PixelTrainingConfig(steps=30, batch=4, patch=8, learning_rate=1e-3, report_every=10)
 
     def losses():
         with seeded(0):

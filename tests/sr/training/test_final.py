@@ -7,12 +7,12 @@ from torch import nn
 
 from corenas import choose
 from corenas.training.networks import seeded
-from corenas_sr.config import DataConfig, PatchTrainingConfig
+from corenas_sr.config import DataConfig, PixelTrainingConfig
 from corenas_sr.models.files import load_model
 from corenas_sr.training.final import FinalTraining, plan_training
 from corenas_sr.training.pixel import PixelStep
 
-SHORT = PatchTrainingConfig(steps=2, batch=2, patch=8, report_every=1, validate_every=2)
+SHORT = PixelTrainingConfig(steps=2, batch=2, patch=8, report_every=1, validate_every=2)
 
 
 @pytest.fixture

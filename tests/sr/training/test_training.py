@@ -12,7 +12,7 @@ from corenas import Diverged
 from corenas.training.loop import Training
 from corenas.training.networks import seeded
 from corenas.training.schedules import cosine, multistep, schedule_of
-from corenas_sr.config import PatchTrainingConfig
+from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.training.pixel import PixelStep, pixel_training
@@ -38,7 +38,7 @@ class Tiny(nn.Module):
 
 
 def training(steps=30, **changes):
-    config = PatchTrainingConfig(
+    config = PixelTrainingConfig(
         steps=steps, batch=4, patch=8, learning_rate=1e-2, schedule="cosine", report_every=10
     )
     with seeded(5):
@@ -77,7 +77,7 @@ def test_training_that_was_saved_on_a_gpu_goes_on_here():
     next(events)
     state = copy.deepcopy(task.state())
     rest = [event.scalars for event in events]
-    for group in state["step"]["optimiser"]["param_groups"]:
+    for group in state["training"]["step"]["optimiser"]["param_groups"]:
         group.update(lr=torch.tensor(group["lr"]), capturable=True)  # as `PixelStep` has it there
     again, _ = training()
     again.restore(state)
@@ -106,24 +106,27 @@ def test_learning_rate_follows_the_schedule():
     assert [rate(0), rate(50), rate(100)] == pytest.approx([1.0, 0.5, 0.0])
     fall = multistep([200, 300], gamma=0.5)
     assert [fall(199), fall(200), fall(300)] == [1.0, 0.5, 0.25]
-    config = PatchTrainingConfig(steps=8, schedule="multistep", milestones=(4,), gamma=0.1)
+    config = PixelTrainingConfig(steps=8, schedule="multistep", milestones=(4,), gamma=0.1)
     assert [schedule_of(config)(step) for step in (3, 4)] == [1.0, 0.1]
 
 
 def test_the_optimiser_uses_the_scheduled_rate():
-    task, _ = training(20)
     rates = []
-    original = task._step.step
-    task._step.step = lambda batches: (
-        rates.append(task._step.optimisers[0].param_groups[0]["lr"]) or original(batches)
-    )
-    list(task.events())
+
+    class Watched(PixelStep):
+        def step(self, batches):
+            rates.append(self.optimisers[0].param_groups[0]["lr"])
+            return super().step(batches)
+
+    config = PixelTrainingConfig(steps=20, learning_rate=1e-2, schedule="cosine")
+    stream = PatchSampler(pairs(), scale=2, patch=8, batch=4, seed=1)
+    list(Training.of(config, Watched(Tiny(), learning_rate=1e-2), (stream,)).events())
     expected = [1e-2 * 0.5 * (1 + math.cos(math.pi * step / 20)) for step in range(20)]
     assert rates == pytest.approx(expected)
 
 
 def test_validation_comes_at_its_interval_and_at_the_end():
-    config = PatchTrainingConfig(steps=50, batch=2, patch=8, report_every=10, validate_every=20)
+    config = PixelTrainingConfig(steps=50, batch=2, patch=8, report_every=10, validate_every=20)
     task = pixel_training(
         Tiny(), pairs(), config, scale=2, seed=0, validate=lambda module: {"psnr": 1.0}
     )

@@ -4,7 +4,7 @@ from attrs import evolve
 
 from corenas import Architecture, choose
 from corenas.training.networks import seeded
-from corenas_sr.config import PatchTrainingConfig
+from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.inference import upscale
@@ -22,7 +22,7 @@ def test_network_is_trained_saved_loaded_and_enlarges_images(photographs, tmp_pa
     with seeded(0):
         network = built.build(architecture)
     pairs = load_pairs(str(photographs / "train"), scale=2, split="train")
-    config = PatchTrainingConfig(steps=40, batch=4, patch=8, learning_rate=2e-2, report_every=10)
+    config = PixelTrainingConfig(steps=40, batch=4, patch=8, learning_rate=2e-2, report_every=10)
     losses = [
         event.scalars["loss"]
         for event in pixel_training(network, pairs, config, scale=2, seed=0).events()

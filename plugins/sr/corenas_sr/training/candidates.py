@@ -23,13 +23,14 @@ from corenas import (
     SearchSpace,
     StagePlan,
     Stopped,
+    Task,
     UnknownName,
     default_registry,
 )
 from corenas.cost import Cost, CostTable, human
-from corenas.training.loop import Training
+from corenas.training.phases import PhasedTraining
 from corenas.training.timing import seconds_of
-from corenas_sr.config import CandidateConfig, DataConfig, PatchTrainingConfig
+from corenas_sr.config import CandidateConfig, DataConfig, PixelTrainingConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import typical_network
@@ -74,7 +75,7 @@ class CandidateEvaluator(IndependentJobs):
             CorenasError: Weights of a metric are missing, or images cannot be used.
         """
         build_metrics(self._config.metrics)
-        check_data(self._data, patches={self._scale: self._config.training.patch})
+        check_data(self._data, patches={self._scale: self._config.training.largest_patch})
 
     def plan(self, device: str) -> StagePlan:
         """Time a few steps of a typical candidate, and its measurement on crops."""
@@ -109,7 +110,10 @@ class CandidateEvaluator(IndependentJobs):
 
     def reject_costly(self, architecture: Architecture) -> Rejected | None:
         """Return the rejection of a candidate that costs too much, None for the others."""
-        return over_limit(self.costs(architecture), self._config.mult_adds_limit)
+        config = self._config
+        return over_limit(
+            self.costs(architecture), mult_adds=config.mult_adds_limit, params=config.params_limit
+        )
 
 
 def quantities_of(metrics: Sequence[Chosen], scale: int, where: str) -> list[Quantity]:
@@ -163,13 +167,16 @@ def costs_of(cost: Cost) -> dict[str, float]:
     return {"mult_adds": cost.mult_adds, "params": cost.params}
 
 
-def over_limit(costs: Mapping[str, float], limit: float | None) -> Rejected | None:
-    """Return the rejection of a candidate with more mult-adds than the limit."""
-    # A candidate of exactly the limit is allowed, as Algorithm 1 rejects those above f.
-    if limit is None or costs["mult_adds"] <= limit:
-        return None
-    reason = f"{human(costs['mult_adds'])} mult-adds, the limit is {human(limit)}"
-    return Rejected(reason, costs)
+def over_limit(
+    costs: Mapping[str, float], *, mult_adds: float | None, params: float | None = None
+) -> Rejected | None:
+    """Return the rejection of a candidate with more mult-adds or parameters than the limits."""
+    limits = {"mult-adds": ("mult_adds", mult_adds), "parameters": ("params", params)}
+    for words, (name, limit) in limits.items():
+        # A candidate of exactly the limit is allowed, as Algorithm 1 rejects those above f.
+        if limit is not None and costs[name] > limit:
+            return Rejected(f"{human(costs[name])} {words}, the limit is {human(limit)}", costs)
+    return None
 
 
 def load_images(data: DataConfig, scale: int) -> None:
@@ -178,17 +185,16 @@ def load_images(data: DataConfig, scale: int) -> None:
     load_pairs(data.validation, scale=scale, split="validation")
 
 
-def train_candidate(
+def candidate_training(
     model: nn.Module,
-    config: PatchTrainingConfig,
+    config: PixelTrainingConfig,
     data: DataConfig,
     *,
     scale: int,
     seed: int,
     device: str,
-    report: Report,
-) -> Iterator[Event]:
-    """Train a candidate against the ground truth, and yield its events.
+) -> PhasedTraining:
+    """Return the training of a candidate against the ground truth.
 
     Args:
         model: The candidate, with the weights that it starts from.
@@ -197,13 +203,8 @@ def train_candidate(
         scale: The up-scaling factor.
         seed: Decides the patches.
         device: Where to train.
-        report: Is told the loss of each event.
-
-    Raises:
-        Stopped: The report's answer was to stop.
-        Diverged: The loss is not finite.
     """
-    training = pixel_training(
+    return pixel_training(
         model,
         load_pairs(data.train, scale=scale, split="train"),
         config,
@@ -211,10 +212,9 @@ def train_candidate(
         seed=seed,
         device=device,
     )
-    return report_events(training, report)
 
 
-def report_events(training: Training, report: Report) -> Iterator[Event]:
+def report_events(training: Task, report: Report) -> Iterator[Event]:
     """Train; report the loss of each event, then yield it.
 
     Raises:

@@ -8,15 +8,15 @@ from typing import Any
 
 from attrs import field, frozen
 from torch import nn
-from torch.nn import functional as F
 
 from corenas.options.structuring import Chosen
-from corenas.training.loop import Training, Validate
+from corenas.training.loop import Validate
+from corenas.training.phases import PhasedTraining
 from corenas.training.step import Loss, TrainingStep
 from corenas.training.timing import seconds_of
 from corenas.values.architecture import Architecture
 from corenas.values.plan import StagePlan
-from corenas_sr.config import DataConfig, PatchTrainingConfig
+from corenas_sr.config import DataConfig, PatchTrainingConfig, PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import save_model
 from corenas_sr.results.evaluation import build_metrics, validator
@@ -51,19 +51,19 @@ class FinalTraining:
     def task(
         self,
         model: nn.Module,
-        config: PatchTrainingConfig,
+        config: PixelTrainingConfig,
         *,
         seed: int,
-        loss: Loss = F.l1_loss,
+        loss: Loss | None = None,
         pairs: Sequence[ImagePair] | None = None,
-    ) -> Training:
+    ) -> PhasedTraining:
         """Return the training against the ground truth.
 
         Args:
             model: The network, with the weights that it starts from.
             config: Steps, patches and learning rate.
             seed: Decides the patches.
-            loss: Compares images by something other than L1; it is on the device already.
+            loss: Replaces the loss that the options name; it is on the device already.
             pairs: Images to train on instead of the data's, such as a teacher's.
         """
         return pixel_training(

@@ -18,9 +18,10 @@ from corenas.training.networks import seeded
 from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
+    candidate_training,
     load_images,
     measure_candidate,
-    train_candidate,
+    report_events,
 )
 
 
@@ -44,17 +45,17 @@ class ShortTrainingJob:
         # The job's seed, and not the process's random state: it may run in any worker, at any time.
         with seeded(self.seed):
             model = self.space.build(self.architecture)
-        events = train_candidate(
+        training = candidate_training(
             model,
             self.config.training,
             self.data,
             scale=self.scale,
             seed=self.seed,
             device=device,
-            report=report,
         )
-        for _ in events:
+        for _ in report_events(training, report):
             pass
+        model = training.deliverable()
         metrics = measure_candidate(model, self.config, self.data, scale=self.scale, device=device)
         return Outcome(metrics, time.perf_counter() - started)
 

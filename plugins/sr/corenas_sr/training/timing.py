@@ -9,7 +9,7 @@ from torch import nn
 
 from corenas.training import timing
 from corenas.training.step import TrainingStep
-from corenas_sr.config import PatchTrainingConfig
+from corenas_sr.config import PatchTrainingConfig, PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.training.pixel import PixelStep
@@ -21,13 +21,13 @@ FORWARDS = 9
 def time_training(
     model: nn.Module,
     pairs: Sequence[ImagePair],
-    config: PatchTrainingConfig,
+    config: PixelTrainingConfig,
     *,
     scale: int,
     device: str,
 ) -> tuple[float, int]:
     """Return the median seconds of a step, and the peak of memory in bytes so far."""
-    step = PixelStep(model, learning_rate=config.learning_rate, device=device)
+    step = PixelStep.of(model, config, device=device)
     return time_step(step, pairs, config, scale=scale, device=device)
 
 

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
-from corenas_sr.config import CandidateConfig, PatchTrainingConfig
+from corenas_sr.config import CandidateConfig, PixelTrainingConfig
 
 OPERATION_NAMES = (
     *("conv1", "conv3", "conv5", "conv7"),
@@ -107,8 +107,8 @@ class GeneratorSpaceConfig:
 class ProxyConfig(CandidateConfig):
     """Options of the evaluator ``tpsr-proxy``: how one candidate is trained and measured."""
 
-    training: PatchTrainingConfig = section(
-        PatchTrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
+    training: PixelTrainingConfig = section(
+        PixelTrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
     )
     latency: tuple[int, int] | None = option(
         None,

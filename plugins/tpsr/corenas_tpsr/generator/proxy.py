@@ -26,10 +26,11 @@ from corenas.training.networks import seeded
 from corenas_sr.config import DataConfig
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
+    candidate_training,
     costs_of,
     load_images,
     measure_candidate,
-    train_candidate,
+    report_events,
 )
 from corenas_sr.training.timing import time_forward
 from corenas_tpsr.generator.config import ProxyConfig
@@ -54,20 +55,19 @@ class ProxyJob:
 
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
-        model = self._model()
-        events = train_candidate(
-            model,
+        training = candidate_training(
+            self._model(),
             self.config.training,
             self.data,
             scale=self.space.config.scale,
             seed=self.seed,
             device=device,
-            report=report,
         )
         best: dict[str, float] = {}
-        for event in events:
+        for event in report_events(training, report):
             if self.config.measured == "best" or event.step == event.total:
-                best = self._keep_better(best, self._measure(model, device))
+                best = self._keep_better(best, self._measure(training.deliverable(), device))
+        model = training.deliverable()
         if self.config.latency is not None:
             best["latency"] = time_forward(model, size=self.config.latency, device=device)
         weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
