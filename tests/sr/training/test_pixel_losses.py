@@ -6,7 +6,7 @@ import torch
 
 from corenas.errors import ConfigError
 from corenas_sr.config import PhaseConfig, PixelTrainingConfig
-from corenas_sr.training.pixel_losses import charbonnier, fft_l1, pixel_loss
+from corenas_sr.training.losses import charbonnier, fft_l1, pixel_loss
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Losses of perceptual and adversarial training (Eq. 8 of Lee et al., arXiv:2007.04356)."""
+"""Losses: of pixels and frequencies, of features, and adversarial (Eq. 8 of Lee et al.)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,47 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corenas.errors import DataError
+from corenas.training.step import Loss
+from corenas_sr.config import PixelLoss
 from corenas_sr.training.feature_config import Cut, Distance, FeaturesConfig
 from corenas_sr.training.trunks import load_trunk, random_trunk
+
+CHARBONNIER = 1.0
+"""Where the Charbonnier loss turns from a square into a slope: one level of 0..255."""
+
+
+def pixel_loss(name: PixelLoss, *, fft_weight: float = 0.05) -> Loss:
+    """Return a loss of images in 0..255, shape (N, 3, H, W) both; it gives a scalar.
+
+    Args:
+        name: Which one.
+        fft_weight: Weight of the term of ``l1-fft`` that compares frequencies.
+    """
+    match name:
+        case "l1":
+            return F.l1_loss
+        case "l2":
+            return F.mse_loss
+        case "charbonnier":
+            return charbonnier
+        case "l1-fft":
+            return lambda image, truth: F.l1_loss(image, truth) + fft_weight * fft_l1(image, truth)
+
+
+def charbonnier(image: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean of sqrt(d^2 + 1), d in levels (Lai et al., arXiv:1710.01992, Eq. 4)."""
+    return torch.sqrt((image - truth).square() + CHARBONNIER**2).mean()
+
+
+def fft_l1(image: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean distance of Fourier coefficients (Cho et al., MIMO-UNet, 2108.05054, Eq. 6).
+
+    The transform is the orthonormal one, so the number does not grow with the patch: of white noise
+    in the pixels it is about as large as L1.
+    """
+    coefficients: Tensor = torch.fft.rfft2(image - truth, norm="ortho")
+    return coefficients.abs().mean()
+
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -17,7 +17,7 @@ from corenas.values.seeds import derive_seed
 from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
-from corenas_sr.training.pixel_losses import pixel_loss
+from corenas_sr.training.losses import pixel_loss
 from corenas_sr.training.reparameterise import folded, is_reparameterised, reparameterise
 
 
