@@ -1,0 +1,5 @@
+"""The space ``tiny``: its options, operations, network and diagrams.
+
+Read `space` and `network` first. `convolutions` and `attention` have the operations, `parts` what
+several of them need. All modules are public.
+"""

@@ -1,0 +1,287 @@
+"""The search space ``tiny``: one width, up to sixteen blocks, what is fused and skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import frozen
+from torch import nn
+
+from corenas.cost import Cost, CostTable
+from corenas.errors import InputError
+from corenas.names import nearest
+from corenas.values.architecture import Architecture, Decision, check_choices
+from corenas_tiny.space.config import IDENTITY, Skip, TinySpaceConfig
+from corenas_tiny.space.network import TinyNetwork, last_convolution
+from corenas_tiny.space.parts import conv1, conv3
+
+_NO, _YES = "no", "yes"
+_DEFAULTS: Mapping[str, Any] = {"fusion": False, "tail": 3, "skip": "nearest"}
+
+KNOWN: Mapping[str, Mapping[str, Any]] = {
+    "tiny/res3-16x11": {"width": 16, "blocks": ["res3"] * 11},
+    "tiny/res3-16x10": {"width": 16, "blocks": ["res3"] * 10},
+    "tiny/res3-28x3": {"width": 28, "blocks": ["res3"] * 3},
+    "tiny/plain-28x6": {"width": 28, "blocks": ["rep3"] * 6},
+    # The shapes of ECBSR-M4C32, and of ABPN-M4C28 without its second 3x3 convolution of the tail.
+    "tiny/ecbsr-32x4": {"width": 32, "blocks": ["rep3"] * 4},
+    "tiny/abpn-28x4": {"width": 28, "blocks": ["rep3"] * 4},
+}
+"""Networks made by hand, in the form that a person writes."""
+
+
+@frozen
+class Shape:
+    """What an architecture stands for: the same for all that stand for one network.
+
+    ``blocks`` are operations and their expansions, None where an operation has none.
+    """
+
+    width: int
+    blocks: tuple[tuple[str, int | None], ...]
+    fusion: bool
+    tail: int
+    skip: Skip
+
+
+class TinySpace:
+    """A width, sixteen operations with expansions, fusion, tail and skip."""
+
+    name: Literal["tiny"] = "tiny"
+
+    def __init__(self, config: TinySpaceConfig) -> None:
+        self.config = config
+        self._operations = {
+            chosen.name: chosen.filled(activation=config.activation) for chosen in config.operations
+        }
+        self._expanding = {
+            name
+            for name, chosen in self._operations.items()
+            if chosen.filled(expansion=1) != chosen
+        }
+        self.decisions = tuple(_decisions(config))
+        self._costs = CostTable()
+
+    @property
+    def known(self) -> Mapping[str, Architecture]:
+        """The networks made by hand that are members of this space."""
+        found = {}
+        for name, value in KNOWN.items():
+            try:
+                found[name] = self.parse(value)
+            except InputError:
+                continue  # its width or operation is not among the options
+        return found
+
+    def build(self, architecture: Architecture) -> TinyNetwork:
+        """Return the freshly initialised network.
+
+        Raises:
+            InputError: The architecture is not of this space, or an operation cannot take its
+                number of channels.
+        """
+        shape = self.shape(architecture)
+        return TinyNetwork(
+            [self.block(name, shape.width, expansion) for name, expansion in shape.blocks],
+            channels=shape.width,
+            scale=self.config.scale,
+            fusion=shape.fusion,
+            tail=shape.tail,
+            skip=shape.skip,
+        )
+
+    def block(self, name: str, width: int, expansion: int | None = None) -> nn.Module:
+        """Return one fresh block."""
+        block: nn.Module = self._operations[name].filled(expansion=expansion).build(width)
+        return block
+
+    def cost(self, architecture: Architecture, *, height: int, width: int) -> Cost:
+        """Return the network's cost for one low-resolution image of this size.
+
+        It is the sum over its parts, each counted once and remembered.
+        """
+        shape = self.shape(architecture)
+        image, inside = (1, 3, height, width), (1, shape.width, height, width)
+        parts = [
+            self._costs.cost(("head", shape.width), image, partial(conv3, 3, shape.width)),
+            self._costs.cost(
+                ("tail", shape.tail),
+                inside,
+                partial(last_convolution, shape.width, self.config.scale, shape.tail),
+            ),
+        ]
+        for name, expansion in shape.blocks:
+            build = partial(self.block, name, shape.width, expansion)
+            parts.append(self._costs.cost((name, expansion), inside, build))
+        if shape.fusion:
+            channels = shape.width * len(shape.blocks)
+            fuse = partial(conv1, channels, shape.width)
+            parts.append(self._costs.cost("fuse", (1, channels, height, width), fuse))
+        params = sum(part.params for part in parts)
+        return Cost(params, sum(part.mult_adds for part in parts), image)
+
+    def shape(self, architecture: Architecture) -> Shape:
+        """Return what an architecture stands for.
+
+        Raises:
+            InputError: The architecture is not of this space.
+        """
+        if problem := self.check(architecture):
+            raise InputError(f"architecture: {problem}")
+        blocks = []
+        for number in range(1, self.config.blocks + 1):
+            name = architecture[f"block_{number}"]
+            if name != IDENTITY:
+                expands = name in self._expanding
+                expansion = int(architecture[f"expand_{number}"]) if expands else None
+                blocks.append((name, expansion))
+        return Shape(
+            int(architecture["width"]),
+            tuple(blocks),
+            architecture["fusion"] == _YES and len(blocks) > 1,
+            int(architecture["tail"]),
+            architecture["skip"],  # type: ignore[arg-type]  # checked above
+        )
+
+    def check(self, architecture: Architecture) -> str:
+        """Return why the architecture is not of this space, or an empty string."""
+        return check_choices(self.name, self.decisions, architecture)
+
+    def active(self, architecture: Architecture) -> Sequence[Decision]:
+        """Return the decisions that change the network.
+
+        Of the blocks that are identities, only the first one counts: where it stands does not
+        matter, and whatever else it becomes makes the network one block deeper.
+        """
+        shape = self.shape(architecture)
+        depth = len(shape.blocks)
+        return [d for d in self.decisions if self._is_active(d.name, shape, depth)]
+
+    def _is_active(self, decision: str, shape: Shape, depth: int) -> bool:
+        what, _, number = decision.partition("_")
+        match what:
+            case "block":
+                return int(number) <= depth + 1
+            case "expand":
+                return int(number) <= depth and shape.blocks[int(number) - 1][1] is not None
+            case "fusion":
+                return depth > 1
+        return True
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Return the same network with its identities at the end, inactive decisions at rest."""
+        return self._architecture(self.shape(architecture))
+
+    def draw(self, architecture: Architecture, path: Path) -> None:
+        """Draw an architecture as ``path`` with ``.svg``, ``.png`` and ``.dot`` added.
+
+        Raises:
+            CorenasError: A file cannot be written.
+            InputError: The architecture is not of this space.
+        """
+        from corenas_tiny.space.diagrams import draw_tiny
+
+        draw_tiny(path, self, architecture)
+
+    def parse(self, value: Any) -> Architecture:
+        """Read ``{"width": 16, "blocks": ["res3", ["next5", 2]], "skip": "nearest"}``.
+
+        A block is an operation, or an operation and its expansion. ``fusion`` (false), ``tail`` (3)
+        and ``skip`` (nearest) may be left out.
+        """
+        keys = ("width", "blocks", *_DEFAULTS)
+        if not isinstance(value, Mapping):
+            raise InputError(f"expected a table with width and blocks, got {value!r}")
+        for key in value:
+            if key not in keys:
+                raise InputError(f"unknown key {key!r}{nearest(str(key), keys)}")
+        for key in ("width", "blocks"):
+            if key not in value:
+                raise InputError(f"{key}: missing")
+        given = {**_DEFAULTS, **value}
+        if not isinstance(given["fusion"], bool):
+            raise InputError(f"fusion: expected true or false, got {given['fusion']!r}")
+        architecture = self._architecture(
+            Shape(
+                given["width"],
+                tuple(self._parse_blocks(given["blocks"])),
+                given["fusion"],
+                given["tail"],
+                given["skip"],
+            )
+        )
+        if problem := self.check(architecture):
+            raise InputError(problem)
+        return self.canonical(architecture)
+
+    def _parse_blocks(self, blocks: Any) -> Iterator[tuple[str, int | None]]:
+        if not isinstance(blocks, list | tuple) or len(blocks) > self.config.blocks:
+            raise InputError(
+                f"blocks: expected a list of at most {self.config.blocks}, got {blocks!r}"
+            )
+        for number, block in enumerate(blocks, start=1):
+            name, expansion = self._parse_block(number, block)
+            if expansion is not None and name not in self._expanding:
+                raise InputError(f"block {number}: {name!r} has no expansion")
+            yield name, expansion
+
+    def _parse_block(self, number: int, block: Any) -> tuple[str, int | None]:
+        match block:
+            case str(name) | [str(name)]:
+                found: tuple[str, int | None] = (name, None)
+            # True and False are integers to Python, but not an expansion to anybody.
+            case [str(name), int(expansion)] if not isinstance(expansion, bool):
+                found = (name, expansion)
+            case _:
+                raise InputError(
+                    f"block {number}: expected an operation, or one and its expansion, "
+                    f"got {block!r}"
+                )
+        if found[0] not in self._operations:
+            hint = nearest(found[0], self._operations)
+            raise InputError(f"block {number}: unknown operation {found[0]!r}{hint}")
+        return found
+
+    def format(self, architecture: Architecture) -> dict[str, Any]:
+        """Return the table that `parse` reads."""
+        shape = self.shape(architecture)
+        return {
+            "width": shape.width,
+            "blocks": [
+                name if expansion is None else [name, expansion] for name, expansion in shape.blocks
+            ],
+            "fusion": shape.fusion,
+            "tail": shape.tail,
+            "skip": shape.skip,
+        }
+
+    def _architecture(self, shape: Shape) -> Architecture:
+        choices = {d.name: d.options[0] for d in self.decisions}
+        blocks = [block for block in shape.blocks if block[0] != IDENTITY]
+        for number in range(1, self.config.blocks + 1):
+            name, expansion = blocks[number - 1] if number <= len(blocks) else (IDENTITY, None)
+            choices[f"block_{number}"] = name
+            if expansion is not None:
+                choices[f"expand_{number}"] = str(expansion)
+        fused = shape.fusion and len(blocks) > 1
+        choices |= {
+            "width": str(shape.width),
+            "fusion": _YES if fused else choices["fusion"],
+            "tail": str(shape.tail),
+            "skip": shape.skip,
+        }
+        return Architecture(self.name, choices)
+
+
+def _decisions(config: TinySpaceConfig) -> Iterator[Decision]:
+    yield Decision("width", tuple(map(str, config.widths)), "width")
+    names = tuple(chosen.name for chosen in config.operations)
+    for number in range(1, config.blocks + 1):
+        yield Decision(f"block_{number}", names, "operation")
+        yield Decision(f"expand_{number}", tuple(map(str, config.expansions)), "width")
+    yield Decision("fusion", (_NO, _YES) if config.fusion else (_NO,))
+    yield Decision("tail", tuple(map(str, config.tails)))
+    yield Decision("skip", config.skips)
