@@ -28,6 +28,8 @@ class Stop:
     """
 
     def __init__(self, seconds: float | None = None) -> None:
+        self.seconds = seconds
+        """The time budget in seconds, as it was given; None without one."""
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._reason: Reason | None = None
         self._callbacks: list[Callable[[], object]] = []

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 from corenas.errors import CorenasError, Diverged, ResumeError, Stopped
 from corenas.protocols import Task
 from corenas.runs import _checkpoint as checkpoints
@@ -43,6 +45,22 @@ _AFTER_MEMORY = (
     "out of memory; close other programs and 'corenas resume {}', or begin a run with a smaller "
     "batch or patch"
 )
+
+
+@frozen
+class _Clock:
+    """How long a stage has been going on, and how long it may; ``limit`` is in seconds."""
+
+    started: float
+    limit: float | None
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def spent(self) -> bool:
+        return self.limit is not None and self.seconds >= self.limit
 
 
 @contextmanager
@@ -210,6 +228,7 @@ class Run:
         data: Any = None,
         seed: int | None = None,
         change: Callable[[Parts], Parts] = lambda parts: parts,
+        seconds: float | None = None,
     ) -> SearchResult:
         """Search as the stage ``name``, or return what it gave when it is done already.
 
@@ -222,15 +241,22 @@ class Run:
                 something themselves.
             seed: What the search's random numbers derive from; by default ``seed_for(name)``.
             change: Replaces a component by another one than the options name.
+            seconds: See `stage`.
 
         Raises:
             ConfigError: The objective needs what the evaluator does not measure.
             SearchError: Too many candidates in a row were rejected, or failed.
         """
-        return search(self, name, config, data=data, seed=seed, change=change)
+        return search(self, name, config, data=data, seed=seed, change=change, seconds=seconds)
 
     def stage(
-        self, name: str, task: Task, *, quantities: Iterable[Quantity] = (), folder: str = ""
+        self,
+        name: str,
+        task: Task,
+        *,
+        quantities: Iterable[Quantity] = (),
+        folder: str = "",
+        seconds: float | None = None,
     ) -> Result:
         """Do a task, or return what it gave when it is done already.
 
@@ -243,6 +269,8 @@ class Run:
             quantities: What its trials measure; kept in the journal for whoever reads it.
             folder: The one below `models` that its files go to; `models` itself by default. The
                 names in the result's files are relative to `models`.
+            seconds: What the stage may take, earlier sessions included. At the first event after
+                that it counts as done, with the best so far as its result.
 
         Raises:
             CorenasError: The task hands over a file that another, finished stage handed over.
@@ -264,7 +292,8 @@ class Run:
             return self._hand_over(name, task, folder)
         self._begin(name, tuple(quantities), resumed=before is not None)
         started = time.monotonic() - (before or 0.0)
-        self.stopped = not self._work(name, task, lambda: time.monotonic() - started)
+        clock = _Clock(started, seconds)
+        self.stopped = not self._work(name, task, clock)
         self.seconds[name] = time.monotonic() - started
         if self.stopped:
             self._save(name, task, self.seconds[name])
@@ -297,10 +326,10 @@ class Run:
             self._reporter.stage(name)
             self._record(Event("stage", message="started", stage=name, quantities=quantities))
 
-    def _work(self, name: str, task: Task, seconds: Callable[[], float]) -> bool:
+    def _work(self, name: str, task: Task, clock: _Clock) -> bool:
         """Do the task and say what its errors mean; return whether it came to its end."""
         try:
-            self._drive(name, task, seconds)
+            self._drive(name, task, clock)
         except Stopped:
             return False
         except Diverged as error:
@@ -311,17 +340,20 @@ class Run:
             raise CorenasError(f"stage {name}: {_AFTER_MEMORY.format(self.folder)}") from error
         return not self.stop.requested
 
-    def _drive(self, name: str, task: Task, seconds: Callable[[], float]) -> None:
+    def _drive(self, name: str, task: Task, clock: _Clock) -> None:
         """Record the task's events and save its state now and then, until it ends or is to stop."""
         saved, cost = time.monotonic(), 0.0
         for event in task.events():
             self._record(event.at(name))
             if self.stop.requested:
                 return
+            if clock.spent and event.step < event.total:
+                self.say(f"{name}: its {clock.limit:.0f} s are spent; what it has is taken")
+                return
             now = time.monotonic()
             # The more the last one cost, the longer until the next.
             if now - saved >= max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE):
-                self._save(name, task, seconds())
+                self._save(name, task, clock.seconds)
                 saved = time.monotonic()
                 cost = saved - now
 

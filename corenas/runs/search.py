@@ -120,6 +120,7 @@ def search(
     data: Any = None,
     seed: int | None = None,
     change: Callable[[Parts], Parts] = lambda parts: parts,
+    seconds: float | None = None,
 ) -> SearchResult:
     """Search as the stage ``name``; see `corenas.Run.search`."""
     parts = change(parts_of(config, data, where=name))
@@ -134,7 +135,7 @@ def search(
     ) as problem:
         task = parts.strategy.search(problem)
         # Each search has a folder of its own: what one writes, the next one must not replace.
-        result = run.stage(name, task, quantities=task.quantities, folder=name)
+        result = run.stage(name, task, quantities=task.quantities, folder=name, seconds=seconds)
     return SearchResult.from_result(result)
 
 

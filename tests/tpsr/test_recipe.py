@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,18 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from scipy.stats import spearmanr
 
-from corenas import Architecture, Run, Stop, Trial
 from corenas.errors import ConfigError, DataError
 from corenas.options.structuring import structure
-from corenas.show.reporter import Quiet
 from corenas_sr.data.images import write_image
 from corenas_sr.models.files import load_model
 from corenas_tpsr._checks import check_searches, full_patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.weight_cache import read_weights
-from corenas_tpsr.recipe import compare_scores, rank_correlation
 
 Command = Callable[..., Any]
 TinyRun = Callable[..., list[str]]
@@ -97,27 +92,6 @@ def test_winner_is_the_best_by_the_score_that_was_chosen(
     assert summary["architecture"]["id"] == max(scores, key=scores.__getitem__)
     assert done.out.count("from scratch") == 3
     assert "rank correlation" not in done.out, "of three pairs it says nothing"
-
-
-class Said(Quiet):
-    """Keeps what is said."""
-
-    text = ""
-
-    def say(self, message: str) -> None:
-        self.text += message + "\n"
-
-
-@pytest.mark.parametrize("count", [4, 5])
-def test_rank_correlation_is_told_with_its_number_of_pairs_from_five_on(
-    tmp_path: Path, count: int
-) -> None:
-    said = Said()
-    run = Run(tmp_path / "run", seed=0, stop=Stop(), reporter=said)
-    trials = [Trial(n, Architecture("a", {"k": str(n)}), score=float(n)) for n in range(count)]
-    compare_scores(run, trials, {trial.architecture: float(-trial.number) for trial in trials})
-    run.close()
-    assert ("rank correlation of the two: -1.00 (n = 5)" in said.text) == (count == 5)
 
 
 def test_same_folder_again_does_nothing_and_keeps_everything(
@@ -253,18 +227,6 @@ def test_grey_and_flat_validation_images_do_not_end_a_run(
         assert model["bicubic"]["psnr"] is None
         assert model["metrics"]["psnr"] > 0
     assert "(-)" in done.out
-
-
-def test_rank_correlation_is_spearmans() -> None:
-    for order in itertools.permutations((0.5, 1.5, 2.0, 9.0)):
-        pairs = list(zip((1.0, 2.0, 3.0, 4.0), order, strict=True))
-        expected = spearmanr(*zip(*pairs, strict=True)).statistic
-        assert rank_correlation(pairs) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("pairs", [[], [(1.0, 2.0)], [(1.0, 2.0), (1.0, 3.0)]])
-def test_rank_correlation_of_too_little_is_undefined(pairs: list[tuple[float, float]]) -> None:
-    assert rank_correlation(pairs) is None
 
 
 def test_images_must_hold_the_largest_patch_of_their_scale() -> None:

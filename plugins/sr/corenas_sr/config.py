@@ -171,6 +171,13 @@ class CandidateConfig:
     params_limit: int | None = option(
         None, "candidates with more parameters are rejected; unset: none is", gt=0
     )
+    latency: tuple[int, int] | None = option(
+        None,
+        "width and height of the input whose forward pass is timed where a candidate is trained, "
+        "as the metric latency in seconds; unset: none is",
+        unit="low-resolution pixels",
+        ge=1,
+    )
     output: tuple[int, int] = option(
         (1280, 720), "output size that mult-adds are counted for", unit="pixels", ge=1
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.preflight import check_run_data
 from corenas_sr.models.files import load_model
 from corenas_sr.models.named import at_scale, draw
+from corenas_sr.results.agreement import compare_scores
 from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.results.report import draw_trials, hand_over
 from corenas_sr.training.final import FinalTraining
@@ -146,38 +146,8 @@ def _train_from_scratch(
         run.say(f"the best candidates could not be trained from scratch: {error}")
         return {}
     scores = {t.architecture: t.score for t in found.trials if t.score is not None}
-    compare_scores(run, best, scores)
+    compare_scores(run, best, scores, how="from scratch")
     return scores
-
-
-def compare_scores(run: Run, best: Sequence[Trial], scores: Mapping[Architecture, float]) -> None:
-    """Say how the scores from scratch agree with those of the search."""
-    pairs = [
-        (trial.score, scores[trial.architecture])
-        for trial in best
-        if trial.score is not None and trial.architecture in scores
-    ]
-    for trial in best:
-        again = scores.get(trial.architecture)
-        shown = "not trained" if again is None else f"{again:.4f}"
-        run.say(f"{trial.architecture.id}: {trial.score:.4f} in the search, {shown} from scratch")
-    correlation = rank_correlation(pairs) if len(pairs) >= LEAST_PAIRS else None
-    if correlation is not None:
-        run.say(f"rank correlation of the two: {correlation:+.2f} (n = {len(pairs)})")
-
-
-LEAST_PAIRS = 5
-"""Least pairs for a correlation: of three, one order in six gives +1 by chance."""
-
-
-def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Spearman's coefficient of value pairs without ties; None where it is undefined."""
-    # Without any spread on one side the coefficient is 0 / 0.
-    if len(pairs) < 2 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
-        return None
-    first, second = zip(*pairs, strict=True)
-    ranks = [[sorted(side).index(value) for value in side] for side in (first, second)]
-    return statistics.correlation(*ranks)
 
 
 def _pick_winner(

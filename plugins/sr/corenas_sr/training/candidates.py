@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from attrs import evolve
 from torch import nn
 
 from corenas import (
+    LATENCY,
     MULT_ADDS,
     PARAMS,
     Architecture,
@@ -36,7 +38,15 @@ from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import typical_network
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.pixel import pixel_training
-from corenas_sr.training.timing import time_training
+from corenas_sr.training.timing import time_forward, time_training
+
+
+@runtime_checkable
+class CountedByParts(Protocol):
+    """A space that adds up the costs of its networks' parts: building each would take longer."""
+
+    def cost(self, architecture: Architecture, *, height: int, width: int) -> Cost:
+        """Return a network's cost for one low-resolution image of this size."""
 
 
 class CandidateEvaluator(IndependentJobs):
@@ -66,7 +76,12 @@ class CandidateEvaluator(IndependentJobs):
         config = self._config
         where = crops_note(config.crops, config.crop_size)
         metrics = quantities_of(config.metrics, self._scale, where)
-        return {each.name: each for each in (*metrics, *cost_quantities(config.output))}
+        quantities = [*metrics, *cost_quantities(config.output)]
+        if config.latency is not None:
+            width, height = config.latency
+            where = f"input of {width}x{height}, where it was trained"
+            quantities.append(evolve(LATENCY, protocol=where))
+        return {each.name: each for each in quantities}
 
     def check(self) -> None:
         """Build the metrics, and look at all images.
@@ -93,7 +108,9 @@ class CandidateEvaluator(IndependentJobs):
         )
 
     def advice(self, name: str) -> str:
-        """Return the option that adds an image metric to those that are measured."""
+        """Return the option that has an image metric, or the latency, measured as well."""
+        if name == LATENCY.name:
+            return "evaluator.latency=[320,180]"
         return metric_advice(name, self._config.metrics)
 
     def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
@@ -102,6 +119,8 @@ class CandidateEvaluator(IndependentJobs):
     def costs(self, architecture: Architecture) -> dict[str, float]:
         """Return what a candidate costs at the stated output."""
         width, height = (side // self._scale for side in self._config.output)
+        if isinstance(self._space, CountedByParts):
+            return costs_of(self._space.cost(architecture, height=height, width=width))
         return costs_of(
             self._costs.cost(
                 architecture, (1, 3, height, width), lambda: self._space.build(architecture)
@@ -256,3 +275,10 @@ def measure_candidate(
     """
     crops = fixed_crops(data, size=config.crop_size, count=config.crops, scale=scale)
     return crops.measure(model, build_metrics(config.metrics), scale=scale, device=device)
+
+
+def measure_latency(model: nn.Module, config: CandidateConfig, *, device: str) -> dict[str, float]:
+    """Return the seconds of a forward pass as ``latency``, where the options ask for it."""
+    if config.latency is None:
+        return {}
+    return {LATENCY.name: time_forward(model, size=config.latency, device=device)}

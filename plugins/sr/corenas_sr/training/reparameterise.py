@@ -54,9 +54,10 @@ class Branches(nn.Module):
         # As two products of matrices, in the order (o, h, w, i) that channels-last memory has: a
         # third of the time of einsum.
         middle = self.middle.permute(0, 2, 3, 1).flatten(1)
-        product = (after @ middle).unflatten(1, (9, -1)) @ before
+        outputs, inputs = after.shape[0], before.shape[1]
+        product = (after @ middle).view(outputs, 9, -1) @ before
         product = product + F.pad(self.point[:, :, 0, 0].unsqueeze(1), (0, 0, 4, 4))
-        return product.unflatten(1, (3, 3)).permute(0, 3, 1, 2)
+        return product.view(outputs, 3, 3, inputs).permute(0, 3, 1, 2)
 
 
 def _fresh(like: Tensor, outputs: int, inputs: int, side: int) -> nn.Parameter:

@@ -21,6 +21,7 @@ from corenas_sr.training.candidates import (
     candidate_training,
     load_images,
     measure_candidate,
+    measure_latency,
     report_events,
 )
 
@@ -57,6 +58,7 @@ class ShortTrainingJob:
             pass
         model = training.deliverable()
         metrics = measure_candidate(model, self.config, self.data, scale=self.scale, device=device)
+        metrics |= measure_latency(model, self.config, device=device)
         return Outcome(metrics, time.perf_counter() - started)
 
 

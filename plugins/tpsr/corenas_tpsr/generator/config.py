@@ -110,13 +110,6 @@ class ProxyConfig(CandidateConfig):
     training: PixelTrainingConfig = section(
         PixelTrainingConfig, "the proxy task", steps=50_000, batch=64, patch=12
     )
-    latency: tuple[int, int] | None = option(
-        None,
-        "width and height of the input whose forward pass is timed where a candidate is trained, "
-        "as the metric latency in seconds; unset: none is",
-        unit="low-resolution pixels",
-        ge=1,
-    )
     mult_adds_limit: float | None = option(
         14.0e9, "f: larger candidates are rejected", unit="mult-adds", paper="not stated", gt=0
     )

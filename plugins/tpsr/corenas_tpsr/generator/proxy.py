@@ -12,11 +12,9 @@ from attrs import evolve, field, frozen
 from torch import Tensor
 
 from corenas import (
-    LATENCY,
     Architecture,
     Job,
     Outcome,
-    Quantity,
     Rejected,
     Report,
     State,
@@ -27,12 +25,11 @@ from corenas_sr.config import DataConfig
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
     candidate_training,
-    costs_of,
     load_images,
     measure_candidate,
+    measure_latency,
     report_events,
 )
-from corenas_sr.training.timing import time_forward
 from corenas_tpsr.generator.config import ProxyConfig
 from corenas_tpsr.generator.space import GeneratorSpace
 from corenas_tpsr.generator.weight_cache import WeightCache
@@ -68,8 +65,7 @@ class ProxyJob:
             if self.config.measured == "best" or event.step == event.total:
                 best = self._keep_better(best, self._measure(training.deliverable(), device))
         model = training.deliverable()
-        if self.config.latency is not None:
-            best["latency"] = time_forward(model, size=self.config.latency, device=device)
+        best |= measure_latency(model, self.config, device=device)
         weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
         payload = safetensors.torch.save(weights)
         return Outcome(best, time.perf_counter() - started, payload)
@@ -117,18 +113,6 @@ class ProxyEvaluator(CandidateEvaluator):
         self._warm: dict[int, dict[str, Tensor]] = {}
         self._measured: dict[str, dict[str, float]] = {}
 
-    @property
-    def measures(self) -> Mapping[str, Quantity]:
-        size = self._config.latency
-        if size is None:
-            return super().measures
-        latency = evolve(LATENCY, protocol=f"input of {size[0]}x{size[1]}, where it was trained")
-        return {**super().measures, latency.name: latency}
-
-    def advice(self, name: str) -> str:
-        """Return the option that has a metric, or the latency, measured."""
-        return "evaluator.latency=[320,180]" if name == LATENCY.name else super().advice(name)
-
     def from_scratch(self) -> ProxyEvaluator:
         """Return the same evaluator without a cache."""
         config = evolve(self._config, cache=False, duplicates="evaluate")
@@ -146,14 +130,6 @@ class ProxyEvaluator(CandidateEvaluator):
             self._warm[number] = self._cache.warm(architecture) if self._config.cache else {}
         weights = safetensors.torch.save(self._warm[number]) if self._warm[number] else b""
         return ProxyJob(self._config, self._space, architecture, self._data, seed, weights)
-
-    def costs(self, architecture: Architecture) -> dict[str, float]:
-        """Return what a candidate costs at the stated output.
-
-        The space adds up its operations' costs: building each candidate would take longer.
-        """
-        width, height = (side // self._scale for side in self._config.output)
-        return costs_of(self._space.cost(architecture, height=height, width=width))
 
     def collect(self, trial: Trial, outcome: Outcome) -> None:
         self._warm.pop(trial.number, None)
