@@ -37,9 +37,15 @@ class Evolution:
         self._space = space
         self._generator = np.random.default_rng(seed)
         self._population: deque[Individual] = deque(maxlen=config.population)
+        self._waiting = [space.canonical(a) for a in space.known.values()] if config.known else []
 
     def ask(self) -> Architecture:
-        """Draw at random until the population is full, from then on mutate a parent."""
+        """Draw at random until the population is full, from then on mutate a parent.
+
+        With ``known``, the networks that the space knows come first.
+        """
+        if self._waiting:
+            return self._waiting.pop(0)
         if len(self._population) < self._config.population:
             return random_architecture(self._space, self._generator)
         draws = self._generator.integers(len(self._population), size=self._config.tournament)
@@ -64,9 +70,10 @@ class Evolution:
         return {"population_mean": float(np.mean(scores)), "population_best": max(scores)}
 
     def state(self) -> State:
-        """Return the population, the oldest first, and the random state."""
+        """Return what waits, the population, the oldest first, and the random state."""
         return {
             "generator": self._generator.bit_generator.state,
+            "waiting": [architecture.to_json() for architecture in self._waiting],
             "population": [
                 {"architecture": member.architecture.to_json(), "score": member.score}
                 for member in self._population
@@ -76,6 +83,7 @@ class Evolution:
     def restore(self, state: State) -> None:
         """Continue from a state."""
         self._generator.bit_generator.state = state["generator"]
+        self._waiting = [Architecture.from_json(value) for value in state["waiting"]]
         self._population.clear()
         self._population.extend(
             Individual(Architecture.from_json(member["architecture"]), member["score"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from corenas.plugins.hookspecs import Component, hookimpl
+from corenas.plugins.hookspecs import Component, Recipe, hookimpl
 from corenas_tiny._catalogue import OPERATIONS, SPACES
+from corenas_tiny._presets import PRESETS
+from corenas_tiny.config import TinyConfig
 
 
 @hookimpl
@@ -16,3 +18,18 @@ def corenas_operations() -> Iterable[Component]:
 @hookimpl
 def corenas_search_spaces() -> Iterable[Component]:
     return SPACES
+
+
+@hookimpl
+def corenas_recipes() -> Iterable[Recipe]:
+    return (
+        Recipe(
+            "tiny",
+            "corenas_tiny.recipe:tiny",
+            TinyConfig,
+            "search the best network within limits of parameters and mult-adds, and train it",
+            PRESETS,
+            "",
+            "corenas_tiny.dry_run:check",
+        ),
+    )

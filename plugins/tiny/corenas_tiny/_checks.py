@@ -1,0 +1,46 @@
+"""Checks before a run begins: metrics, search, known networks and images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from corenas import ConfigError, CorenasError, Run, check_search
+from corenas_sr.data.preflight import check_data, check_run_data
+from corenas_sr.models.named import Named, find_architecture
+from corenas_sr.results.evaluation import build_metrics
+from corenas_tiny.config import TinyConfig
+
+
+def check_options(config: TinyConfig, *, run: Run | None = None) -> None:
+    """Refuse options with which a run would fail after hours.
+
+    Args:
+        config: The options.
+        run: Remembers the images, so that a resume finds out whether they are others.
+
+    Raises:
+        CorenasError: Metrics, search, known networks or images cannot be used.
+    """
+    build_metrics(config.metrics)
+    find_baselines(config)
+    check_search("search", config.limited_search, data=config.data)
+    patches = {config.scale: config.training.largest_patch}
+    if run is None:
+        check_data(config.data, patches=patches)
+    else:
+        check_run_data(run, config.data, patches=patches)
+
+
+def find_baselines(config: TinyConfig) -> Mapping[str, Named]:
+    """Return the known networks that stand beside the one found.
+
+    Raises:
+        ConfigError: There is no such network, or none for this scale.
+    """
+    found = {}
+    for name in config.baselines:
+        try:
+            found[name] = find_architecture(name, scale=config.scale)
+        except CorenasError as error:
+            raise ConfigError(f"baselines: {error}") from error
+    return found
