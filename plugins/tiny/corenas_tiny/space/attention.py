@@ -76,17 +76,20 @@ class ChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the same shape."""
         batch, channels, height, width = x.shape
+        rows, columns = (height + CELL - 1) // CELL, (width + CELL - 1) // CELL
         # Zeros beyond the border: they add nothing to products over pixels.
-        padded = F.pad(self.project(x), (0, -width % CELL, 0, -height % CELL))
-        rows, columns = padded.shape[2] // CELL, padded.shape[3] // CELL
-        windows = padded.view(batch, 3, self.heads, -1, rows, CELL, columns, CELL)
+        border = (0, columns * CELL - width, 0, rows * CELL - height)
+        padded = F.pad(self.project(x), border)
+        own = channels // self.heads
+        windows = padded.view(batch, 3, self.heads, own, rows, CELL, columns, CELL)
         # To (3, windows of all images, heads, channels of a head, pixels).
         windows = windows.permute(1, 0, 4, 6, 2, 3, 5, 7).flatten(6).flatten(1, 3)
         query, key, value = windows.unbind(0)
         query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
         weights = (query @ key.transpose(-2, -1) * self.temperature).softmax(dim=-1)
         seen = (weights @ value).view(batch, rows, columns, channels, CELL, CELL)
-        image = seen.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels, rows * CELL, -1)
+        image = seen.permute(0, 3, 1, 4, 2, 5)
+        image = image.reshape(batch, channels, rows * CELL, columns * CELL)
         y: Tensor = x + self.merge(image[..., :height, :width])
         return y
 

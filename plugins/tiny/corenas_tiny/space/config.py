@@ -13,14 +13,17 @@ Activation = Literal["leaky", "relu", "prelu", "gelu", "silu"]
 Skip = Literal["none", "nearest", "bicubic"]
 
 OPERATION_NAMES = (
+    "identity",
     *("res3", "rep3", "bsres3", "bsres5", "next5", "next7", "next9"),
     *("gate3", "gate5", "gate7", "distil3", "modulate", "channel-attention", "esa", "cca"),
-    "identity",
 )
-"""What a block can be, in the order in which they are a policy's options."""
+"""What a block can be, in the order in which they are a policy's options.
+
+The first one is what a decision rests at where it changes nothing, and so ends a network.
+"""
 
 IDENTITY = "identity"
-"""The operation that makes a network shallower."""
+"""The operation with which a network ends: the blocks after it are left out."""
 
 
 @frozen

@@ -134,10 +134,11 @@ class TinySpace:
         blocks = []
         for number in range(1, self.config.blocks + 1):
             name = architecture[f"block_{number}"]
-            if name != IDENTITY:
-                expands = name in self._expanding
-                expansion = int(architecture[f"expand_{number}"]) if expands else None
-                blocks.append((name, expansion))
+            if name == IDENTITY:
+                break
+            expands = name in self._expanding
+            expansion = int(architecture[f"expand_{number}"]) if expands else None
+            blocks.append((name, expansion))
         return Shape(
             int(architecture["width"]),
             tuple(blocks),
@@ -151,11 +152,7 @@ class TinySpace:
         return check_choices(self.name, self.decisions, architecture)
 
     def active(self, architecture: Architecture) -> Sequence[Decision]:
-        """Return the decisions that change the network.
-
-        Of the blocks that are identities, only the first one counts: where it stands does not
-        matter, and whatever else it becomes makes the network one block deeper.
-        """
+        """Return the decisions that change the network, on blocks up to the first identity."""
         shape = self.shape(architecture)
         depth = len(shape.blocks)
         return [d for d in self.decisions if self._is_active(d.name, shape, depth)]
@@ -172,7 +169,7 @@ class TinySpace:
         return True
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Return the same network with its identities at the end, inactive decisions at rest."""
+        """Return the same network with every inactive decision at its first option."""
         return self._architecture(self.shape(architecture))
 
     def draw(self, architecture: Architecture, path: Path) -> None:
@@ -260,19 +257,17 @@ class TinySpace:
 
     def _architecture(self, shape: Shape) -> Architecture:
         choices = {d.name: d.options[0] for d in self.decisions}
-        blocks = [block for block in shape.blocks if block[0] != IDENTITY]
-        for number in range(1, self.config.blocks + 1):
-            name, expansion = blocks[number - 1] if number <= len(blocks) else (IDENTITY, None)
+        for number, (name, expansion) in enumerate(shape.blocks, start=1):
             choices[f"block_{number}"] = name
             if expansion is not None:
                 choices[f"expand_{number}"] = str(expansion)
-        fused = shape.fusion and len(blocks) > 1
-        choices |= {
-            "width": str(shape.width),
-            "fusion": _YES if fused else choices["fusion"],
-            "tail": str(shape.tail),
-            "skip": shape.skip,
-        }
+        depth = len(shape.blocks)
+        if depth < self.config.blocks:
+            # Not left at rest: without an identity among the options, no network is shallower.
+            choices[f"block_{depth + 1}"] = IDENTITY
+        choices |= {"width": str(shape.width), "tail": str(shape.tail), "skip": shape.skip}
+        if depth > 1:
+            choices["fusion"] = _YES if shape.fusion else _NO
         return Architecture(self.name, choices)
 
 
