@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+from attrs import frozen
 
 # Test processes run side by side; more threads in each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@frozen
+class Done:
+    """How a command ended; ``status`` is negative for the signal that killed it."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Command(Protocol):
+    """What the fixture `command` is."""
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] = {},
+        file_limit: int = 0,
+        save_always: bool = False,
+    ) -> Done:
+        """Run ``corenas`` in a process that leads a group of its own.
+
+        Args:
+            arguments: Those of the command line.
+            env: Added to its environment.
+            file_limit: Bytes that a file of it can have; 0 for any size.
+            save_always: Write a checkpoint after every event, whatever it costs.
+        """
 
 
 def _write(folder: Path, count: int, *, seed: int) -> None:
@@ -33,6 +69,60 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write(folder / "train", 3, seed=0)
     _write(folder / "valid", 2, seed=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm_process() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("warm.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    yield process
+    process.communicate()
+
+
+@pytest.fixture(scope="session")
+def command_in(warm_process: subprocess.Popen[str]) -> Callable[[Path], Command]:
+    """Give what runs command lines in a folder."""
+    return partial(_command_in, warm_process)
+
+
+def _command_in(process: subprocess.Popen[str], folder: Path) -> Command:
+    def run(
+        *arguments: str | Path,
+        env: Mapping[str, str] = {},
+        file_limit: int = 0,
+        save_always: bool = False,
+    ) -> Done:
+        out, err = folder / "stdout.txt", folder / "stderr.txt"
+        request = {
+            "arguments": list(map(str, arguments)),
+            "cwd": str(folder),
+            "out": str(out),
+            "err": str(err),
+            "path": sys.path,
+            "env": {"XDG_CACHE_HOME": str(folder / "cache"), **env},
+            "file_limit": file_limit,
+            "save_always": save_always,
+        }
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        status = int(process.stdout.readline())
+        return Done(status, out.read_text(), err.read_text())
+
+    return run
+
+
+@pytest.fixture
+def command(command_in: Callable[[Path], Command], tmp_path: Path) -> Command:
+    return command_in(tmp_path)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

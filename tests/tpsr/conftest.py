@@ -3,103 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import pytest
-from attrs import evolve, frozen
+from attrs import evolve
 
 from corenas.testing.installed import install_plugin
 
 __all__ = ["install_plugin"]
 
 
-@frozen
-class Done:
-    """How a command ended; ``status`` is negative for the signal that killed it."""
-
-    status: int
-    out: str
-    err: str
-
-
-class Command(Protocol):
-    """What the fixture `command` is."""
-
-    def __call__(
-        self,
-        *arguments: str | Path,
-        env: Mapping[str, str] = {},
-        file_limit: int = 0,
-        save_always: bool = False,
-    ) -> Done:
-        """Run ``corenas`` in a process that leads a group of its own.
-
-        Args:
-            arguments: Those of the command line.
-            env: Added to its environment.
-            file_limit: Bytes that a file of it can have; 0 for any size.
-            save_always: Write a checkpoint after every event, whatever it costs.
-        """
-
-
+CommandIn = Callable[[Path], Callable[..., Any]]
 TinyRun = Callable[[Path, Mapping[str, object]], list[str]]
 """Gives the command line of a whole tpsr run into a folder, with changes to its options."""
-
-
-@pytest.fixture(scope="session")
-def warm_process() -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("warm.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    yield process
-    process.communicate()
-
-
-def command_in(process: subprocess.Popen[str], folder: Path) -> Command:
-    """Return what runs command lines in a folder."""
-
-    def run(
-        *arguments: str | Path,
-        env: Mapping[str, str] = {},
-        file_limit: int = 0,
-        save_always: bool = False,
-    ) -> Done:
-        out, err = folder / "stdout.txt", folder / "stderr.txt"
-        request = {
-            "arguments": list(map(str, arguments)),
-            "cwd": str(folder),
-            "out": str(out),
-            "err": str(err),
-            "path": sys.path,
-            "env": {"XDG_CACHE_HOME": str(folder / "cache"), **env},
-            "file_limit": file_limit,
-            "save_always": save_always,
-        }
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
-        status = int(process.stdout.readline())
-        return Done(status, out.read_text(), err.read_text())
-
-    return run
-
-
-@pytest.fixture
-def command(warm_process: subprocess.Popen[str], tmp_path: Path) -> Command:
-    return command_in(warm_process, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -128,11 +47,11 @@ def tiny(photographs: Path) -> TinyRun:
 
 @pytest.fixture(scope="session")
 def finished(
-    warm_process: subprocess.Popen[str], tiny: TinyRun, tmp_path_factory: pytest.TempPathFactory
+    command_in: CommandIn, tiny: TinyRun, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The folder of a tiny run that nothing disturbed; to be read only."""
     folder = tmp_path_factory.mktemp("finished")
-    done = command_in(warm_process, folder)(*tiny(folder / "run", {}))
+    done = command_in(folder)(*tiny(folder / "run", {}))
     assert done.status == 0, done.err
     return folder / "run"
 
@@ -185,7 +104,7 @@ def second(photographs: Path, generator: Path) -> TinyRun:
 
 @pytest.fixture(scope="session")
 def improved(
-    warm_process: subprocess.Popen[str],
+    command_in: CommandIn,
     second: TinyRun,
     photographs: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -197,7 +116,7 @@ def improved(
     shutil.copy(next((photographs / "valid").iterdir()), one)
     shutil.copytree(photographs / "train", two)
     arguments = second(folder / "run", {"data.benchmarks": json.dumps([str(one), str(two)])})
-    done = command_in(warm_process, folder)(*arguments, env={"TORCH_HOME": str(folder / "none")})
+    done = command_in(folder)(*arguments, env={"TORCH_HOME": str(folder / "none")})
     assert done.status == 0, done.err
     (folder / "run" / "said.txt").write_text(done.out)
     return folder / "run"

@@ -28,13 +28,13 @@ from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.named import draw
 from corenas_sr.results.agreement import compare_scores
 from corenas_sr.results.report import draw_trials, hand_over
-from corenas_sr.training.final import FinalTraining
+from corenas_sr.training.final import FinalTraining, time_validations
 from corenas_sr.training.timing import time_training
 from corenas_tiny._checks import check_options, find_baselines
 from corenas_tiny.config import TinyConfig
 
-SPARE = 0.95
-"""Share of the time left that final trainings are planned for; the rest is for measuring."""
+SPARE = 0.9
+"""Share of the time left that final trainings are planned for; the rest is for what they leave."""
 
 LEAST_STEPS = 100
 """Of a final training, however little time there is."""
@@ -189,14 +189,25 @@ def _steps_of(
 
 
 def _seconds_of_step(run: Run, config: TinyConfig, contender: _Contender) -> float:
-    """Time a few steps; the network that is trained later is another one."""
+    """Time a few steps and a validation, of a network of its own; remembered for a resume.
+
+    The time of a validation is spread over the steps to the next one.
+    """
 
     def measure() -> float:
-        pairs = load_pairs(config.data.train, scale=config.scale, split="train")
-        seconds, _ = time_training(
-            contender.fresh(0), pairs, config.training, scale=config.scale, device=run.device
+        training, scale = config.training, config.scale
+        pairs = load_pairs(config.data.train, scale=scale, split="train")
+        network = contender.fresh(0)
+        seconds, _ = time_training(network, pairs, training, scale=scale, device=run.device)
+        validations = time_validations(
+            network,
+            evolve(training, steps=training.validate_every or training.steps),
+            data=config.data,
+            metrics=config.metrics,
+            scale=scale,
+            device=run.device,
         )
-        return seconds
+        return seconds + validations / (training.validate_every or training.steps)
 
     seconds: float = run.remember(f"step-{contender.name}", measure)
     return seconds
