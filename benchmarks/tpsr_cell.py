@@ -18,7 +18,7 @@ from torch import nn
 
 from corenas import choose
 from corenas.training.networks import carry_over, seeded
-from corenas_sr.config import PatchTrainingConfig
+from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import save_model
 from corenas_sr.models.inference import bicubic, upscale
@@ -80,7 +80,7 @@ def _train(
 ) -> Generator:
     pairs = load_pairs(str(data / "train291" / "HR"), scale=scale, split="train")
     usable = _large_enough(pairs, arguments.patch)
-    config = PatchTrainingConfig(
+    config = PixelTrainingConfig(
         steps=1,
         batch=arguments.batch,
         patch=arguments.patch,
@@ -91,7 +91,7 @@ def _train(
     with seeded(0):
         probe = find_architecture("tpsr/paper", scale=scale).space.build().build(_cell())
     seconds, _ = time_training(probe, usable, config, scale=scale, device="cpu")
-    config = PatchTrainingConfig(
+    config = PixelTrainingConfig(
         steps=max(1, int(60 * minutes / seconds)),
         batch=config.batch,
         patch=config.patch,

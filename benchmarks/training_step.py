@@ -18,7 +18,7 @@ from timing import Row, interleaved_medians, print_rows
 from torch import Tensor, nn
 
 from corenas import Architecture, Event, Trial
-from corenas_sr.config import EMBEDDED, PatchTrainingConfig
+from corenas_sr.config import EMBEDDED, PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.models.kernels import plain_copy
@@ -145,7 +145,7 @@ def training_step(network: nn.Module, memory_format: torch.memory_format) -> Cal
 
 def training_loop(network: nn.Module) -> Callable[[], Event]:
     """Return a function that lets the training loop go on until its next event."""
-    config = PatchTrainingConfig(
+    config = PixelTrainingConfig(
         steps=10**6, batch=BATCH, patch=PATCH, schedule="cosine", report_every=STEPS
     )
     events = pixel_training(network, photographs(), config, scale=SCALE, seed=0).events()

@@ -19,7 +19,7 @@ from timing import Row, interleaved_medians, print_rows
 
 from corenas import Executor, Job, Outcome, Rejected, Stop
 from corenas.search.executors.processes import Processes
-from corenas_sr.config import DataConfig, PatchTrainingConfig
+from corenas_sr.config import DataConfig, PixelTrainingConfig
 from corenas_tpsr.generator.config import GeneratorSpaceConfig, ProxyConfig
 from corenas_tpsr.generator.proxy import ProxyEvaluator
 from corenas_tpsr.generator.space import GeneratorSpace
@@ -59,7 +59,7 @@ def main() -> int:
 def proxy_jobs(count: int, steps: int) -> list[Job]:
     """Return jobs that differ in their seeds alone."""
     space = GeneratorSpace(GeneratorSpaceConfig())
-    training = PatchTrainingConfig(steps=steps, batch=BATCH, patch=PATCH)
+    training = PixelTrainingConfig(steps=steps, batch=BATCH, patch=PATCH)
     evaluator = ProxyEvaluator(ProxyConfig(training=training), space, DataConfig())
     prepared = [
         evaluator.prepare(space.known["tpsr/paper"], number=number, seed=number)
