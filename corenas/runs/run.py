@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from corenas.errors import CorenasError, Diverged, ResumeError, Stopped
 from corenas.protocols import Task
 from corenas.runs import _checkpoint as checkpoints
 from corenas.runs import journal
 from corenas.runs._checkpoint import Checkpoint
+from corenas.runs._clock import Clock
 from corenas.runs._facts import Facts
 from corenas.runs._records import Record
 from corenas.runs._recovery import checkpoint_file, recover
@@ -45,22 +44,6 @@ _AFTER_MEMORY = (
     "out of memory; close other programs and 'corenas resume {}', or begin a run with a smaller "
     "batch or patch"
 )
-
-
-@frozen
-class _Clock:
-    """How long a stage has been going on, and how long it may; ``limit`` is in seconds."""
-
-    started: float
-    limit: float | None
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-    @property
-    def spent(self) -> bool:
-        return self.limit is not None and self.seconds >= self.limit
 
 
 @contextmanager
@@ -292,7 +275,7 @@ class Run:
             return self._hand_over(name, task, folder)
         self._begin(name, tuple(quantities), resumed=before is not None)
         started = time.monotonic() - (before or 0.0)
-        clock = _Clock(started, seconds)
+        clock = Clock(started, seconds)
         self.stopped = not self._work(name, task, clock)
         self.seconds[name] = time.monotonic() - started
         if self.stopped:
@@ -326,7 +309,7 @@ class Run:
             self._reporter.stage(name)
             self._record(Event("stage", message="started", stage=name, quantities=quantities))
 
-    def _work(self, name: str, task: Task, clock: _Clock) -> bool:
+    def _work(self, name: str, task: Task, clock: Clock) -> bool:
         """Do the task and say what its errors mean; return whether it came to its end."""
         try:
             self._drive(name, task, clock)
@@ -340,7 +323,7 @@ class Run:
             raise CorenasError(f"stage {name}: {_AFTER_MEMORY.format(self.folder)}") from error
         return not self.stop.requested
 
-    def _drive(self, name: str, task: Task, clock: _Clock) -> None:
+    def _drive(self, name: str, task: Task, clock: Clock) -> None:
         """Record the task's events and save its state now and then, until it ends or is to stop."""
         saved, cost = time.monotonic(), 0.0
         for event in task.events():
