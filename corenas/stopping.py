@@ -1,4 +1,4 @@
-"""How a run is asked to stop: by a signal, or because its time is spent."""
+"""How a run is asked to stop: by a signal, or because its time or a stage's share is spent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Literal
+
+from attrs import frozen
 
 from corenas.errors import Stopped
 
@@ -114,3 +116,21 @@ def _signals_to_handle() -> Iterator[int]:
     yield from _SIGNALS
     if _HANG_UP is not None and signal.getsignal(_HANG_UP) is not signal.SIG_IGN:
         yield _HANG_UP
+
+
+@frozen
+class Clock:
+    """A stage's clock: when it started on the monotonic clock, and its limit in seconds."""
+
+    started: float
+    limit: float | None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def spent(self) -> bool:
+        """Whether the limit, if there is one, is reached."""
+        return self.limit is not None and self.seconds >= self.limit

@@ -26,8 +26,9 @@ from corenas.runs.identity import (
     what_runs,
     write_identity,
     write_places,
+    writing,
 )
-from corenas.runs.run import Run, writing
+from corenas.runs.run import Run
 from corenas.show.reporter import Reporter
 from corenas.stopping import Stop
 from corenas.values.plan import StagePlan

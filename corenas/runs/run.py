@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +12,15 @@ from corenas.protocols import Task
 from corenas.runs import _checkpoint as checkpoints
 from corenas.runs import journal
 from corenas.runs._checkpoint import Checkpoint
-from corenas.runs._clock import Clock
 from corenas.runs._facts import Facts
 from corenas.runs._records import Record
 from corenas.runs._recovery import checkpoint_file, recover
 from corenas.runs._stage_files import StageFiles
+from corenas.runs.identity import writing
 from corenas.runs.search import Parts, search
 from corenas.search.config import SearchConfig
 from corenas.search.executors.attempt import is_out_of_memory
-from corenas.stopping import Stop
+from corenas.stopping import Clock, Stop
 from corenas.values.quantity import Quantity
 from corenas.values.result import Result
 from corenas.values.search_result import SearchResult
@@ -44,18 +43,6 @@ _AFTER_MEMORY = (
     "out of memory; close other programs and 'corenas resume {}', or begin a run with a smaller "
     "batch or patch"
 )
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Say what a failed write means for the run in ``folder``."""
-    try:
-        yield
-    except OSError as error:
-        raise CorenasError(
-            f"{folder}: cannot write: {error.strerror or error}; the run is saved up to its last "
-            f"checkpoint: mend this, then 'corenas resume {folder}'"
-        ) from error
 
 
 class Run:

@@ -21,7 +21,7 @@ from corenas import (
     listed,
 )
 from corenas.files import atomic_write
-from corenas.runs.run import writing
+from corenas.runs.identity import writing
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.preflight import check_run_data

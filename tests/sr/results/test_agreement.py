@@ -5,12 +5,12 @@ import itertools
 import pytest
 
 from corenas import Architecture, Run, Trial
-from corenas.show.reporter import Reporter
+from corenas.show.reporter import Quiet
 from corenas.stopping import Stop
 from corenas_sr.results.agreement import compare_scores, kendall_tau
 
 
-class Said(Reporter):
+class Said(Quiet):
     def __init__(self):
         super().__init__()
         self.text = ""
