@@ -2,7 +2,8 @@
 
     python benchmarks/training_step.py [--rounds 20]
 
-Eight seeded cells of the paper's space, batches of 64 patches of 12x12 at ×2, Adam, one thread.
+Eight seeded cells of the paper's space, batches of 64 patches of 12x12 at ×2, Adam, one thread. The
+last rows are of networks of the space ``tiny`` at ×4, batches of 8 patches of 32x32.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import argparse
 import random
 import sys
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from timing import Row, interleaved_medians, print_rows
 from torch import Tensor, nn
 
-from corenas import Architecture, Event, Trial
+from corenas import Architecture, Event, Trial, choose
 from corenas_sr.config import EMBEDDED, PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.models.kernels import plain_copy
-from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.pixel import PixelStep, pixel_training
 from corenas_tpsr.generator.config import GeneratorSpaceConfig
 from corenas_tpsr.generator.network import Generator
 from corenas_tpsr.generator.space import GeneratorSpace
@@ -105,11 +108,51 @@ def policy_against_step(space: GeneratorSpace, cells: list[Architecture], *, rou
     return Row("policy's sample and update / training step", learnt / step, 0.35, detail)
 
 
+def branches_against_plain(space: GeneratorSpace, cells: list[Architecture], *, rounds: int) -> Row:
+    """Compare a step whose 3x3 kernels are merged from branches with a plain one."""
+    return _options_against_plain(
+        "step with merged branches / plain step", 1.25, rounds, reparameterise=True
+    )
+
+
+def average_against_plain(space: GeneratorSpace, cells: list[Architecture], *, rounds: int) -> Row:
+    """Compare a step with clipped gradients and a moving average with a plain one."""
+    return _options_against_plain(
+        "step with average and clipping / plain step", 1.10, rounds, ema=0.999, clip=5.0
+    )
+
+
+def _options_against_plain(what: str, bar: float, rounds: int, **options: Any) -> Row:
+    """Compare steps of networks made by hand at x4, 8 patches of 32x32."""
+    tiny = choose("search_spaces", "tiny").build()
+    low, high = (
+        torch.randint(0, 256, (8, 3, side, side), dtype=torch.uint8).contiguous(
+            memory_format=torch.channels_last
+        )
+        for side in (32, 128)
+    )
+    functions: dict[tuple[str, str], Callable[[], object]] = {}
+    for name in HAND_MADE:
+        for kind, changes in (("plain", {}), ("other", options)):
+            torch.manual_seed(0)
+            config = PixelTrainingConfig(learning_rate=1e-3, **changes)
+            step = PixelStep.of(tiny.build(tiny.known[name]), config)
+            functions[name, kind] = partial(step.step, [(low, high)])
+    seconds = interleaved_medians(functions, rounds=rounds)
+    ratios = {name: seconds[name, "other"] / seconds[name, "plain"] for name in HAND_MADE}
+    detail = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
+    return Row(what, max(ratios.values()), bar, detail)
+
+
+HAND_MADE = ("tiny/res3-16x11", "tiny/res3-28x3")
+
 MEASURES = (
     step_against_plain_torch,
     set_up_against_step,
     loop_against_bare_step,
     policy_against_step,
+    branches_against_plain,
+    average_against_plain,
 )
 
 
