@@ -28,13 +28,13 @@ from corenas.training.networks import seeded
 from corenas.training.step import TrainingStep
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.patches import PatchSampler
+from corenas_sr.features.config import CUTS, LossWeights
+from corenas_sr.features.trunks import random_trunk
 from corenas_sr.models.named import find_architecture
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.adversarial import AdversarialStep
-from corenas_sr.training.feature_config import CUTS, LossWeights
 from corenas_sr.training.losses import FeatureLoss, StandardAdversarial
 from corenas_sr.training.pixel import PixelStep
-from corenas_sr.training.trunks import random_trunk
 from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.generator.config import ProxyConfig

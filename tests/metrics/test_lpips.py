@@ -15,7 +15,7 @@ from corenas_metrics._protocols import LPIPS_NETS
 from corenas_metrics.config import LpipsConfig, RandomFeaturesConfig
 from corenas_metrics.lpips import build, build_random, network
 from corenas_sr.data.images import read_image, resize
-from corenas_sr.training.trunks import random_trunk
+from corenas_sr.features.trunks import random_trunk
 
 Photograph = Callable[[str], Tensor]
 

@@ -69,6 +69,14 @@ LPIPS_NETS = {
 }
 
 
+ST_LPIPS_NETS = {"alex": LpipsNet("st-alexnet", 21), "vgg": LpipsNet("st-vgg16", 18)}
+
+
+def st_lpips_text(net: str) -> str:
+    """Return the protocol of ST-LPIPS with this network."""
+    return f"ST-LPIPS v0.0, net {net}, RGB, shave 0"
+
+
 def lpips_text(net: str) -> str:
     """Return the protocol of LPIPS with this network."""
     return f"LPIPS v0.1, net {net}, RGB, shave 0"

@@ -7,13 +7,21 @@ from pathlib import Path
 from attrs import frozen
 
 from corenas.options.structuring import option
-from corenas_metrics._protocols import LPIPS_NETS, NIQE_PROTOCOLS, PROTOCOLS, lpips_text
+from corenas_metrics._protocols import (
+    LPIPS_NETS,
+    NIQE_PROTOCOLS,
+    PROTOCOLS,
+    ST_LPIPS_NETS,
+    lpips_text,
+    st_lpips_text,
+)
 from corenas_sr.config import absolute_file
 from corenas_sr.metric import MetricInfo
 
 PSNR = MetricInfo("higher", range="0 to inf", unit="dB", protocol=PROTOCOLS["y"].text)
 SSIM = MetricInfo("higher", range="-1 to 1", protocol=PROTOCOLS["y"].text)
 LPIPS = MetricInfo("lower", range="0 to about 1", protocol=lpips_text("vgg"))
+ST_LPIPS = MetricInfo("lower", range="0 to about 1", protocol=st_lpips_text("alex"))
 NIQE = MetricInfo("lower", reference="none", range="0 to inf", protocol=NIQE_PROTOCOLS["live"].text)
 # Never called LPIPS: random weights know nothing of what people see.
 RANDOM_FEATURES = MetricInfo(
@@ -48,6 +56,19 @@ class LpipsConfig:
         converter=absolute_file,
     )
     download: bool = option(False, "fetch the weights into torchvision's cache if not there")
+    device: str | None = option(None, "device that computes; that of the images when unset")
+
+
+@frozen
+class StLpipsConfig:
+    """Options of ST-LPIPS: the network, its weights, and the device."""
+
+    net: str = option("alex", "network whose features are compared", choices=ST_LPIPS_NETS)
+    weights: Path | None = option(
+        None,
+        "file of that network's weights; that of the package stlpips_pytorch when unset",
+        converter=absolute_file,
+    )
     device: str | None = option(None, "device that computes; that of the images when unset")
 
 

@@ -1,12 +1,14 @@
 """LPIPS, learned perceptual image patch similarity (Zhang et al., CVPR 2018, arXiv:1801.03924).
 
 The arithmetic and the linear layers are those of the package ``lpips``; the trunk's weights are
-loaded apart, so that nothing is downloaded unasked.
+loaded apart, so that nothing is downloaded unasked. ST-LPIPS (Ghildyal and Liu, arXiv:2207.13686)
+is the same arithmetic on networks of its own, with linear layers of its own.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
 
 import lpips
@@ -14,12 +16,22 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor, nn
 
-from corenas.errors import ConfigError
+from corenas.errors import ConfigError, DataError
 from corenas_metrics._pairs import check_and_shave, require_reference
-from corenas_metrics._protocols import LPIPS_NETS, lpips_text
-from corenas_metrics.config import LPIPS, RANDOM_FEATURES, LpipsConfig, RandomFeaturesConfig
+from corenas_metrics._protocols import LPIPS_NETS, ST_LPIPS_NETS, lpips_text, st_lpips_text
+from corenas_metrics.config import (
+    LPIPS,
+    RANDOM_FEATURES,
+    ST_LPIPS,
+    LpipsConfig,
+    RandomFeaturesConfig,
+    StLpipsConfig,
+)
+from corenas_sr.features.config import cuts_of
+from corenas_sr.features.shift_tolerant import linear_layers_in
+from corenas_sr.features.trunks import load_trunk, random_trunk, read_shift_tolerant
 from corenas_sr.metric import MetricInfo
-from corenas_sr.training.trunks import load_trunk, random_trunk
+from corenas_sr.training.losses import IMAGENET_MEAN, IMAGENET_STD
 
 # Pixels that go through the network at once: four images of 512x512, for which VGG takes 2.6 GB.
 _BATCH_PIXELS = 2**20
@@ -29,7 +41,7 @@ _BATCH_PIXELS = 2**20
 class FeatureDistance:
     """A `corenas_sr.metric.ImageMetric`: the weighted distance between two images' features."""
 
-    network: lpips.LPIPS
+    network: nn.Module
     least: int
     info: MetricInfo
     device: str | None = None
@@ -110,6 +122,73 @@ def _check_device(device: str) -> None:
     # Without its backend, torch answers in one of these ways.
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device: {device!r} cannot be used: {error}") from error
+
+
+class ShiftTolerant(nn.Module):
+    """ST-LPIPS: squared differences of unit-length features, weighted by channel.
+
+    Args:
+        trunk: Ends with the deepest level that is compared.
+        cuts: How many of its layers stand before each level's features.
+        linear: The weights of each level's channels, shape (1, C, 1, 1).
+    """
+
+    def __init__(self, trunk: nn.Sequential, cuts: Sequence[int], linear: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self._cuts = frozenset(cuts)
+        self.linear = nn.ParameterList(
+            nn.Parameter(weights, requires_grad=False) for weights in linear
+        )
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        """Return the distances of images in -1..1, shape (N, 3, H, W), as (N,)."""
+        levels = zip(self._features(image), self._features(reference), self.linear, strict=True)
+        distances = [
+            ((_unit(ours) - _unit(theirs)).square() * weights).sum(1).mean((1, 2))
+            for ours, theirs, weights in levels
+        ]
+        return torch.stack(distances).sum(0)
+
+    def _features(self, image: Tensor) -> Iterator[Tensor]:
+        x = ((image + 1) / 2 - self.mean) / self.std
+        for number, layer in enumerate(self.trunk, start=1):
+            x = layer(x)
+            if number in self._cuts:
+                yield x
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Scale each pixel's features to length 1; those of length 0 stay there."""
+    length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / (length + 1e-10)
+
+
+def build_shift_tolerant(config: StLpipsConfig) -> FeatureDistance:
+    """Build the component ``st-lpips``.
+
+    Raises:
+        ConfigError: The device cannot be used.
+        DataError: There are no weights; the message says where to get them.
+    """
+    if config.device is not None:
+        _check_device(config.device)
+    net = ST_LPIPS_NETS[config.net]
+    trunk = load_trunk(net.trunk, weights=config.weights)
+    state, path = read_shift_tolerant(net.trunk, config.weights)
+    try:
+        linear = linear_layers_in(state)
+    except KeyError as error:
+        raise DataError(f"{path}: holds no linear layers of ST-LPIPS: {error}") from error
+    cuts = [cut.layers for cut in cuts_of(net.trunk).values()]
+    info = evolve(ST_LPIPS, protocol=st_lpips_text(config.net))
+    return FeatureDistance(
+        ShiftTolerant(trunk, cuts, linear).eval(), net.least, info, config.device
+    )
 
 
 def build_random(config: RandomFeaturesConfig) -> FeatureDistance:

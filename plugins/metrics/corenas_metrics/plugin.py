@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def corenas_metrics() -> Iterable[Component]:
-    """Return PSNR, SSIM, LPIPS, NIQE and a stand-in for LPIPS that needs no weights."""
+    """Return PSNR, SSIM, LPIPS, ST-LPIPS, NIQE and features that need no weights."""
     return [
         Component(
             "psnr",
@@ -36,6 +36,13 @@ def corenas_metrics() -> Iterable[Component]:
             config.LpipsConfig,
             "learned perceptual image patch similarity",
             config.LPIPS,
+        ),
+        Component(
+            "st-lpips",
+            "corenas_metrics.lpips:build_shift_tolerant",
+            config.StLpipsConfig,
+            "LPIPS that small shifts hardly change; its weights come with a package",
+            config.ST_LPIPS,
         ),
         Component(
             "niqe",

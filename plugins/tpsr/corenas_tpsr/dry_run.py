@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from attrs import evolve
 
@@ -22,15 +22,16 @@ from corenas_tpsr.perceptual.stage import describe_missing, resolve
 def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:
     """Check data and components; estimate each stage from a few steps of a large network."""
     build_metrics(config.metrics)
-    missing: Mapping[str, str] = {}
+    warning = ""
     if config.stages != "generator":
-        config, missing = resolve(config)
+        resolved, missing = resolve(config)
+        warning, config = describe_missing(missing, config), resolved
     check_searches(config)
     check_data(config.data, patches=full_patches(config))
     plans = [] if config.stages == "discriminator" else _plan_generator(config, devices, workers)
     if config.stages != "generator":
         plans += [
-            evolve(p, note=" ".join([p.note, *describe_missing(missing).splitlines()[-1:]]))
+            evolve(p, note=" ".join([p.note, *warning.splitlines()[-1:]]))
             for p in perceptual_plans(config, devices[0], workers)
         ]
     return [plan for plan in plans if plan.steps or plan.note]

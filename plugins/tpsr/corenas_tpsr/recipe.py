@@ -73,13 +73,12 @@ def _prepare(run: Run, config: TpsrConfig) -> TpsrConfig:
 
 
 def _resolve_features(run: Run, config: TpsrConfig) -> TpsrConfig:
-    """Settle what stage two's losses and metric compare; say where random features stand in."""
+    """Settle what stage two's losses and metric compare; say where others stand in for them."""
     # Remembered: weights that appear while a run is interrupted must not change what it optimises.
     missing = run.remember("missing-weights", lambda: resolve(config)[1])
-    config, _ = resolve(replace_missing(config, missing))
-    for line in describe_missing(missing).splitlines():
+    for line in describe_missing(missing, config).splitlines():
         run.say(line)
-    return config
+    return resolve(replace_missing(config, missing))[0]
 
 
 def _make_generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str, Any]]:

@@ -13,8 +13,8 @@ from corenas.training.networks import seeded
 from corenas.training.schedules import cosine
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
+from corenas_sr.features.config import Cut, LossWeights
 from corenas_sr.training.adversarial import WINNING_LOSS, AdversarialStep
-from corenas_sr.training.feature_config import Cut, LossWeights
 from corenas_sr.training.losses import FeatureLoss, RelativisticAverage, StandardAdversarial
 
 WEIGHTS = LossWeights(pixel=0.02, features=0.5, adversarial=1.5)

@@ -10,14 +10,14 @@ import torchvision
 from torch import nn
 
 from corenas import ConfigError, DataError, structure
-from corenas_sr.training.feature_config import CUTS, Cut, FeaturesConfig, LossWeights
+from corenas_sr.features.config import CUTS, Cut, FeaturesConfig, LossWeights
+from corenas_sr.features.trunks import random_trunk
 from corenas_sr.training.losses import (
     FeatureLoss,
     RelativisticAverage,
     StandardAdversarial,
     feature_loss,
 )
-from corenas_sr.training.trunks import random_trunk
 
 ALL_CUTS = [(net, name) for net in ("vgg19", "squeezenet1_1") for name in CUTS[net]]
 

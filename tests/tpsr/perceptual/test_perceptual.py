@@ -279,9 +279,9 @@ def test_metric_alone_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     values = {"perceptual": {"network": "random-features", "missing": "random-features"}}
     config, missing = resolve(structure(TpsrConfig, values))
     assert list(missing) == ["perceptual.metric"]
-    assert describe_missing(missing).startswith(
-        "perceptual.metric: the weights of vgg16 are not on this"
-    )
+    said = describe_missing(missing, structure(TpsrConfig, values)).splitlines()
+    assert said[0].startswith("perceptual.metric: the weights of vgg16 are not on this")
+    assert said[1].startswith("random-features stand in")
     assert config.perceptual.metric.name == "random-features"
     with pytest.raises(DataError, match="vgg16"):
         resolve(structure(TpsrConfig, {"perceptual": {"network": "random-features"}}))
@@ -300,6 +300,23 @@ def test_searchs_own_features_may_be_missing(
     config, missing = resolve(structure(TpsrConfig, values, may))
     assert list(missing) == ["discriminator.evaluator.perceptual.network"]
     assert config.discriminator.evaluator.config.perceptual.network == "random-features"
+
+
+def test_networks_that_are_installed_stand_in_and_do_not_judge_themselves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    given = structure(TpsrConfig, {"perceptual": {"missing": "st-lpips", "losses": {"pixel": 3}}})
+    config, missing = resolve(given)
+    assert list(missing) == ["perceptual.network", "perceptual.metric"]
+    perceptual = config.perceptual
+    assert (perceptual.network, perceptual.metric.name) == ("st-alexnet", "st-lpips")
+    assert perceptual.metric.config.net == "vgg"
+    # As large as VGG16's deepest features at weight 1.
+    assert (perceptual.losses.pixel, perceptual.losses.features) == (3, 400)
+    assert describe_missing(missing, given).endswith("AlexNet in the loss, VGG16 in the metric")
+    # A resumed run takes what stood in when it began.
+    assert resolve(replace_missing(given, missing))[0].perceptual.network == "st-alexnet"
 
 
 @pytest.mark.parametrize("option", ["weights", "metric"])

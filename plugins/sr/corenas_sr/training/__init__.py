@@ -1,6 +1,7 @@
 """Trainings with images: candidates, final networks, and their losses.
 
 `pixel` and `adversarial` have the training steps, `final` the training that ends a recipe,
-`candidates` and `short_training` the evaluators of candidates, `losses`, `trunks` and
-`feature_config` the perceptual losses, `timing` the estimates. All modules are public.
+`candidates` and `short_training` the evaluators of candidates, `losses` all losses,
+`reparameterise` convolutions that train as branches, `timing` the estimates. All modules are
+public; the networks of perceptual losses are in `corenas_sr.features`.
 """

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from corenas import State
 from corenas.training.step import adam, restore_optimiser
 from corenas_sr.data.patches import Batch
-from corenas_sr.training.feature_config import LossWeights
+from corenas_sr.features.config import LossWeights
 from corenas_sr.training.losses import AdversarialLoss, FeatureLoss
 from corenas_sr.training.pixel import images
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from corenas.errors import DataError
 from corenas.training.step import Loss
 from corenas_sr.config import PixelLoss
-from corenas_sr.training.feature_config import Cut, Distance, FeaturesConfig
-from corenas_sr.training.trunks import load_trunk, random_trunk
+from corenas_sr.features.config import Cut, Distance, FeaturesConfig
+from corenas_sr.features.trunks import load_trunk, random_trunk
 
 CHARBONNIER = 1.0
 """Where the Charbonnier loss turns from a square into a slope: one level of 0..255."""

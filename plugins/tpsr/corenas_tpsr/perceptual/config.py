@@ -10,7 +10,7 @@ from attrs import frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, component, components, option, section
 from corenas_sr.config import PatchTrainingConfig, absolute_file
-from corenas_sr.training.feature_config import FeaturesConfig, LossWeights, Network
+from corenas_sr.features.config import FeaturesConfig, LossWeights, Network
 
 BASELINES = ("srgan", "esrgan", "random")
 """Discriminators that the searched ones are compared with."""
@@ -18,16 +18,26 @@ BASELINES = ("srgan", "esrgan", "random")
 # In place of VGG19, whose weights are half a gigabyte: shallow, middle and deep features together.
 _SQUEEZENET = ("fire2", "fire5", "fire9")
 
+_SLICES = ("slice1", "slice3", "slice5")
+
 PROXY_LAYERS = {
     "vgg19": ("22",),
+    "vgg16": ("conv2_2",),
+    "alexnet": ("conv2",),
     "squeezenet1_1": _SQUEEZENET,
+    "st-vgg16": _SLICES,
+    "st-alexnet": _SLICES,
     "random-features": _SQUEEZENET,
 }
 """Layers of the search's feature loss, by network."""
 
 FULL_LAYERS = {
     "vgg19": ("54",),
+    "vgg16": ("conv5_3",),
+    "alexnet": ("conv5",),
     "squeezenet1_1": _SQUEEZENET,
+    "st-vgg16": _SLICES,
+    "st-alexnet": _SLICES,
     "random-features": _SQUEEZENET,
 }
 """Layers of the full task's feature loss, by network."""
@@ -52,10 +62,11 @@ class PerceptualConfig:
     metric: Chosen = component(
         "metrics", "lpips", "metric of the search, the comparison and the final numbers"
     )
-    missing: Literal["refuse", "random-features"] = option(
+    missing: Literal["refuse", "st-lpips", "random-features"] = option(
         "refuse",
         "where the weights of network or metric are not on this machine: refuse before the start, "
-        "or go on with random features, which know nothing of images",
+        "go on with the networks of ST-LPIPS (AlexNet in the loss, VGG16 in the metric), or with "
+        "random features, which know nothing of images",
     )
     losses: LossWeights = section(LossWeights, "weights of the generator's losses")
 

@@ -34,6 +34,7 @@ from corenas_sr.config import DataConfig, PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.data.preflight import check_data
+from corenas_sr.features.config import FeaturesConfig
 from corenas_sr.models.files import load_model
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.adversarial import AdversarialStep
@@ -46,7 +47,6 @@ from corenas_sr.training.candidates import (
     quantities_of,
     report_events,
 )
-from corenas_sr.training.feature_config import FeaturesConfig
 from corenas_sr.training.losses import (
     AdversarialLoss,
     FeatureLoss,

@@ -17,11 +17,11 @@ from corenas import (
     SearchResult,
     choose,
 )
+from corenas_sr.features.config import FeaturesConfig, Network
+from corenas_sr.features.trunks import MissingWeights
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.named import draw
 from corenas_sr.results.evaluation import build_metrics
-from corenas_sr.training.feature_config import FeaturesConfig, Network
-from corenas_sr.training.trunks import MissingWeights
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual._comparison import Finished, report
 from corenas_tpsr.perceptual.config import FULL_LAYERS, PerceptualConfig
@@ -34,7 +34,31 @@ from corenas_tpsr.perceptual.full_task import (
 )
 from corenas_tpsr.perceptual.proxy import features_of, proxy_layers
 
-RANDOM: Network = "random-features"
+
+@frozen
+class _StandIn:
+    """Network and metric that stand in for missing ones; features are ``larger`` times as large."""
+
+    network: Network
+    metric: str
+    options: Mapping[str, Any] = {}
+    larger: float = 1.0
+
+
+_STAND_INS = {
+    # Another network in the metric than in the loss: a loss must not judge itself. Squared
+    # differences of these features are about 1/400 of those of VGG16's conv5_3, so that with the
+    # weights of the options the other terms would drown them.
+    "st-lpips": _StandIn("st-alexnet", "st-lpips", {"net": "vgg"}, larger=1 / 400),
+    "random-features": _StandIn("random-features", "random-features"),
+}
+"""By the option ``missing``."""
+
+_WARNINGS = {
+    "st-lpips": "the networks of ST-LPIPS stand in: AlexNet in the loss, VGG16 in the metric",
+    "random-features": "random-features stand in: random weights, which know nothing of images; "
+    "stage two shows that everything runs, and nothing about quality",
+}
 
 _REMEDIES = """\
 The second half of this run optimises what a trained network sees, and its weights are missing:
@@ -44,6 +68,7 @@ Put the file there or name it, or choose one of these:
   --set perceptual.network=squeezenet1_1 --set perceptual.weights=FILE \
 --set perceptual.losses.features=0.02 --set perceptual.metric.net=squeeze \
 --set perceptual.metric.weights=FILE
+  --set perceptual.missing=st-lpips goes on with networks that are installed
   --set perceptual.missing=random-features goes on with features that know nothing of images
   --set stages=generator ends the run with the generator"""
 
@@ -60,7 +85,7 @@ def resolve(config: TpsrConfig) -> tuple[TpsrConfig, dict[str, str]]:
     """Settle which features stage two uses, and hand the recipe's to the search.
 
     Returns:
-        The options, and for each option that random features replace, why its weights are missing.
+        The options, and for each option that is replaced, why its weights are missing.
 
     Raises:
         DataError: Weights are missing and nothing may stand in for them, or a file that the
@@ -74,33 +99,40 @@ def resolve(config: TpsrConfig) -> tuple[TpsrConfig, dict[str, str]]:
         if found and perceptual.missing == "refuse":
             raise DataError(_REMEDIES.format(missing="\n  ".join(found.values())))
         missing.update(found)
-        return _use_random_features(perceptual, where, found)
+        return _use_stand_ins(perceptual, where, found)
 
     return _fill_search(_change_perceptual(config, replace_or_refuse)), missing
 
 
 def replace_missing(config: TpsrConfig, missing: Mapping[str, str]) -> TpsrConfig:
-    """Let random features stand in where they did when the run began, and nowhere else.
+    """Let other features stand in where they did when the run began, and nowhere else.
 
     Weights that come or go while a run is interrupted would otherwise change what it optimises.
     """
 
     def replace(perceptual: PerceptualConfig, where: str) -> PerceptualConfig:
-        return evolve(_use_random_features(perceptual, where, missing), missing="refuse")
+        return evolve(_use_stand_ins(perceptual, where, missing), missing="refuse")
 
     return _change_perceptual(config, replace)
 
 
-def describe_missing(missing: Mapping[str, str]) -> str:
-    """Return the warning about missing weights; empty where none are missing."""
+def describe_missing(missing: Mapping[str, str], config: TpsrConfig) -> str:
+    """Return the warning about missing weights; empty where none are missing.
+
+    Args:
+        missing: What `resolve` returned.
+        config: The options as they were given to it.
+    """
     if not missing:
         return ""
     reasons = [f"{option}: {reason.splitlines()[0]}" for option, reason in missing.items()]
-    warning = (
-        "random-features stand in: random weights, which know nothing of images; stage two "
-        "shows that everything runs, and nothing about quality"
-    )
-    return "\n".join([*reasons, warning])
+    own: PerceptualConfig | None = config.discriminator.evaluator.option("perceptual")
+    modes = [
+        (own if own is not None and option.startswith("discriminator.") else config.perceptual)
+        for option in missing
+    ]
+    warnings = dict.fromkeys(_WARNINGS[mode.missing] for mode in modes)
+    return "\n".join([*reasons, *warnings])
 
 
 def _change_perceptual(
@@ -136,13 +168,29 @@ def _find_missing(perceptual: PerceptualConfig, where: str) -> dict[str, str]:
     return missing
 
 
-def _use_random_features(
+def _use_stand_ins(
     perceptual: PerceptualConfig, where: str, missing: Mapping[str, str]
 ) -> PerceptualConfig:
+    """Replace what is missing.
+
+    Raises:
+        MissingWeights: What should stand in is missing itself.
+    """
+    if not missing.keys() & {f"{where}.network", f"{where}.metric"}:
+        return perceptual
+    known = _STAND_INS[perceptual.missing]
     if f"{where}.network" in missing:
-        perceptual = evolve(perceptual, network=RANDOM, weights=None, download=False)
+        losses = perceptual.losses
+        losses = evolve(losses, features=losses.features / known.larger)
+        perceptual = evolve(
+            perceptual, network=known.network, weights=None, download=False, losses=losses
+        )
+        features_of(perceptual.features(FULL_LAYERS[known.network]))
     if f"{where}.metric" in missing:
-        perceptual = evolve(perceptual, metric=choose("metrics", RANDOM))
+        chosen = choose("metrics", known.metric)
+        chosen = evolve(chosen, config=evolve(chosen.config, **known.options))
+        build_metrics([chosen])
+        perceptual = evolve(perceptual, metric=chosen)
     return perceptual
 
 

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from corenas.errors import ConfigError
 from corenas.options.structuring import option, section
-from corenas_sr.training.feature_config import Distance, FeaturesConfig
+from corenas_sr.features.config import Distance, FeaturesConfig
 from corenas_trilevel.teacher.config import TeacherConfig
 
 Normalizer = Literal["sparsestmax", "sparsemax", "softmax"]

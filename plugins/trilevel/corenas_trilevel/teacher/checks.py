@@ -9,7 +9,7 @@ from attrs import frozen
 
 from corenas import ConfigError, CorenasError, DataError
 from corenas_sr.data.datasets import load_pairs
-from corenas_sr.training.feature_config import FeaturesConfig
+from corenas_sr.features.config import FeaturesConfig
 from corenas_sr.training.losses import feature_loss
 from corenas_trilevel.teacher.config import GROUND_TRUTH, TeacherConfig
 from corenas_trilevel.teacher.images import check_teacher

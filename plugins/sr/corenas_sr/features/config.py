@@ -13,8 +13,10 @@ from corenas.names import nearest
 from corenas.options.structuring import option
 from corenas_sr.config import absolute_file
 
-Network = Literal["vgg19", "squeezenet1_1", "random-features"]
-"""An ImageNet classifier, or squeezenet1_1 with random weights."""
+Network = Literal[
+    "vgg19", "vgg16", "alexnet", "squeezenet1_1", "st-vgg16", "st-alexnet", "random-features"
+]
+"""An ImageNet classifier, one of ST-LPIPS's, or squeezenet1_1 with random weights."""
 
 Distance = Literal["mse", "l1"]
 
@@ -44,6 +46,48 @@ _SQUEEZENET = {
     "fire9": Cut(13, 17),
 }
 
+_VGG16 = {
+    "conv1_2": Cut(3, 1),
+    "relu1_2": Cut(4, 1),
+    "conv2_2": Cut(8, 2),
+    "relu2_2": Cut(9, 2),
+    "conv3_3": Cut(15, 4),
+    "relu3_3": Cut(16, 4),
+    "conv4_3": Cut(22, 8),
+    "relu4_3": Cut(23, 8),
+    "conv5_3": Cut(29, 16),
+    "relu5_3": Cut(30, 16),
+}
+
+_ALEXNET = {
+    "conv1": Cut(1, 7),
+    "relu1": Cut(2, 7),
+    "conv2": Cut(4, 15),
+    "relu2": Cut(5, 15),
+    "conv3": Cut(7, 31),
+    "relu3": Cut(8, 31),
+    "conv4": Cut(9, 31),
+    "relu4": Cut(10, 31),
+    "conv5": Cut(11, 31),
+    "relu5": Cut(12, 31),
+}
+
+_ST_VGG16 = {
+    "slice1": Cut(4, 1),
+    "slice2": Cut(10, 4),
+    "slice3": Cut(18, 6),
+    "slice4": Cut(26, 10),
+    "slice5": Cut(34, 18),
+}
+
+_ST_ALEXNET = {
+    "slice1": Cut(3, 9),
+    "slice2": Cut(7, 13),
+    "slice3": Cut(11, 21),
+    "slice4": Cut(13, 21),
+    "slice5": Cut(15, 21),
+}
+
 CUTS: Mapping[Network, Mapping[str, Cut]] = {
     "vgg19": {
         "12": Cut(3, 1),
@@ -52,17 +96,38 @@ CUTS: Mapping[Network, Mapping[str, Cut]] = {
         "44": Cut(26, 8),
         "54": Cut(35, 16),
     },
+    "vgg16": _VGG16,
+    "alexnet": _ALEXNET,
     "squeezenet1_1": _SQUEEZENET,
+    "st-vgg16": _ST_VGG16,
+    "st-alexnet": _ST_ALEXNET,
     "random-features": _SQUEEZENET,
 }
 """The layers of each network by name.
 
 VGG19's are the last convolutions before its poolings: ``54`` is the fourth one of the fifth block,
 before its ReLU (section 2.2.1 of Ledig et al., arXiv:1609.04802, reads it after the ReLU; EDSR's
-code, on which Lee et al. train, before).
+code, on which Lee et al. train, before). VGG16's and AlexNet's are a convolution, or the ReLU after
+it; the slices of ST-LPIPS's networks end with the ReLU whose features it compares.
 """
 
-_TITLES = {"vgg19": "VGG19", "squeezenet1_1": "SqueezeNet 1.1"}
+_TITLES = {
+    "vgg19": "VGG19",
+    "vgg16": "VGG16",
+    "alexnet": "AlexNet",
+    "squeezenet1_1": "SqueezeNet 1.1",
+    "st-vgg16": "ST-LPIPS's VGG16",
+    "st-alexnet": "ST-LPIPS's AlexNet",
+}
+
+
+def cuts_of(network: str) -> Mapping[str, Cut]:
+    """Return the layers of the network of this name.
+
+    Raises:
+        KeyError: There is no such network.
+    """
+    return {str(name): cuts for name, cuts in CUTS.items()}[network]
 
 
 @frozen
@@ -77,12 +142,15 @@ class FeaturesConfig:
     )
     layers: tuple[str, ...] = option(
         ("22",),
-        "layers whose terms are summed: 12, 22, 34, 44, 54 of vgg19; conv1, fire2 to fire9",
+        "layers whose terms are summed: 12, 22, 34, 44, 54 of vgg19; conv1_2, relu1_2 to relu5_3 "
+        "of vgg16; conv1, relu1 to relu5 of alexnet; conv1, fire2 to fire9 of squeezenet1_1; "
+        "slice1 to slice5 of ST-LPIPS's networks",
         paper="22 in the proxy, 54 in the full task",
     )
     weights: Path | None = option(
         None,
-        "file of that network's weights; torchvision's cache when unset; random-features has none",
+        "file of that network's weights; unset: torchvision's cache, or the package of ST-LPIPS; "
+        "random-features has none",
         converter=absolute_file,
     )
     download: bool = option(False, "fetch the weights into torchvision's cache if not there")
@@ -115,7 +183,8 @@ class FeaturesConfig:
         if self.network == "random-features":
             knowledge = "random weights, they know nothing of images"
             return f"random-features ({knowledge}): {layers}, {distance}"
-        source = "ImageNet" if self.weights is None else f"weights of {self.weights.name}"
+        trained = "ST-LPIPS v0.0" if self.network.startswith("st-") else "ImageNet"
+        source = trained if self.weights is None else f"weights of {self.weights.name}"
         return f"{_TITLES[self.network]} features {layers} ({source}), {distance}"
 
 

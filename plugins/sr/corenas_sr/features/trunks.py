@@ -1,7 +1,7 @@
 """Feature trunks of ImageNet classifiers, for LPIPS and for perceptual losses.
 
-Weights come from a named file or from torchvision's cache. Nothing is downloaded unless an option
-asks for it.
+Weights come from a named file, from torchvision's cache or, those of ST-LPIPS, from an installed
+package. Nothing is downloaded unless an option asks for it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from corenas.errors import CorenasError, DataError, UnknownName
 from corenas.names import nearest
+from corenas_sr.features.shift_tolerant import BUILDERS, PACKAGE, features_in, packaged_weights
 
 TRUNKS = {
     "alexnet": "AlexNet_Weights.IMAGENET1K_V1",
@@ -38,7 +39,7 @@ def load_trunk(name: str, *, weights: Path | None = None, download: bool = False
     are numbered as torchvision numbers them: cut with ``trunk[:k]``.
 
     Args:
-        name: One of `TRUNKS`.
+        name: One of `TRUNKS`, or of `corenas_sr.features.shift_tolerant.BUILDERS`.
         weights: A file with a plain state dict of the whole classifier or of its features:
             ``.safetensors``, or readable by ``torch.load(weights_only=True)``. By default the
             file in torchvision's cache.
@@ -51,14 +52,38 @@ def load_trunk(name: str, *, weights: Path | None = None, download: bool = False
         CorenasError: The download failed.
     """
     trunk = _build_empty(name)
-    path = weights or _find_weights(name, download=download)
-    tensors = _select_features(_read(path), path)
+    if name in BUILDERS:
+        tensors, path = read_shift_tolerant(name, weights)
+        tensors = features_in(tensors)
+    else:
+        path = weights or _find_weights(name, download=download)
+        tensors = _select_features(_read(path), path)
     try:
         # Assigned, not copied: the layers have no storage of their own to copy into.
         trunk.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
         raise DataError(f"{path}: not the weights of {name}: {error}") from error
     return trunk.requires_grad_(False).eval()
+
+
+def read_shift_tolerant(name: str, weights: Path | None = None) -> tuple[dict[str, Tensor], Path]:
+    """Return what a file of ST-LPIPS holds, by the names in it, and where it is.
+
+    Args:
+        name: One of `corenas_sr.features.shift_tolerant.BUILDERS`.
+        weights: The file; by default that in the package.
+
+    Raises:
+        MissingWeights: The package is not installed.
+        DataError: The file cannot be read.
+    """
+    path = weights or packaged_weights(name)
+    if path is None:
+        raise MissingWeights(
+            f"the weights of {name} are not on this machine: they come with the package {PACKAGE}. "
+            f"Install it ('pip install {PACKAGE}'), or give its file as the option 'weights'"
+        )
+    return _plain_tensors(_read(path), path), path
 
 
 def random_trunk(name: str, *, seed: int = 0) -> nn.Sequential:
@@ -80,8 +105,11 @@ def random_trunk(name: str, *, seed: int = 0) -> nn.Sequential:
 
 def _build_empty(name: str) -> nn.Sequential:
     """Return the layers without storage: neither memory nor random numbers are used."""
+    if name in BUILDERS:
+        with torch.device("meta"):
+            return BUILDERS[name]()
     if name not in TRUNKS:
-        raise UnknownName(f"unknown trunk {name!r}{nearest(name, TRUNKS)}")
+        raise UnknownName(f"unknown trunk {name!r}{nearest(name, (*TRUNKS, *BUILDERS))}")
     with torch.device("meta"):
         return cast(nn.Sequential, torchvision.models.get_model(name, weights=None).features)
 
@@ -123,12 +151,16 @@ def _read(path: Path) -> Any:
 
 def _select_features(state: Any, path: Path) -> dict[str, Tensor]:
     """Return the tensors of the features alone, by their names within the features."""
+    return {
+        key.removeprefix("features."): tensor
+        for key, tensor in _plain_tensors(state, path).items()
+        if not key.startswith("classifier.")
+    }
+
+
+def _plain_tensors(state: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise DataError(f"{path}: expected a plain state dict, got {type(state).__name__}")
-    return {
-        key.removeprefix("features."): tensor.float()
-        for key, tensor in state.items()
-        if not key.startswith("classifier.")
-    }
+    return {key: tensor.float() for key, tensor in state.items()}

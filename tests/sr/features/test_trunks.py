@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from corenas import CorenasError, DataError, UnknownName
-from corenas_sr.training.trunks import TRUNKS, load_trunk, random_trunk
+from corenas_sr.features.trunks import TRUNKS, load_trunk, random_trunk
 
 
 def state(name: str = "squeezenet1_1") -> dict[str, Tensor]:
