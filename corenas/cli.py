@@ -18,9 +18,10 @@ from corenas.commands.streams import lasting_streams
 from corenas.errors import CorenasError, Stopped
 from corenas.names import printable_lines
 from corenas.plugins.registry import Registry, default_registry
+from corenas.search.executors.attempt import is_out_of_memory
 
 _TRACEBACK = "--traceback"
-_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,10 +87,13 @@ def _find_known_reason(error: Exception) -> str:
             f"torch cannot be loaded: {str(error) or type(error).__name__}; 'corenas doctor' "
             "checks it, and a limit on memory ('ulimit -v') may be too small for it"
         )
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "out of memory"
     if isinstance(error, OSError) and error.errno in _NOT_WRITTEN:
         return f"{error.filename or 'the output'}: cannot be written: {error.strerror}"
+    # It says of itself neither whether a file was read nor whether it was written.
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return f"{error.filename or 'a file'}: {error.strerror}"
     if isinstance(error, RecursionError):
         return "the input is nested too deeply"
     return ""

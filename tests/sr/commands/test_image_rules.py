@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,54 @@ def test_table_never_replaces_what_is_measured(truth: str, options: list[str]) -
     places = [truth, "--scale=2"] if truth else []
     assert run("evaluate", model, *places, *metrics, "--csv=hr/a.png", *options) == 2
     assert Path("hr/a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), OSError(28, "No space left on device", "weights")]
+)
+def test_what_fails_while_measuring_is_not_said_of_the_table(
+    error: OSError, there: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photograph("hr/a.png")
+    if there:
+        Path("t.csv").write_text("name,psnr\n")
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("corenas_sr.results.evaluation.evaluate", fail)
+    assert run("evaluate", "bicubic", "hr", "--scale=2", "--csv=t.csv") == 1
+    err = capsys.readouterr().err
+    assert str(error.strerror) in err
+    assert "t.csv" not in err
+    assert (Path("t.csv").read_text() if there else None) == ("name,psnr\n" if there else None)
+    assert sorted(path.name for path in Path().iterdir() if path.is_file()) == ["t.csv"] * there
+
+
+@pytest.mark.parametrize("place", ["open", "write", "close"])
+def test_table_that_cannot_be_written_is_named(
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photograph("hr/a.png")
+    monkeypatch.setattr("corenas.files.atomic_write", partial(failing_write, place))
+    assert run("evaluate", "bicubic", "hr", "--scale=2", "--csv=t.csv") == 2
+    assert "t.csv: cannot be written: Input/output error" in capsys.readouterr().err
+
+
+@contextmanager
+def failing_write(place: str, path: Path) -> Iterator[object]:
+    """Stand for a file on a disk that fails at one place."""
+    if place == "open":
+        raise OSError(5, "Input/output error")
+
+    class File:
+        def write(self, content: bytes) -> None:
+            if place == "write":
+                raise OSError(5, "Input/output error")
+
+    yield File()
+    raise OSError(5, "Input/output error")
 
 
 def test_only_tables_are_replaced_by_tables(capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,36 +306,6 @@ def test_opaque_alpha_is_taken(mode: str) -> None:
     with Image.open("a.png") as image:
         expected = np.array(image.convert("RGB"))
     assert np.array_equal(read_image("a.png").permute(1, 2, 0).numpy(), expected)
-
-
-def test_large_image_is_read_back(tmp_path: Path) -> None:
-    image = torch.zeros(13500, 13500, 3, dtype=torch.uint8).permute(2, 0, 1)
-    write_image("poster.png", image)
-    assert read_image("poster.png").shape == image.shape
-    with pytest.raises(Exception, match="too large: 182 megapixels"):
-        read_image("poster.png", largest=10**8)
-
-
-@pytest.mark.parametrize("side", ["input", "result"])
-def test_limit_of_pixels_is_an_option(
-    side: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    image = torch.zeros(800, 1000, 3, dtype=torch.uint8).permute(2, 0, 1)
-    if side == "input":
-        image = image.repeat(1, 2, 1)
-    write_image("in/a.png", image)
-    arguments = ["upscale", "bicubic", "in", "--scale=2"]
-    with monkeypatch.context() as patched:
-        patched.setattr(
-            "corenas_sr.models.upscalers.bicubic", lambda low, scale: pytest.fail("computed")
-        )
-        assert run(*arguments, "--largest=1") == 2
-    err = capsys.readouterr().err
-    assert "megapixels; at most 1 " in err
-    assert "damaged" not in err
-    assert run(*arguments, "--largest=8") == 0
-    assert run(*arguments, "--largest=8") == 0
-    assert "1 were there already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("source", ["in/a.png", "in/a.jpg"])

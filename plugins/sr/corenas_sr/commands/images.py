@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -175,6 +176,8 @@ def _print_table(result: Evaluation) -> None:
 def _csv_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """Open a table before anything is measured; it appears when all of it is written.
 
+    What is raised while it is open, as by images that cannot be read, passes through as it is.
+
     Raises:
         InputError: It cannot be written, or would replace something that is no such table.
     """
@@ -183,13 +186,25 @@ def _csv_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     if not path.parent.is_dir():
         raise InputError(f"{path}: cannot be written: No such file or directory")
     direct = path.exists() and not path.is_file()  # such as /dev/stdout
+    content = io.BytesIO()
+    with ExitStack() as opened:
+        with _writing(path):
+            if path.is_file() and not overwrite and not _is_table(path):
+                raise InputError(
+                    f"nothing was written: {path} is no table of this command; "
+                    "--overwrite replaces it"
+                )
+            file = opened.enter_context(path.open("wb") if direct else atomic_write(path.resolve()))
+        yield content
+        # Closing writes, too: what is in the buffer, and the name.
+        with _writing(path), opened.pop_all():
+            file.write(content.getvalue())
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        if path.is_file() and not overwrite and not _is_table(path):
-            raise InputError(
-                f"nothing was written: {path} is no table of this command; --overwrite replaces it"
-            )
-        with path.open("wb") if direct else atomic_write(path.resolve()) as file:
-            yield file
+        yield
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -202,7 +217,6 @@ def _is_table(path: Path) -> bool:
 
 def _write_csv(file: BinaryIO, result: Evaluation) -> None:
     import csv
-    import io
 
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, ["name", *result.protocol])
