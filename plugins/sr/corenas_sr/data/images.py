@@ -23,6 +23,7 @@ from torch import Tensor
 
 from corenas.errors import CorenasError, DataError
 from corenas.files import atomic_write, mistaken_for
+from corenas.search.executors.attempt import is_out_of_memory
 
 # Named, because Pillow would also hand PostScript and the like to outside programs.
 _WANTED = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "DIB", "AVIF")
@@ -221,6 +222,26 @@ def refuse_large(path: str | Path, size: tuple[int, int], *, largest: int = LARG
     """
     if reason := _too_large(size, largest):
         raise DataError(f"{path}: {reason}")
+
+
+@contextmanager
+def within_memory(path: str | Path, *, advice: str = "") -> Iterator[None]:
+    """Turn memory that runs out over one image into an error of that image.
+
+    Args:
+        path: The image, for the message.
+        advice: What helps, for the message.
+
+    Raises:
+        DataError: Memory ran out, of this process or of a device.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        # From nothing: the frames of what failed would keep their memory.
+        raise DataError(f"{path}: out of memory{advice and f'; {advice}'}") from None
 
 
 def luma(images: Tensor, *, rounded: bool = False) -> Tensor:

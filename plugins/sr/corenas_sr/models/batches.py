@@ -7,9 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from attrs import frozen
+from torch import Tensor
 
 from corenas.errors import CorenasError, DataError
-from corenas_sr.data.images import LARGEST, read_image, read_profile, refuse_large
+from corenas_sr.data.images import LARGEST, read_image, read_profile, refuse_large, within_memory
 from corenas_sr.data.marks import (
     digest_of_file,
     is_made_from,
@@ -19,6 +20,7 @@ from corenas_sr.data.marks import (
 from corenas_sr.models.upscalers import Upscaler
 
 _COMMAND = "upscale"
+_ADVICE = "smaller tiles (--tile) need less"
 
 
 @frozen
@@ -65,31 +67,31 @@ def upscale_files(
     refuse_overwriting(files.values(), command=_COMMAND, overwrite=overwrite, read=files)
     made, kept, problems = 0, 0, []
     pending: Future[None] | None = None
+
+    def write(target: Path, image: Tensor, key: str, profile: bytes | None) -> None:
+        with within_memory(target):
+            write_marked(
+                target, image, command=_COMMAND, source=key, profile=profile, largest=largest
+            )
+
     with ThreadPoolExecutor(1) as writer:
         for source in files if shown is None else shown:
             target = files[source]
             try:
-                key = f"{way}:{digest_of_file(source)}"
-                if is_made_from(target, key, command=_COMMAND):
-                    kept += 1
-                    continue
-                low, profile = read_image(source, largest=largest), read_profile(source)
-                height, width = (side * upscaler.scale for side in low.shape[1:])
-                refuse_large(target, (width, height), largest=largest)
-                image = upscaler.run(low)
+                with within_memory(source, advice=_ADVICE):
+                    key = f"{way}:{digest_of_file(source)}"
+                    if is_made_from(target, key, command=_COMMAND):
+                        kept += 1
+                        continue
+                    low, profile = read_image(source, largest=largest), read_profile(source)
+                    height, width = (side * upscaler.scale for side in low.shape[1:])
+                    refuse_large(target, (width, height), largest=largest)
+                    image = upscaler.run(low)
             except DataError as error:
                 problems.append(str(error))
                 continue
             made += _finished(pending, problems)
-            pending = writer.submit(
-                write_marked,
-                target,
-                image,
-                command=_COMMAND,
-                source=key,
-                profile=profile,
-                largest=largest,
-            )
+            pending = writer.submit(write, target, image, key, profile)
             del image
         made += _finished(pending, problems)
     return Upscaled(made, kept, tuple(problems))

@@ -12,7 +12,7 @@ from attrs import frozen
 from corenas.errors import DataError
 from corenas_sr.data.datasets import crop_hr, digest_of, read_lr
 from corenas_sr.data.folders import PLAIN, find_hr_folders, find_pairs, image_files
-from corenas_sr.data.images import read_image
+from corenas_sr.data.images import read_image, within_memory
 from corenas_sr.preparation.parallel import work_on_each
 
 
@@ -106,7 +106,8 @@ def _check_set(folder: Path, scales: Sequence[int]) -> SetReport:
 def check_image(files: ImageFiles) -> ImageReport:
     """Decode an image and its partners."""
     try:
-        image = read_image(files.hr)
+        with within_memory(files.hr):
+            image = read_image(files.hr)
     except DataError as error:
         return ImageReport(files.hr, (str(error),))
     problems = []
@@ -114,7 +115,8 @@ def check_image(files: ImageFiles) -> ImageReport:
         try:
             crop_hr(files.hr, image, scale)
             if scale in files.lr:
-                read_lr(files.lr[scale], files.hr, image, scale)
+                with within_memory(files.lr[scale]):
+                    read_lr(files.lr[scale], files.hr, image, scale)
         except DataError as error:
             problems.append(str(error))
     height, width = image.shape[1:]

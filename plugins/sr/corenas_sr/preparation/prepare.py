@@ -13,7 +13,7 @@ from torch import Tensor
 from corenas.errors import CorenasError, DataError
 from corenas_sr.data.datasets import crop_hr
 from corenas_sr.data.folders import PARTIAL, find_hr_folders, image_files, prepared_lr
-from corenas_sr.data.images import read_image, resize
+from corenas_sr.data.images import read_image, resize, within_memory
 from corenas_sr.data.marks import digest_of_file, is_made_from, is_ours, write_marked
 from corenas_sr.preparation.parallel import work_on_each
 
@@ -99,12 +99,14 @@ def prepare_image(wanted: Wanted) -> Prepared:
         }
         if not missing:
             return Prepared(kept=len(wanted.lr))
-        image = read_image(wanted.hr)
+        with within_memory(wanted.hr):
+            image = read_image(wanted.hr)
     except DataError as error:
         return Prepared(problems=(str(error),))
     for scale, file in missing.items():
         try:
-            made += _make(wanted, image, scale, file, digest)
+            with within_memory(file):
+                made += _make(wanted, image, scale, file, digest)
         except CorenasError as error:
             problems.append(str(error))
     return Prepared(len(wanted.lr) - made - len(problems), made, tuple(problems))
