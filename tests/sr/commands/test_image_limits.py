@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +67,47 @@ def test_limit_of_pixels_is_an_option(
     assert run(*arguments, "--largest=8") == 0
     assert run(*arguments, "--largest=8") == 0
     assert "1 were there already" in capsys.readouterr().out
+
+
+LIMITED = {
+    "truth": ["evaluate", "bicubic", "in", "--scale=2", "--metrics=psnr"],
+    "upscaled": ["evaluate", "in", "small", "--scale=2", "--metrics=psnr"],
+    "no truth": ["evaluate", "in", "--metrics=niqe"],
+    "check": ["data", "check", "in", "--scale=2"],
+    "validation": ["data", "check", "small", "--validation=in", "--scale=2"],
+    "prepare": ["data", "prepare", "in", "--scale=2"],
+}
+
+
+@pytest.mark.parametrize("use", LIMITED)
+def test_limit_is_one_of_all_commands_that_read_images(
+    use: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photograph("small/a.png")
+    write_image("in/a.png", torch.zeros(1000, 1500, 3, dtype=torch.uint8).permute(2, 0, 1))
+    assert run(*LIMITED[use], "--largest=1") == 2
+    said = capsys.readouterr().err
+    assert "a.png: too large: 2 megapixels; at most 1 are read and written" in said
+    # What is wrong now is something else, if anything: sizes that differ, an image of one colour.
+    run(*LIMITED[use], "--largest=2")
+    assert "too large" not in capsys.readouterr().err
+
+
+def test_no_room_is_made_for_what_a_header_claims(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photograph("in/a.png")
+    photograph("in/b.png", seed=1)
+    whole = Path("in/b.png").read_bytes()
+    header = b"IHDR" + struct.pack(">II", 60_000, 60_000) + whole[24:29]
+    check = struct.pack(">I", zlib.crc32(header))
+    Path("in/b.png").write_bytes(whole[:12] + header + check + whole[33:])
+    asked: list[int] = []
+    made = datasets.Block
+    monkeypatch.setattr(datasets, "Block", lambda size: (asked.append(size), made(size))[1])
+    assert run("evaluate", "bicubic", "in", "--scale=2") == 2
+    assert "b.png: too large: 3600 megapixels" in capsys.readouterr().err
+    assert max(asked) == 3 * 24 * 32
 
 
 MEMORY = {

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageCms
 
 from corenas import cli
 from corenas_sr.data import datasets
-from corenas_sr.data.images import read_image, read_profile, write_image
+from corenas_sr.data.images import read_image, read_profile
 
 pytestmark = pytest.mark.abuse("files of the user in the way, odd names")
 

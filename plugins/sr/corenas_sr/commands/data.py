@@ -12,6 +12,7 @@ import typer
 from corenas.commands.output import Json, print_columns, print_json, say
 from corenas.errors import InputError, UnknownName
 from corenas.names import nearest
+from corenas_sr.commands.limits import Largest, pixels_of
 
 if TYPE_CHECKING:
     from corenas_sr.preparation.check import SetReport
@@ -49,6 +50,7 @@ def check(
         typer.Option(metavar="FOLDER", help="Validation images; those in FOLDER are for training."),
     ] = None,
     scale: Scales = "2,4",
+    largest: Largest = None,
     as_json: Json = False,
 ) -> None:
     """Decode every image; find wrong pairs, and validation images that are trained on."""
@@ -57,11 +59,13 @@ def check(
     from corenas_sr.preparation.check import check_folder, duplicates
 
     scales = parse_scales(scale)
-    reports = check_folder(folder.expanduser(), scales)
+    limit = pixels_of(largest)
+    reports = check_folder(folder.expanduser(), scales, largest=limit)
     held_out = [report for report in reports if "valid" in report.folder.name.lower()]
     training = [report for report in reports if report not in held_out]
     if validation is not None:
-        training, held_out = reports, check_folder(validation.expanduser(), scales)
+        training = reports
+        held_out = check_folder(validation.expanduser(), scales, largest=limit)
     every = [*training, *held_out]
     problems = [problem for report in every for problem in report.problems]
     problems += [
@@ -102,6 +106,7 @@ def prepare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that this command did not write.")
     ] = False,
+    largest: Largest = None,
 ) -> None:
     """Write the low-resolution images beside the others, as MATLAB's bicubic makes them.
 
@@ -112,7 +117,9 @@ def prepare(
     from corenas_sr.preparation.prepare import prepare as prepare_folder
 
     source = folder.expanduser()
-    prepared = prepare_folder(source, parse_scales(scale), overwrite=overwrite)
+    prepared = prepare_folder(
+        source, parse_scales(scale), overwrite=overwrite, largest=pixels_of(largest)
+    )
     _say_left_out(find_hr_folders(source))
     typer.echo(f"{prepared.made} images made, {prepared.kept} were there already")
     refuse(str(folder), prepared.problems)

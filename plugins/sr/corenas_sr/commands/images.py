@@ -17,6 +17,7 @@ from corenas.commands.runs import DryRun, MaxTime, Out, Seed, run
 from corenas.errors import InputError
 from corenas.names import printable
 from corenas_sr.commands import data as data_commands
+from corenas_sr.commands.limits import Largest, pixels_of
 
 if TYPE_CHECKING:
     from corenas_sr.results.evaluation import Evaluation
@@ -96,6 +97,7 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
     save_images: Annotated[Path | None, typer.Option(help="Write upscaled images there.")] = None,
     overwrite: Overwrite = False,
+    largest: Largest = None,
     device: Device = "auto",
 ) -> None:
     """Measure a model on images, with the protocol beside every number."""
@@ -111,6 +113,7 @@ def evaluate(
     from corenas_sr.results.evaluation import build_metrics, measure_folder
     from corenas_sr.results.evaluation import evaluate as measure_pairs
 
+    limit = pixels_of(largest)
     names = [name.strip() for name in metrics.split(",")]
     built = build_metrics(choose_metrics(names, assignments or []))
     given = Path(model)
@@ -119,14 +122,16 @@ def evaluate(
     tables = [] if csv is None else [csv]
     with nullcontext() if csv is None else _csv_file(csv, overwrite=overwrite) as table:
         if folder:
-            scale, restore = find_restore(model, scale=scale, device=pick_devices(device)[0])
-            pairs = load_pairs(folder, scale=scale, split="validation")
+            scale, restore = find_restore(
+                model, scale=scale, device=pick_devices(device)[0], largest=limit
+            )
+            pairs = load_pairs(folder, scale=scale, split="validation", largest=limit)
             truth = {file for pair in pairs for file in pair.files}
             read |= truth
             if save_images is not None:
                 targets = [save_images / f"{pair.name}.png" for pair in pairs]
                 refuse_overwriting(targets, command=SAVED, overwrite=overwrite, read=read)
-                restore = saving(restore, save_images)
+                restore = saving(restore, save_images, largest=limit)
             # What skimage brings besides its photographs was never meant.
             folders += [] if folder == "embedded" else sorted({file.parent for file in truth})
             refuse_overwriting(tables, command=SAVED, overwrite=True, read=read)
@@ -142,7 +147,7 @@ def evaluate(
             if save_images is not None:
                 raise InputError("--save-images: nothing is upscaled without FOLDER")
             refuse_overwriting(tables, command=SAVED, overwrite=True, read=read)
-            result = measure_folder(given, built)
+            result = measure_folder(given, built, largest=limit)
         if table is not None:
             _write_csv(table, result)
     left_out = describe_left_out(folders)
@@ -239,15 +244,7 @@ def upscale(
         int | None, typer.Option(min=1, help="Side of a tile in input pixels; default: what fits.")
     ] = None,
     overwrite: Overwrite = False,
-    largest: Annotated[
-        int | None,
-        typer.Option(
-            "--largest",
-            min=1,
-            metavar="MEGAPIXELS",
-            help="Of an image that is read or written; default: 1074.",
-        ),
-    ] = None,
+    largest: Largest = None,
     device: Device = "auto",
 ) -> None:
     """Upscale images, large ones in tiles with overlap; what is done already is kept."""
@@ -255,7 +252,6 @@ def upscale(
     from corenas.show.progress_bar import bar
     from corenas_sr.data.datasets import refuse
     from corenas_sr.data.folders import describe_left_out
-    from corenas_sr.data.images import LARGEST
     from corenas_sr.models.batches import upscale_files, way_of
     from corenas_sr.models.upscalers import find_upscaler, input_files, output_files
 
@@ -268,7 +264,7 @@ def upscale(
         files,
         way=way_of(model, scale=upscaler.scale, tile=tile),
         overwrite=overwrite,
-        largest=LARGEST if largest is None else largest * 10**6,
+        largest=pixels_of(largest),
         shown=bar(list(files), total=len(files), what="upscaling"),
     )
     if done.kept:

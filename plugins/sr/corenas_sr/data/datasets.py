@@ -17,7 +17,7 @@ from torch import Tensor
 from corenas.errors import DataError
 from corenas_sr.config import EMBEDDED
 from corenas_sr.data.folders import PairFiles, Split, find_pairs
-from corenas_sr.data.images import crop_to_multiple, read_image, read_size, resize
+from corenas_sr.data.images import LARGEST, crop_to_multiple, read_image, read_size, resize
 from corenas_sr.data.lr_cache import cached_lr
 from corenas_sr.data.packing import Block
 from corenas_sr.data.photographs import photographs
@@ -58,7 +58,9 @@ class DataReport:
         return len(self.digests)
 
 
-def load_pairs(source: str, *, scale: int, split: Split) -> tuple[ImagePair, ...]:
+def load_pairs(
+    source: str, *, scale: int, split: Split, largest: int = LARGEST
+) -> tuple[ImagePair, ...]:
     """Open all image pairs, or return those that this process has opened already.
 
     Where only HR images are given, they are cropped to a multiple of the scale, and the LR side is
@@ -68,16 +70,17 @@ def load_pairs(source: str, *, scale: int, split: Split) -> tuple[ImagePair, ...
         source: A folder (`corenas_sr.data.folders`), or ``embedded`` for the bundled photographs.
         scale: How many times larger HR is than LR.
         split: Which part, where ``source`` holds both.
+        largest: Pixels that an image may have at most.
 
     Raises:
         DataError: A folder or file cannot be used; all bad files are named at once.
     """
-    return _load(source, scale, split)
+    return _load(source, scale, split, largest)
 
 
 @cache
-def _load(source: str, scale: int, split: Split) -> tuple[ImagePair, ...]:
-    _, openers, problems = _openers(source, scale, split)
+def _load(source: str, scale: int, split: Split, largest: int) -> tuple[ImagePair, ...]:
+    _, openers, problems = _openers(source, scale, split, largest)
     # Room is made first: images that are moved into one block later are there twice for a time.
     size = 3 * sum(_pixels_of(opener) for opener in openers)
     lows, highs = Block(size // scale**2), Block(size)
@@ -91,9 +94,11 @@ def _load(source: str, scale: int, split: Split) -> tuple[ImagePair, ...]:
 
 def _pixels_of(opener: Opener) -> int:
     try:
-        return math.prod(read_size(opener.files.hr))
+        pixels = math.prod(read_size(opener.files.hr))
     except DataError:
         return 0  # said when it is opened
+    # No room for what a header claims and nobody will read.
+    return pixels if pixels <= opener.largest else 0
 
 
 def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> DataReport:
@@ -142,7 +147,7 @@ class _Inspected:
 @cache
 def _inspect(opener: Opener, stamps: tuple[tuple[int, int], ...]) -> _Inspected:
     """Decode a pair of files, whose stamps tell whether they were changed since."""
-    pair = opener.read(opener.files, opener.scale)
+    pair = opener.open()
     height, width = pair.hr.shape[1:]
     return _Inspected(
         pair.name, (width, height), digest_of(pair.hr), _size(pair.lr), digest_of(pair.lr)
@@ -185,24 +190,36 @@ class Opener:
     """The files of a pair, and what reads them."""
 
     files: PairFiles
-    read: Callable[[PairFiles, int], ImagePair]
+    read: Callable[[PairFiles, int, int], ImagePair]
     scale: int
+    largest: int
+
+    def open(self) -> ImagePair:
+        """Read the pair.
+
+        Raises:
+            DataError: It cannot be used.
+        """
+        return self.read(self.files, self.scale, self.largest)
 
 
-def _openers(source: str, scale: int, split: Split) -> tuple[str, Sequence[Opener], list[str]]:
+def _openers(
+    source: str, scale: int, split: Split, largest: int = LARGEST
+) -> tuple[str, Sequence[Opener], list[str]]:
     """Return the layout's name, what opens each pair, and the files without a partner."""
     if source == EMBEDDED:
         files = [PairFiles(path.stem, path, None) for path in photographs(split)]
-        return EMBEDDED, [Opener(each, _bundled, scale) for each in files], []
+        return EMBEDDED, [Opener(each, _bundled, scale, largest) for each in files], []
     found = find_pairs(Path(source).expanduser(), scale=scale, split=split)
-    return found.layout, [Opener(files, _open, scale) for files in found.pairs], [*found.problems]
+    openers = [Opener(files, _open, scale, largest) for files in found.pairs]
+    return found.layout, openers, [*found.problems]
 
 
 def _opened(openers: Iterable[Opener], problems: list[str]) -> Iterator[ImagePair]:
     """Yield the pairs that can be opened; append the others' problems."""
     for opener in openers:
         try:
-            pair = opener.read(opener.files, opener.scale)
+            pair = opener.open()
         except DataError as error:
             problems.append(str(error))
         else:
@@ -241,17 +258,17 @@ def refuse(source: str, problems: Sequence[str]) -> None:
     raise DataError("\n  ".join([f"{source}: {len(problems)} files cannot be used:", *lines]))
 
 
-def _bundled(files: PairFiles, scale: int) -> ImagePair:
-    hr = crop_to_multiple(read_image(files.hr), scale)
+def _bundled(files: PairFiles, scale: int, largest: int) -> ImagePair:
+    hr = crop_to_multiple(read_image(files.hr, largest=largest), scale)
     return ImagePair(files.name, resize(hr, Fraction(1, scale)), hr, (files.hr,))
 
 
-def _open(files: PairFiles, scale: int) -> ImagePair:
-    image = read_image(files.hr)
+def _open(files: PairFiles, scale: int, largest: int) -> ImagePair:
+    image = read_image(files.hr, largest=largest)
     hr = crop_hr(files.hr, image, scale)
     if files.lr is None:
         return ImagePair(files.name, cached_lr(files.hr, hr, scale), hr, (files.hr,))
-    lr = read_lr(files.lr, files.hr, image, scale)
+    lr = read_lr(files.lr, files.hr, image, scale, largest=largest)
     return ImagePair(files.name, lr, hr, (files.hr, files.lr))
 
 
@@ -267,13 +284,15 @@ def crop_hr(file: Path, image: Tensor, scale: int) -> Tensor:
     return hr
 
 
-def read_lr(file: Path, hr_file: Path, image: Tensor, scale: int) -> Tensor:
+def read_lr(
+    file: Path, hr_file: Path, image: Tensor, scale: int, *, largest: int = LARGEST
+) -> Tensor:
     """Read the low-resolution partner of the image of ``hr_file``, before it is cropped.
 
     Raises:
         DataError: It cannot be read, or its size does not fit.
     """
-    lr = read_image(file)
+    lr = read_image(file, largest=largest)
     height, width = (side // scale for side in image.shape[1:])
     if lr.shape != (3, height, width):
         allowed = f"{width}x{height} (1/{scale} of {_size(image)})"

@@ -13,7 +13,7 @@ from torch import Tensor
 from corenas import DataError, InputError
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.folders import image_files
-from corenas_sr.data.images import read_image
+from corenas_sr.data.images import LARGEST, read_image
 from corenas_sr.data.marks import write_marked
 from corenas_sr.models._foreign import load_network
 from corenas_sr.models.inference import bicubic, upscale
@@ -62,18 +62,36 @@ def find_upscaler(
 
 
 def find_restore(
-    what: str, *, scale: int | None, device: str, tile: int | None = None
+    what: str,
+    *,
+    scale: int | None,
+    device: str,
+    tile: int | None = None,
+    largest: int = LARGEST,
 ) -> tuple[int, Restore]:
-    """Return scale and function for a model, or for a folder of images that are there already."""
+    """Return scale and function for a model, or for a folder of images that are there already.
+
+    Args:
+        what: As in `find_upscaler`, or the folder.
+        scale: As in `find_upscaler`; needed for a folder.
+        device: Where a model runs.
+        tile: Side of a tile in input pixels.
+        largest: Pixels that an image of the folder may have at most.
+    """
     folder = Path(what)
     if folder.is_dir():
-        return _needed(what, scale), _Upscaled(folder).image_of
+        return _needed(what, scale), _Upscaled(folder, largest).image_of
     upscaler = find_upscaler(what, scale=scale, device=device, tile=tile)
     return upscaler.scale, upscaler.restore
 
 
-def saving(restore: Restore, folder: Path) -> Restore:
+def saving(restore: Restore, folder: Path, *, largest: int = LARGEST) -> Restore:
     """Write every image that is restored into a folder, which is made.
+
+    Args:
+        restore: Makes the images.
+        folder: Where they go.
+        largest: Pixels that one may have at most.
 
     Raises:
         InputError: It cannot be made.
@@ -82,7 +100,7 @@ def saving(restore: Restore, folder: Path) -> Restore:
 
     def save(pair: ImagePair) -> Tensor:
         image = restore(pair)
-        write_marked(folder / f"{pair.name}.png", image, command=SAVED)
+        write_marked(folder / f"{pair.name}.png", image, command=SAVED, largest=largest)
         return image
 
     return save
@@ -142,6 +160,7 @@ class _Upscaled:
     """A folder of images that were upscaled by something else."""
 
     folder: Path
+    largest: int
 
     @cached_property
     def _files(self) -> list[Path]:
@@ -156,7 +175,7 @@ class _Upscaled:
             raise DataError(
                 f"{self.folder}: {len(found)} images are named {pair.name}; one is needed"
             )
-        image = read_image(found[0])
+        image = read_image(found[0], largest=self.largest)
         if image.shape != pair.hr.shape:
             ours, wanted = (f"{i.shape[2]}x{i.shape[1]}" for i in (image, pair.hr))
             raise DataError(f"{found[0]}: its size is {ours}, that of the ground truth {wanted}")

@@ -12,7 +12,7 @@ from attrs import frozen
 from corenas.errors import DataError
 from corenas_sr.data.datasets import crop_hr, digest_of, read_lr
 from corenas_sr.data.folders import PLAIN, find_hr_folders, find_pairs, image_files
-from corenas_sr.data.images import read_image, within_memory
+from corenas_sr.data.images import LARGEST, read_image, within_memory
 from corenas_sr.preparation.parallel import work_on_each
 
 
@@ -23,6 +23,7 @@ class ImageFiles:
     hr: Path
     lr: Mapping[int, Path]
     scales: Sequence[int]
+    largest: int = LARGEST
 
 
 @frozen
@@ -70,20 +71,21 @@ class SetReport:
         }
 
 
-def check_folder(source: Path, scales: Sequence[int]) -> list[SetReport]:
+def check_folder(source: Path, scales: Sequence[int], *, largest: int = LARGEST) -> list[SetReport]:
     """Decode every image below a folder, and compare the sizes of each pair.
 
     Args:
         source: A folder of images, or one with data sets in a known layout.
         scales: Where there are low-resolution images for a scale, each must have its partner.
+        largest: Pixels that an image may have at most.
 
     Raises:
         DataError: There are no images.
     """
-    return [_check_set(folder, scales) for folder in find_hr_folders(source)]
+    return [_check_set(folder, scales, largest) for folder in find_hr_folders(source)]
 
 
-def _check_set(folder: Path, scales: Sequence[int]) -> SetReport:
+def _check_set(folder: Path, scales: Sequence[int], largest: int) -> SetReport:
     files = image_files(folder)
     partners: dict[Path, dict[int, Path]] = {file: {} for file in files}
     found = {scale: find_pairs(folder, scale=scale, split="train") for scale in scales}
@@ -91,7 +93,7 @@ def _check_set(folder: Path, scales: Sequence[int]) -> SetReport:
         for pair in layout.pairs:
             if pair.lr is not None:
                 partners[pair.hr][scale] = pair.lr
-    jobs = [ImageFiles(hr, lr, tuple(scales)) for hr, lr in partners.items()]
+    jobs = [ImageFiles(hr, lr, tuple(scales), largest) for hr, lr in partners.items()]
     # A name that stands twice is found at every scale.
     problems = dict.fromkeys(problem for each in found.values() for problem in each.problems)
     return SetReport(
@@ -107,7 +109,7 @@ def check_image(files: ImageFiles) -> ImageReport:
     """Decode an image and its partners."""
     try:
         with within_memory(files.hr):
-            image = read_image(files.hr)
+            image = read_image(files.hr, largest=files.largest)
     except DataError as error:
         return ImageReport(files.hr, (str(error),))
     problems = []
@@ -116,7 +118,7 @@ def check_image(files: ImageFiles) -> ImageReport:
             crop_hr(files.hr, image, scale)
             if scale in files.lr:
                 with within_memory(files.lr[scale]):
-                    read_lr(files.lr[scale], files.hr, image, scale)
+                    read_lr(files.lr[scale], files.hr, image, scale, largest=files.largest)
         except DataError as error:
             problems.append(str(error))
     height, width = image.shape[1:]

@@ -13,7 +13,7 @@ from torch import Tensor
 from corenas.errors import CorenasError, DataError
 from corenas_sr.data.datasets import crop_hr
 from corenas_sr.data.folders import PARTIAL, find_hr_folders, image_files, prepared_lr
-from corenas_sr.data.images import read_image, resize, within_memory
+from corenas_sr.data.images import LARGEST, read_image, resize, within_memory
 from corenas_sr.data.marks import digest_of_file, is_made_from, is_ours, write_marked
 from corenas_sr.preparation.parallel import work_on_each
 
@@ -27,6 +27,7 @@ class Wanted:
     hr: Path
     lr: Mapping[int, Path]
     overwrite: bool = False
+    largest: int = LARGEST
 
 
 @frozen
@@ -39,7 +40,12 @@ class Prepared:
 
 
 def prepare(
-    source: Path, scales: Sequence[int], *, workers: int | None = None, overwrite: bool = False
+    source: Path,
+    scales: Sequence[int],
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
+    largest: int = LARGEST,
 ) -> Prepared:
     """Write the low-resolution images for each scale; what is there and right is kept.
 
@@ -53,13 +59,14 @@ def prepare(
         scales: How many times smaller.
         workers: Processes at once; by default one per core.
         overwrite: Replace files that this command did not write.
+        largest: Pixels that an image may have at most.
 
     Raises:
         DataError: There are no images.
         CorenasError: A folder cannot be written.
     """
     jobs = [
-        Wanted(file, {scale: prepared_lr(file, scale) for scale in scales}, overwrite)
+        Wanted(file, {scale: prepared_lr(file, scale) for scale in scales}, overwrite, largest)
         for folder in find_hr_folders(source)
         for file in image_files(folder)
     ]
@@ -100,7 +107,7 @@ def prepare_image(wanted: Wanted) -> Prepared:
         if not missing:
             return Prepared(kept=len(wanted.lr))
         with within_memory(wanted.hr):
-            image = read_image(wanted.hr)
+            image = read_image(wanted.hr, largest=wanted.largest)
     except DataError as error:
         return Prepared(problems=(str(error),))
     for scale, file in missing.items():
@@ -115,7 +122,7 @@ def prepare_image(wanted: Wanted) -> Prepared:
 def _make(wanted: Wanted, image: Tensor, scale: int, file: Path, digest: str) -> bool:
     """Write a low-resolution file; return whether that was needed."""
     lr = resize(crop_hr(wanted.hr, image, scale), Fraction(1, scale))
-    if _holds(file, lr):
+    if _holds(file, lr, wanted.largest):
         return False
     there = file.exists() or file.is_symlink()
     if there and not (wanted.overwrite or is_ours(file, command=_COMMAND)):
@@ -123,12 +130,12 @@ def _make(wanted: Wanted, image: Tensor, scale: int, file: Path, digest: str) ->
             f"{file}: is another image, not written by this command, or changed since; it is left"
             " as it is; --overwrite replaces such files"
         )
-    write_marked(file, lr, command=_COMMAND, source=digest)
+    write_marked(file, lr, command=_COMMAND, source=digest, largest=wanted.largest)
     return True
 
 
-def _holds(file: Path, image: Tensor) -> bool:
+def _holds(file: Path, image: Tensor, largest: int) -> bool:
     try:
-        return torch.equal(read_image(file), image)
+        return torch.equal(read_image(file, largest=largest), image)
     except DataError:
         return False

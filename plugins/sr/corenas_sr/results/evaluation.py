@@ -15,7 +15,7 @@ from corenas.show.progress_bar import bar
 from corenas.values.result import finite
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.folders import image_files
-from corenas_sr.data.images import quantise, read_image
+from corenas_sr.data.images import LARGEST, quantise, read_image
 from corenas_sr.metric import ImageMetric
 from corenas_sr.models.inference import upscale
 
@@ -86,8 +86,15 @@ def evaluate(
     return Evaluation(images, protocols(metrics, scale=scale))
 
 
-def measure_folder(folder: Path, metrics: Mapping[str, ImageMetric]) -> Evaluation:
+def measure_folder(
+    folder: Path, metrics: Mapping[str, ImageMetric], *, largest: int = LARGEST
+) -> Evaluation:
     """Measure the images of a folder by metrics that compare with nothing.
+
+    Args:
+        folder: The images.
+        metrics: The metrics by name.
+        largest: Pixels that an image may have at most.
 
     Raises:
         InputError: It is no folder, or a metric compares with a ground truth.
@@ -102,7 +109,7 @@ def measure_folder(folder: Path, metrics: Mapping[str, ImageMetric]) -> Evaluati
     if not files:
         raise DataError(f"{folder}: no images in this folder")
     images = {
-        file.name: _measured(str(file), read_image(file), None, metrics, 1)
+        file.name: _measured(str(file), read_image(file, largest=largest), None, metrics, 1)
         for file in bar(files, total=len(files), what="measuring")
     }
     return Evaluation(images, protocols(metrics, scale=1))
