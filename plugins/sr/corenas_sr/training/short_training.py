@@ -15,6 +15,7 @@ from corenas import (
     SearchSpace,
 )
 from corenas.training.networks import seeded
+from corenas.values.seeds import derive_seed
 from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
@@ -44,14 +45,14 @@ class ShortTrainingJob:
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
         # The job's seed, and not the process's random state: it may run in any worker, at any time.
-        with seeded(self.seed):
+        with seeded(derive_seed(self.seed, "weights")):
             model = self.space.build(self.architecture)
         training = candidate_training(
             model,
             self.config.training,
             self.data,
             scale=self.scale,
-            seed=self.seed,
+            seed=derive_seed(self.seed, "patches"),
             device=device,
         )
         for _ in report_events(training, report):

@@ -21,6 +21,7 @@ from corenas import (
     Trial,
 )
 from corenas.training.networks import seeded
+from corenas.values.seeds import derive_seed
 from corenas_sr.config import DataConfig
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
@@ -57,7 +58,7 @@ class ProxyJob:
             self.config.training,
             self.data,
             scale=self.space.config.scale,
-            seed=self.seed,
+            seed=derive_seed(self.seed, "patches"),
             device=device,
         )
         best: dict[str, float] = {}
@@ -71,7 +72,7 @@ class ProxyJob:
         return Outcome(best, time.perf_counter() - started, payload)
 
     def _model(self) -> torch.nn.Module:
-        with seeded(self.seed):
+        with seeded(derive_seed(self.seed, "weights")):
             model = self.space.build(self.architecture)
         if self.weights:
             # Operations that were never trained at their node keep their fresh weights.

@@ -30,6 +30,7 @@ from corenas.cost import human
 from corenas.training.loop import Save, Score, Training, Validate
 from corenas.training.networks import seeded
 from corenas.training.timing import seconds_of
+from corenas.values.seeds import derive_seed
 from corenas_sr.config import DataConfig, PatchTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
@@ -183,7 +184,7 @@ class AdversarialJob:
         return Outcome(best, time.perf_counter() - started)
 
     def _training(self, generator: nn.Module, scale: int, device: str) -> Training:
-        with seeded(self.seed):
+        with seeded(derive_seed(self.seed, "weights")):
             discriminator = self.space.build(self.architecture)
         config = self.config.training
         # Measuring is possible only where the training reports.
@@ -196,7 +197,7 @@ class AdversarialJob:
             perceptual=self.perceptual,
             layers=proxy_layers(self.config.layers, self.perceptual),
             scale=scale,
-            seed=self.seed,
+            seed=derive_seed(self.seed, "patches"),
             device=device,
         )
 
