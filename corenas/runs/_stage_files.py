@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -124,3 +125,15 @@ def _move(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     source.replace(target)
     sync_folder(target.parent)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say what a failed write means for the run in ``folder``."""
+    try:
+        yield
+    except OSError as error:
+        raise CorenasError(
+            f"{folder}: cannot write: {error.strerror or error}; the run is saved up to its last "
+            f"checkpoint: mend this, then 'corenas resume {folder}'"
+        ) from error

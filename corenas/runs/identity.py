@@ -7,7 +7,6 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from corenas.errors import ConfigError, CorenasError, ResumeError
+from corenas.errors import ConfigError, ResumeError
 from corenas.files import atomic_write, write_json
 from corenas.options.structuring import differences, structure, unstructure
 from corenas.options.toml import read_toml, to_toml
@@ -254,15 +253,3 @@ def other_versions(folder: Path) -> list[str]:
         for name, version in _installed_versions().items()
         if name in began and began[name] != version
     ]
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Say what a failed write means for the run in ``folder``."""
-    try:
-        yield
-    except OSError as error:
-        raise CorenasError(
-            f"{folder}: cannot write: {error.strerror or error}; the run is saved up to its last "
-            f"checkpoint: mend this, then 'corenas resume {folder}'"
-        ) from error

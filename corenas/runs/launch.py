@@ -17,6 +17,7 @@ from corenas.errors import InputError, ResumeError, Stopped
 from corenas.files import write_json
 from corenas.plugins.hookspecs import Recipe
 from corenas.plugins.registry import Registry, load_attribute
+from corenas.runs._stage_files import writing
 from corenas.runs.identity import (
     RunOptions,
     check_same,
@@ -26,7 +27,6 @@ from corenas.runs.identity import (
     what_runs,
     write_identity,
     write_places,
-    writing,
 )
 from corenas.runs.run import Run
 from corenas.show.reporter import Reporter

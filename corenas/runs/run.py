@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,7 @@ from corenas.runs._checkpoint import Checkpoint
 from corenas.runs._facts import Facts
 from corenas.runs._records import Record
 from corenas.runs._recovery import checkpoint_file, recover
-from corenas.runs._stage_files import StageFiles
-from corenas.runs.identity import writing
+from corenas.runs._stage_files import StageFiles, writing
 from corenas.runs.search import Parts, search
 from corenas.search.config import SearchConfig
 from corenas.search.executors.attempt import is_out_of_memory
@@ -111,6 +111,10 @@ class Run:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         return folder
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Return a context that says of a failed write what it means for the run."""
+        return writing(self.folder)
 
     def seed_for(self, *names: str) -> int:
         """Return the seed of what the names stand for, such as ``"train-x2", "weights"``.

@@ -21,7 +21,6 @@ from corenas import (
     listed,
 )
 from corenas.files import atomic_write
-from corenas.runs.identity import writing
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.preflight import check_run_data
@@ -114,7 +113,7 @@ def _copy_generator(run: Run, generator: Path) -> Path:
     """Copy the user's generator: the run folder holds all that its results rest on."""
     file = run.models / GENERATOR
     if generator != file.absolute():
-        with writing(run.folder), atomic_write(file) as copy:
+        with run.writing(), atomic_write(file) as copy:
             copy.write(generator.read_bytes())
     return file
 
