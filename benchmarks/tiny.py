@@ -117,7 +117,7 @@ def _command(half: Half, arguments: argparse.Namespace, data: Path, images: Path
         "baselines": json.dumps(half.baselines),
         "shares.search": round(share * (1 - FINALISTS), 4),
         "shares.finalists": round(share * FINALISTS, 4),
-        "training.phases": f'[{{share = 0.1, loss = "l2", patch = {PATCH}, learning_rate = 2e-4}}]',
+        "training.phases": f'[{{share = 0.1, loss = "l2", patch = {PATCH}, learning_rate = 4e-4}}]',
     }
     if half.strategy:
         values["search.strategy"] = half.strategy

@@ -13,10 +13,9 @@ QUICK: Mapping[str, Any] = {
     },
     "finalists": {"count": 2, "longer": 2.0},
     "training": {
-        "steps": 2600,
-        "patch": 32,
-        "warmup": 100,
-        "validate_every": 1300,
+        "steps": 4400,
+        "warmup": 300,
+        "validate_every": 2200,
         "phases": [],
     },
     "baselines": [],
@@ -31,7 +30,14 @@ BEST: Mapping[str, Any] = {
         "steps": 1000,
         "strategy": {"use": "evolution", "population": 100, "tournament": 25, "known": True},
         "evaluator": {
-            "training": {"steps": 5000, "batch": 32, "patch": 48, "warmup": 200, "ema": 0.999}
+            "training": {
+                "steps": 5000,
+                "batch": 32,
+                "patch": 48,
+                "learning_rate": 2e-3,
+                "warmup": 200,
+                "ema": 0.999,
+            }
         },
     },
     "finalists": {"count": 16, "longer": 10.0},
@@ -39,6 +45,7 @@ BEST: Mapping[str, Any] = {
         "steps": 1_000_000,
         "batch": 64,
         "patch": 64,
+        "learning_rate": 2e-3,
         "warmup": 2000,
         "ema": 0.9995,
         "loss": "l1-fft",

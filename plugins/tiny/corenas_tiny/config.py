@@ -81,9 +81,10 @@ class TinyConfig:
             "training": {
                 "steps": 800,
                 "batch": 8,
-                "patch": 32,
-                "learning_rate": 2e-3,
+                "patch": 24,
+                "learning_rate": 4e-3,
                 "warmup": 50,
+                "clip": 5.0,
                 "ema": 0.99,
                 "report_every": 100,
             },
@@ -93,15 +94,18 @@ class TinyConfig:
     training: PixelTrainingConfig = section(
         PixelTrainingConfig,
         "the training of the network found",
-        steps=120_000,
+        steps=300_000,
         batch=8,
-        patch=48,
-        learning_rate=2e-3,
+        patch=24,
+        learning_rate=4e-3,
         schedule="cosine",
         warmup=500,
+        # Twice the usual norm of the gradients: without it, now and then a training at this rate
+        # leaves for good.
+        clip=5.0,
         ema=0.999,
-        validate_every=10_000,
-        phases=[{"share": 0.1, "loss": "l2", "patch": 64, "learning_rate": 2e-4}],
+        validate_every=20_000,
+        phases=[{"share": 0.1, "loss": "l2", "patch": 40, "learning_rate": 4e-4}],
     )
     baselines: tuple[str, ...] = option(
         ("tiny/res3-16x11",),
