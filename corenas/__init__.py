@@ -51,10 +51,12 @@ from corenas.runs.run import Run
 from corenas.runs.search import Parts, check_search, parts_of, plan_search
 from corenas.search.config import SearchConfig
 from corenas.search.lift import sampled, trial_seed
+from corenas.search.scheduling import Gradual, Sampling, Scheduler
 from corenas.search.strategies.listed import listed
 from corenas.stopping import Stop
 from corenas.values.architecture import Architecture, Decision, Relaxation, check_choices
 from corenas.values.evaluation import Failure, Outcome, Rejected, Report
+from corenas.values.fidelity import FULL_TRAINING, Proposal, Share
 from corenas.values.plan import StagePlan
 from corenas.values.quantity import LATENCY, MULT_ADDS, PARAMS, Quantity
 from corenas.values.result import Result, State
@@ -62,6 +64,7 @@ from corenas.values.search_result import SearchResult
 from corenas.values.trial import Event, Measurement, Trial
 
 __all__ = [
+    "FULL_TRAINING",
     "LATENCY",
     "MULT_ADDS",
     "PARAMS",
@@ -78,6 +81,7 @@ __all__ = [
     "Event",
     "Executor",
     "Failure",
+    "Gradual",
     "IndependentJobs",
     "InputError",
     "Job",
@@ -90,6 +94,7 @@ __all__ = [
     "Parts",
     "PluginError",
     "Problem",
+    "Proposal",
     "Quantity",
     "Recipe",
     "Registry",
@@ -102,11 +107,14 @@ __all__ = [
     "Reward",
     "Run",
     "Sampler",
+    "Sampling",
+    "Scheduler",
     "Search",
     "SearchConfig",
     "SearchError",
     "SearchResult",
     "SearchSpace",
+    "Share",
     "StagePlan",
     "State",
     "Stop",

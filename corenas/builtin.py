@@ -12,6 +12,7 @@ from corenas.search.objectives import (
     ProductConfig,
     SumConfig,
 )
+from corenas.search.rungs.config import HalvingConfig, RungsConfig
 from corenas.search.strategies.config import EvolutionConfig
 
 
@@ -41,6 +42,24 @@ def corenas_strategies() -> Iterable[Component]:
             "corenas.search.strategies.evolution:evolution",
             EvolutionConfig,
             "regularised evolution (Real et al., arXiv:1802.01548)",
+        ),
+        Component(
+            "asha",
+            "corenas.search.rungs.strategies:asha",
+            RungsConfig,
+            "trains all candidates a little, and the best further (Li et al., arXiv:1810.05934)",
+        ),
+        Component(
+            "halving",
+            "corenas.search.rungs.strategies:halving",
+            HalvingConfig,
+            "successive halving: brackets of which the best are trained on (arXiv:1810.05934)",
+        ),
+        Component(
+            "hyperband",
+            "corenas.search.rungs.strategies:hyperband",
+            RungsConfig,
+            "brackets that begin with more and more training (Li et al., arXiv:1603.06560)",
         ),
     )
 

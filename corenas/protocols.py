@@ -222,7 +222,10 @@ class Reward(Protocol):
 
 
 class Sampler(Protocol):
-    """Ask-and-tell: no input or output, no training. `corenas.sampled` lifts it to a strategy."""
+    """Ask-and-tell: no input or output, no training. `corenas.sampled` lifts it to a strategy.
+
+    A strategy that trains candidates in shares may wrap it: ``trial.fidelity`` is then below 1.
+    """
 
     def ask(self) -> Architecture:
         """Draw a candidate."""
@@ -292,7 +295,8 @@ class Search(Task, Protocol):
 class Budget:
     """How much a sampling search may spend, and when it gives up.
 
-    Only finished trials count towards ``trials``; so many rejections or failures in a row stop it.
+    ``trials`` counts candidates: finished trials, but for those that go on from an earlier one. So
+    many rejections or failures in a row stop it.
     """
 
     trials: int
@@ -315,6 +319,10 @@ class Problem:
             knows nothing of what it is.
         device: Where such strategies train it.
         workers: How many candidates are trained at once.
+        folder: Where states of candidates are kept between two of their trainings, for this search
+            alone; without it they are kept in memory.
+        remember: Whether a candidate that was measured before, at the same fidelity, has the same
+            measurement again instead of another training.
     """
 
     space: SearchSpace
@@ -326,6 +334,8 @@ class Problem:
     data: Any = None
     device: str = "cpu"
     workers: int = 1
+    folder: Path | None = None
+    remember: bool = False
 
 
 class Strategy(Protocol):

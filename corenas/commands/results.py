@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,6 +58,8 @@ def status(folder: Folder, as_json: Json = False) -> None:
     if contents.damage:
         typer.echo(f"journal: {contents.damage}")
     print_columns((_stage_row(stage) for stage in stages.values()), indent="  ")
+    for line in _list_agreements(contents.events):
+        typer.echo(line)
     if state == "stopped":
         typer.echo(f"continue with 'corenas resume {folder}'")
 
@@ -98,6 +100,15 @@ def _modification_time(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime).astimezone().isoformat(timespec="seconds")
 
 
+def _list_agreements(events: Iterable[Event]) -> Iterator[str]:
+    """Iterate over lines on how rungs agree, for each stage that has several."""
+    from corenas.runs.journal import finished_trials
+    from corenas.search.rungs.agreement import agreements
+
+    for stage, trials in finished_trials(events).items():
+        yield from (f"{stage}: {each}" for each in agreements(trials))
+
+
 def _stage_to_json(stage: StageProgress) -> dict[str, Any]:
     return {
         "name": stage.name,
@@ -105,6 +116,11 @@ def _stage_to_json(stage: StageProgress) -> dict[str, Any]:
         "total": stage.total,
         "finished": stage.finished,
         "trials": dict(stage.counts),
+        "rungs": [
+            {"fidelity": fidelity, "finished": stage.rungs[fidelity]}
+            for fidelity in sorted(stage.rungs)
+        ],
+        "repeated": stage.repeated,
         "scalars": stage.scalars,
         "best": stage.best[0].to_json() if stage.best else None,
         "failure": stage.failure,
@@ -119,6 +135,8 @@ def _stage_row(stage: StageProgress) -> tuple[str, ...]:
     numbers = [f"{name} {format_number(value)}" for name, value in stage.scalars.items()]
     if stage.best:
         numbers.insert(0, f"best {format_number(stage.best[0].score)}")
+    if stage.climbed():
+        counts.append(f"({stage.climbed()})")
     done = "finished" if stage.finished else "open"
     return stage.name, stage.position(), done, ", ".join(counts + numbers)
 

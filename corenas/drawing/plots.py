@@ -26,6 +26,7 @@ from corenas.drawing.figures import (
 )
 from corenas.show.progress import format_number
 from corenas.values.quantity import Quantity
+from corenas.values.ranking import at_highest_fidelity
 from corenas.values.trial import Trial
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def search_plot(
 
     Args:
         path: Where to.
-        trials: Any trials; those with a score are drawn.
+        trials: Any trials; those with a score are drawn, of the highest fidelity among them.
         quantities: What is known of the measured numbers, by name.
         cost: Which of them is the cost; the first of which less is better if none is named. Unless
             all trials drawn have it, the second plot is left out.
@@ -70,7 +71,11 @@ def search_plot(
     """
     from matplotlib.figure import Figure
 
-    scored = [trial for trial in trials if trial.score is not None and _is_drawable(trial.score)]
+    scored = [
+        trial
+        for trial in at_highest_fidelity(trials)
+        if trial.score is not None and _is_drawable(trial.score)
+    ]
     # With several workers they end in another order than they began.
     scored.sort(key=lambda trial: trial.number)
     if cost is None:
@@ -129,7 +134,8 @@ def pareto_plot(path: Path, trials: Sequence[Trial], quantities: Mapping[str, Qu
 
     Args:
         path: Where to.
-        trials: Any trials; in each plot those that have both numbers are drawn.
+        trials: Any trials; in each plot those that have both numbers are drawn, of the highest
+            fidelity among all.
         quantities: The numbers, by name; those of which neither more nor less is better are left
             out.
 
@@ -146,12 +152,13 @@ def pareto_plot(path: Path, trials: Sequence[Trial], quantities: Mapping[str, Qu
         pairs = every[: min(len(aims) - 1, _MOST_PLOTS)]  # those of the first come first
     columns = min(len(pairs), _PLOTS_IN_A_ROW)
     rows = math.ceil(len(pairs) / columns)
+    compared = at_highest_fidelity(trials)
     figure = Figure(figsize=(5.5 * columns, 4.2 * rows), dpi=130, layout="constrained")
     if len(pairs) < len(every):
         figure.suptitle(f"{len(pairs)} of {len(every)} pairs of {len(aims)} numbers")
     places = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, (y, x) in zip(places, pairs, strict=False):
-        _plot_front(axes, trials, x, y)
+        _plot_front(axes, compared, x, y)
     for unused in places[len(pairs) :]:
         unused.set_axis_off()
     save_figure(figure, path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
@@ -14,6 +16,7 @@ from corenas.options.structuring import Chosen
 from corenas.protocols import Budget, Evaluator, Objective, Problem, SearchSpace, Strategy
 from corenas.search.config import SearchConfig
 from corenas.search.objectives import NotMeasured
+from corenas.search.rungs.agreement import agreements
 from corenas.stopping import Stop
 from corenas.values.plan import StagePlan
 from corenas.values.search_result import SearchResult
@@ -97,7 +100,14 @@ def _make_problem(
     devices: Sequence[str],
     seed: int,
     data: Any,
+    folder: Path | None = None,
 ) -> Iterator[Problem]:
+    remember = config.duplicates == "remember"
+    if remember and parts.evaluator.from_scratch() is not parts.evaluator:
+        raise ConfigError(
+            "duplicates: 'remember' is for evaluators whose jobs learn nothing from each other; "
+            "here a candidate that comes again would start from better weights"
+        )
     with closing(config.executor.build(stop, workers=workers, devices=devices)) as executor:
         yield Problem(
             parts.space,
@@ -109,6 +119,8 @@ def _make_problem(
             data,
             devices[0],
             workers,
+            folder,
+            remember,
         )
 
 
@@ -124,6 +136,7 @@ def search(
 ) -> SearchResult:
     """Search as the stage ``name``; see `corenas.Run.search`."""
     parts = change(parts_of(config, data, where=name))
+    states = run.folder / "checkpoints" / f"{name}.states"
     with _make_problem(
         config,
         parts,
@@ -132,11 +145,19 @@ def search(
         devices=run.devices,
         seed=run.seed_for(name) if seed is None else seed,
         data=data,
+        folder=states,
     ) as problem:
         task = parts.strategy.search(problem)
         # Each search has a folder of its own: what one writes, the next one must not replace.
         result = run.stage(name, task, quantities=task.quantities, folder=name, seconds=seconds)
-    return SearchResult.from_result(result)
+    found = SearchResult.from_result(result)
+    if not run.stopped:
+        # Only now: until the stage's record is written, it may have to go on.
+        shutil.rmtree(states, ignore_errors=True)
+        if found.counts.get("promoted"):
+            for agreement in agreements(run.trials(name)):
+                run.say(f"{name}: {agreement}")
+    return found
 
 
 def check_search(where: str, config: SearchConfig, *, data: Any = None) -> None:

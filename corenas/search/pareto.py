@@ -25,7 +25,8 @@ def front(trials: Iterable[Trial], directions: Mapping[str, int]) -> list[Trial]
     """Return the Pareto front: the trials that no other one equals or beats in everything.
 
     Args:
-        trials: Those that lack one of the numbers, or have one that is not finite, are left out.
+        trials: Those that lack one of the numbers, or have one that is not finite, are left out; so
+            are those of a lower fidelity than the highest among them.
         directions: By name, 1 where higher is better and -1 where lower is.
 
     Returns:
@@ -41,6 +42,9 @@ def front(trials: Iterable[Trial], directions: Mapping[str, int]) -> list[Trial]
 class Front:
     """A Pareto front that trials are added to, one after the other.
 
+    Only trials of one fidelity are compared, the highest among them: the first of a higher one
+    begins the front anew.
+
     Args:
         directions: By name, 1 where higher is better and -1 where lower is.
     """
@@ -48,6 +52,7 @@ class Front:
     def __init__(self, directions: Mapping[str, int]) -> None:
         self._directions = tuple(directions.items())
         self._members: list[tuple[_Point, Trial]] = []
+        self._fidelity = 0.0
 
     @property
     def trials(self) -> list[Trial]:
@@ -60,7 +65,11 @@ class Front:
         A trial that lacks one of the numbers, or has one that is not finite, is left out.
         """
         point = self._point(trial)
-        if not all(map(math.isfinite, point)) or self._is_beaten(point):
+        if trial.fidelity < self._fidelity or not all(map(math.isfinite, point)):
+            return
+        if trial.fidelity > self._fidelity:
+            self._fidelity, self._members = trial.fidelity, []
+        if self._is_beaten(point):
             return
         self._members = [each for each in self._members if not _as_good(point, each[0])]
         insort(self._members, (point, trial), key=_BY_POINT)

@@ -19,6 +19,7 @@ from corenas.show.progress import (
     format_rate,
     trial_numbers,
 )
+from corenas.values.fidelity import format_share
 
 # Longer lines are hard to follow with the eye; a wide terminal gets a narrow screen.
 _WIDEST = 110
@@ -131,11 +132,14 @@ def _draw_table(stage: StageProgress, width: int, most: int) -> list[Text]:
     if not trials:
         return []
     names = list(trial_numbers(trials[0]))
-    rows = [["trial", "architecture", *map(printable, names)]]
+    # The best are those of the highest fidelity; below it, a score says less.
+    climbing = bool(stage.climbed())
+    rows = [["trial", "architecture", *(["share"] if climbing else []), *map(printable, names)]]
     for trial in trials:
         numbers = trial_numbers(trial)
-        row = [f"#{trial.number}", trial.architecture.id, *(numbers.get(n, "–") for n in names)]
-        rows.append(row)
+        share = [format_share(trial.fidelity)] if climbing else []
+        row = [f"#{trial.number}", trial.architecture.id, *share]
+        rows.append([*row, *(numbers.get(name, "–") for name in names)])
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     shown = sum(end <= width for end in accumulate(w + len(_GAP) for w in widths))
     styles = ["dim", "bold", *[""] * len(trials)]
@@ -169,6 +173,8 @@ def _draw_state(stage: StageProgress) -> Iterator[Text]:
     tally = [f"{count} {status}" for count, status in stage.tally()]
     if tally:
         yield Text(_GAP.join(tally))
+    if stage.climbed():
+        yield Text(f"shares of the training: {stage.climbed()}")
     if stage.failure:
         yield Text(f"last failure: {printable(stage.failure)}", "yellow")
     if stage.message:

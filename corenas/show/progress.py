@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from attrs import Factory, define
 
+from corenas.values.fidelity import format_share
 from corenas.values.quantity import Quantity
 from corenas.values.ranking import ranked
 from corenas.values.trial import Event, Trial
@@ -28,7 +29,9 @@ class StageProgress:
     """What is known of one stage so far. Times are seconds of any one clock.
 
     ``counts`` holds the trials by status; ``running`` the numbers of those that have begun only;
-    ``quantities`` what is known of the numbers that they measure, by name.
+    ``rungs`` the finished ones by their share of the full training; ``repeated`` is how many have
+    an earlier one's measurement; ``quantities`` what is known of the numbers that they measure, by
+    name.
     """
 
     name: str
@@ -43,6 +46,8 @@ class StageProgress:
     best: list[Trial] = Factory(list)
     counts: Counter[str] = Factory(Counter)
     running: set[int] = Factory(set)
+    rungs: Counter[float] = Factory(Counter)
+    repeated: int = 0
     failure: str = ""
     quantities: dict[str, Quantity] = Factory(dict)
     _recent: deque[tuple[float, int]] = Factory(lambda: deque(maxlen=_RECENT_EVENTS))
@@ -81,6 +86,9 @@ class StageProgress:
         self.counts[trial.status] += 1
         if trial.status == "failed":
             self.failure = f"trial {trial.number}: {trial.reason}"
+        if trial.status == "finished":
+            self.rungs[trial.fidelity] += 1
+            self.repeated += trial.repeats is not None
         if trial.status == "finished" and trial.score is not None:
             self.best = ranked(self.best, trial, most=BEST)
 
@@ -113,8 +121,16 @@ class StageProgress:
         for status in ("finished", "rejected", "failed"):
             if self.counts[status]:
                 yield self.counts[status], status
+        if self.repeated:
+            yield self.repeated, "of them repeated"
         if self.running and self.ended is None:
             yield len(self.running), "running"
+
+    def climbed(self) -> str:
+        """Return ``27 at 1/9, 9 at 1/3, 3 at all``; nothing where all trials were in full."""
+        if all(fidelity >= 1 for fidelity in self.rungs):
+            return ""
+        return ", ".join(f"{self.rungs[f]} at {format_share(f)}" for f in sorted(self.rungs))
 
 
 @define

@@ -22,6 +22,7 @@ from corenas.show.progress import (
     format_rate,
     trial_numbers,
 )
+from corenas.values.fidelity import format_share
 from corenas.values.trial import Event
 
 PLAIN_SECONDS = 30.0
@@ -121,6 +122,8 @@ class PlainReporter:
         elif best and event.trial is not None:
             numbers = ", ".join(f"{name} {n}" for name, n in trial_numbers(event.trial).items())
             trial = f"trial {event.trial.number} ({event.trial.architecture.id})"
+            if event.trial.fidelity < 1:
+                trial += f", {format_share(event.trial.fidelity)} trained,"
             self.say(f"{stage.name} {stage.position()}: {trial} is the best so far: {numbers}")
         elif now - self._last_line >= self._seconds:
             self._last_line = now

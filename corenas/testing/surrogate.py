@@ -7,6 +7,7 @@ part of a PSNR: better operations cost more, chains of nodes help, and there is 
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,6 +21,7 @@ from corenas.protocols import Budget, IndependentJobs, Job, Objective, Problem
 from corenas.search.objectives import MetricObjective
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas.values.evaluation import Outcome, Rejected, Report
+from corenas.values.fidelity import FULL_TRAINING, Share
 from corenas.values.quantity import MULT_ADDS, Quantity
 from corenas.values.trial import Measurement
 
@@ -58,6 +60,9 @@ BASE_SCORE = 35.2
 DEPTH_WORTH = 0.02
 NOISE = 0.02
 """Standard deviation of the score of one architecture, in dB."""
+EARLY_LOSS = 1.0
+EARLY_NOISE = 0.1
+"""How much lower the score is before any training, and its further standard deviation, in dB."""
 
 MAX_MULT_ADDS = 14.0e9
 
@@ -144,19 +149,32 @@ def expected_score(architecture: Architecture) -> float:
 
 @frozen
 class SurrogateJob:
-    """Measures one candidate; its noise depends on the seed alone."""
+    """Measures one candidate; its noise depends on the seed alone.
+
+    After a share of the training the score is lower, and noisier: luck that fades.
+    """
 
     architecture: Architecture
     seed: int
+    share: Share = FULL_TRAINING
 
     def run(self, device: str, report: Report) -> Outcome:
-        """Return the noisy score as ``psnr``."""
-        noise = NOISE * float(np.random.default_rng(self.seed).standard_normal())
-        return Outcome({"psnr": expected_score(self.architecture) + noise})
+        """Return the noisy score as ``psnr``, and what it drew as the state."""
+        noise, luck = json.loads(self.share.state) if self.share.state else self._draw()
+        missing = 1 - self.share.fidelity
+        psnr = expected_score(self.architecture) + NOISE * noise
+        psnr += missing * (EARLY_NOISE * luck - EARLY_LOSS)
+        state = b"" if self.share.is_full else json.dumps([noise, luck]).encode()
+        return Outcome({"psnr": psnr}, state=state)
+
+    def _draw(self) -> list[float]:
+        return [float(each) for each in np.random.default_rng(self.seed).standard_normal(2)]
 
 
 class SurrogateEvaluator(IndependentJobs):
     """Refuses what costs more than ``limit`` mult-adds, and scores the rest."""
+
+    continues = True
 
     def __init__(self, limit: float = MAX_MULT_ADDS) -> None:
         self._limit = limit
@@ -168,11 +186,17 @@ class SurrogateEvaluator(IndependentJobs):
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
         """Return the job, or the reason why the candidate is too expensive."""
+        return self.prepare_share(architecture, FULL_TRAINING, number=number, seed=seed)
+
+    def prepare_share(
+        self, architecture: Architecture, share: Share, *, number: int, seed: int
+    ) -> Job | Rejected:
+        """Return the job for a share of the training."""
         cost = mult_adds(architecture)
         if cost > self._limit:
             reason = f"{cost / 1e9:.2f} G mult-adds, more than {self._limit / 1e9:.2f} G"
             return Rejected(reason, {"mult_adds": cost})
-        return SurrogateJob(architecture, seed)
+        return SurrogateJob(architecture, seed, share)
 
     def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
         """Return the score and the cost."""

@@ -1,12 +1,16 @@
-"""The one training loop: order, schedule, guard against NaN, events, and resume inside a stage."""
+"""The one training loop: order, schedule, guard against NaN, events, and resume inside a stage.
+
+A training can end at a share of its steps, and go on from there in another process.
+"""
 
 from __future__ import annotations
 
 import copy
+import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from attrs import asdict, frozen
@@ -17,6 +21,7 @@ from corenas.errors import Diverged
 from corenas.training.config import TrainingConfig
 from corenas.training.schedules import Schedule, schedule_of
 from corenas.training.step import Stream, TrainingStep
+from corenas.values.fidelity import Share
 from corenas.values.result import Result, State, finite
 from corenas.values.trial import Event
 
@@ -83,6 +88,7 @@ class Training:
         self._save = save
         self._keep = keep
         self._done = 0
+        self._pace = 1.0
         self._scalars: dict[str, float] = {}
         self._kept: _Kept | None = None
 
@@ -114,20 +120,33 @@ class Training:
             threads=config.threads,
         )
 
-    def events(self) -> Iterator[Event]:
+    @property
+    def steps(self) -> int:
+        """How many optimiser steps the full training has."""
+        return self._steps
+
+    def events(self, until: int | None = None, *, annealed: bool = False) -> Iterator[Event]:
         """Train; yield an ``epoch`` event every so many steps.
+
+        Args:
+            until: The step to train up to; by default the last one. Called again, the training goes
+                on from there.
+            annealed: Whether the schedule comes to its end at that step; by default it is followed
+                as far as that.
 
         Raises:
             Diverged: The scalars since the last event are not all finite.
         """
-        while self._done < self._steps:
+        last = self._steps if until is None else min(until, self._steps)
+        self._pace = self._steps / last if annealed else 1.0
+        while self._done < last:
             with cpu_threads(self._threads):
-                remark = self._train_and_measure()
+                remark = self._train_and_measure(last)
             yield Event("epoch", self._done, self._steps, self._scalars, message=remark)
 
-    def _train_and_measure(self) -> str:
+    def _train_and_measure(self, last: int) -> str:
         """Do the work up to the next event; return the step's remark on it."""
-        self._scalars = self._train(min(self._steps, self._done + self._report_every))
+        self._scalars = self._train(min(last, self._done + self._report_every))
         remark = self._step.remark(self._scalars)
         if self._validation_due():
             self._measure()
@@ -138,7 +157,7 @@ class Training:
         first = self._done
         sums: dict[str, Tensor] = {}
         while self._done < until:
-            self._set_rates(self._schedule(self._done))
+            self._set_rates(self._schedule(self._done * self._pace))
             scalars = self._step.step([stream.next_batch() for stream in self._streams])
             for name, value in scalars.items():
                 # Summed on the device: reading each step's value would make a GPU wait.
@@ -217,3 +236,49 @@ class Training:
         network = copy.deepcopy(self._step.deliverable())
         network.load_state_dict(self._kept.tensors)
         return Result(values, self._save(network, folder))
+
+
+class Stoppable(Protocol):
+    """A training that can end before its last step: `Training` and `PhasedTraining` are two."""
+
+    @property
+    def steps(self) -> int:
+        """How many optimiser steps the full training has."""
+
+    def events(self, until: int | None = None, *, annealed: bool = False) -> Iterator[Event]:
+        """Train up to a step; see `Training.events`."""
+
+    def state(self) -> State:
+        """Return everything that the next step depends on."""
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+
+
+def train_share(training: Stoppable, share: Share) -> Iterator[Event]:
+    """Train up to a share, from what an earlier job left or else from the beginning.
+
+    On the CPU both give the same weights bit for bit, unless the share is annealed.
+
+    Args:
+        training: A new one, of the full number of steps.
+        share: How far, and from where.
+    """
+    if share.state:
+        training.restore(_read(share.state))
+    yield from training.events(share.steps(training.steps), annealed=share.annealed)
+
+
+def what_is_left(training: Stoppable, share: Share) -> bytes:
+    """Return what a later job goes on from, for `Outcome.state`; nothing after a full training."""
+    if share.is_full:
+        return b""
+    buffer = io.BytesIO()
+    torch.save(training.state(), buffer)
+    return buffer.getvalue()
+
+
+def _read(state: bytes) -> State:
+    # To the CPU: the device it was on may be another worker's.
+    loaded: State = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+    return loaded

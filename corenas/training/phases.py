@@ -42,26 +42,42 @@ class PhasedTraining:
         self._number = 0
         self._training = phases[0].build(network)
 
-    def events(self) -> Iterator[Event]:
+    @property
+    def steps(self) -> int:
+        """How many optimiser steps all phases have."""
+        return sum(phase.steps for phase in self._phases)
+
+    def events(self, until: int | None = None, *, annealed: bool = False) -> Iterator[Event]:
         """Train, phase by phase.
+
+        Args:
+            until: The step to train up to, counted through; by default the last one.
+            annealed: Whether the schedule of the phase that it lies in comes to its end there.
 
         Raises:
             Diverged: The scalars since the last event are not all finite.
         """
-        total = sum(phase.steps for phase in self._phases)
-        yield from self._events(total)
-        while self._number + 1 < len(self._phases):
+        last = self.steps if until is None else min(until, self.steps)
+        yield from self._events(last, annealed)
+        while self._begun(self._number + 1) < last:
             network = self._training.deliverable()
             self._number += 1
             self._training = self._phases[self._number].build(network)
-            yield from self._events(total)
+            yield from self._events(last, annealed)
 
-    def _events(self, total: int) -> Iterator[Event]:
-        before = sum(phase.steps for phase in self._phases[: self._number])
+    def _begun(self, number: int) -> int:
+        """Return the step at which a phase begins."""
+        return sum(phase.steps for phase in self._phases[:number])
+
+    def _events(self, last: int, annealed: bool) -> Iterator[Event]:
+        before = self._begun(self._number)
         phase = {"phase": self._number + 1.0} if len(self._phases) > 1 else {}
-        for event in self._training.events():
+        for event in self._training.events(last - before, annealed=annealed):
             yield evolve(
-                event, step=before + event.step, total=total, scalars={**event.scalars, **phase}
+                event,
+                step=before + event.step,
+                total=self.steps,
+                scalars={**event.scalars, **phase},
             )
 
     def deliverable(self) -> nn.Module:
@@ -83,7 +99,7 @@ class PhasedTraining:
     def result(self, folder: Path) -> Result:
         """Return the newest scalars and the files of the phase in progress."""
         result = self._training.result(folder)
-        before = sum(phase.steps for phase in self._phases[: self._number])
+        before = self._begun(self._number)
         return evolve(
             result,
             values={

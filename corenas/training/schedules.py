@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from corenas.training.config import TrainingConfig
 
-Schedule = Callable[[int], float]
-"""The factor on the learning rate at a step, counted from 0."""
+Schedule = Callable[[float], float]
+"""The factor on the learning rate at a step, counted from 0; between two steps where a schedule is
+run through faster than step by step."""
 
 
 def constant() -> Schedule:

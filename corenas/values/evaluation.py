@@ -24,11 +24,15 @@ Report = Callable[[int, float], bool]
 
 @frozen
 class Outcome:
-    """What a worker sends back: metrics by name, seconds spent, and weights as bytes."""
+    """What a worker sends back: metrics by name, seconds spent, and weights as bytes.
+
+    ``state`` is what a later job of the same candidate goes on from, where there may be one.
+    """
 
     metrics: Mapping[str, float]
     seconds: float = 0.0
     payload: bytes = b""
+    state: bytes = b""
 
 
 @frozen

@@ -1,20 +1,33 @@
-"""The best trials so far: what searches, the live screen and ``corenas best`` mean by that."""
+"""The best trials so far: what searches, the live screen and ``corenas best`` mean by that.
+
+A trial that had more of its full training stands before all that had less, whatever they score: a
+score after a ninth of the training says little beside one after all of it.
+"""
 
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterable
 
 from corenas.values.trial import Trial
 
 
-def _sort_key(trial: Trial) -> tuple[float, int]:
-    return -(trial.score or 0.0), trial.number
+def _sort_key(trial: Trial) -> tuple[float, float, int]:
+    return -trial.fidelity, -(trial.score or 0.0), trial.number
+
+
+def at_highest_fidelity(trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trials that can be compared with the best: of the highest fidelity among them."""
+    found = list(trials)
+    highest = max((trial.fidelity for trial in found), default=1.0)
+    return [trial for trial in found if trial.fidelity == highest]
 
 
 def ranked(best: list[Trial], trial: Trial, *, most: int) -> list[Trial]:
     """Return the best trials with another one among them, best first, at most so many.
 
-    Each architecture stands among them once, with its best trial; of equals the earlier one counts.
+    The highest fidelity comes first, and within it the highest score. Each architecture stands
+    among them once, with its best trial; of equals the earlier one counts.
     The list that is given is not changed.
 
     Args:

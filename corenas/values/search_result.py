@@ -22,8 +22,10 @@ class SearchResult:
         measurement: What is known of the chosen one, be it measured or, as after a one-shot
             search, only counted and estimated.
         trials: Candidates that were measured by themselves, the best of each architecture, best
-            first. A one-shot search has none: its steps are not trials.
-        front: The trials that no other one equals or beats in all quantities.
+            first; the highest fidelity comes before all others. A one-shot search has none: its
+            steps are not trials.
+        front: The trials that no other one equals or beats in all quantities, among those of the
+            highest fidelity that was reached.
         counts: How often what happened, such as ``finished``, ``rejected`` and ``failed`` trials,
             or ``steps``.
         quantities: Describe the numbers of trials and measurement.

@@ -50,7 +50,12 @@ class Measurement:
 
 @frozen
 class Trial:
-    """One candidate and what became of it; ``score`` is higher for a better one."""
+    """One candidate and what became of it; ``score`` is higher for a better one.
+
+    ``fidelity`` is the share of the full training that it had, in (0, 1], and ``rung`` which of the
+    search's fidelities that is, from 0 for the smallest. ``continues`` is the number of the trial
+    that it went on from, ``repeats`` that of the trial whose measurement it has, untrained.
+    """
 
     number: int
     architecture: Architecture
@@ -58,6 +63,10 @@ class Trial:
     score: float | None = None
     status: Status = "finished"
     reason: str = ""
+    rung: int = 0
+    fidelity: float = 1.0
+    continues: int | None = None
+    repeats: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that `from_json` turns back into an equal trial.
@@ -75,6 +84,13 @@ class Trial:
             value["score"] = self.score
         if self.reason:
             value["reason"] = self.reason
+        # A plain search has one fidelity, of which its journal says nothing.
+        if self.rung or self.fidelity != 1:
+            value |= {"rung": self.rung, "fidelity": self.fidelity}
+        if self.continues is not None:
+            value["continues"] = self.continues
+        if self.repeats is not None:
+            value["repeats"] = self.repeats
         return value
 
     @classmethod
@@ -88,6 +104,10 @@ class Trial:
             value.get("score"),
             value["status"],
             value.get("reason", ""),
+            value.get("rung", 0),
+            value.get("fidelity", 1.0),
+            value.get("continues"),
+            value.get("repeats"),
         )
 
 

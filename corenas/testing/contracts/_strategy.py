@@ -79,7 +79,7 @@ class StrategyContract:
         assert [quantity.name for quantity in found.quantities] == [q.name for q in task.quantities]
         assert found.measurement is not None
         assert known <= set(found.measurement.metrics)
-        scores = [trial.score or 0.0 for trial in found.trials]
+        scores = [(trial.fidelity, trial.score or 0.0) for trial in found.trials]
         assert scores == sorted(scores, reverse=True)
         assert len({trial.architecture for trial in found.trials}) == len(found.trials)
         assert found.front == tuple(front(found.front, directions(task.quantities)))

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from torch.nn import functional as F
 
 from corenas import (
+    FULL_TRAINING,
     MULT_ADDS,
     PARAMS,
     Architecture,
@@ -19,11 +20,13 @@ from corenas import (
     Quantity,
     Rejected,
     Report,
+    Share,
     StagePlan,
     Stopped,
 )
 from corenas.cost import CostTable
 from corenas.training.batches import ShuffledBatches
+from corenas.training.loop import train_share, what_is_left
 from corenas.training.networks import seeded
 from corenas.training.step import SupervisedStep
 from corenas.training.timing import peak_memory, seconds_of, time_step
@@ -45,6 +48,7 @@ class DigitsJob:
     architecture: Architecture
     data: DataConfig
     seed: int
+    share: Share = FULL_TRAINING
 
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
@@ -54,15 +58,18 @@ class DigitsJob:
         training = training_of(
             network, digits.train, self.config.training, seed=self.seed, device=device
         )
-        for event in training.events():
+        for event in train_share(training, self.share):
             if report(event.step, event.scalars["loss"]):
                 raise Stopped(f"stopped at step {event.step}")
         metrics = {"accuracy": accuracy(network, digits.validation, device)}
-        return Outcome(metrics, time.perf_counter() - started)
+        state = what_is_left(training, self.share)
+        return Outcome(metrics, time.perf_counter() - started, state=state)
 
 
 class DigitsEvaluator(IndependentJobs):
     """Rejects what has too many parameters; no candidate profits from another one's training."""
+
+    continues = True
 
     def __init__(self, config: EvaluatorConfig, space: DigitsSpace, data: DataConfig) -> None:
         self._config = config
@@ -101,10 +108,15 @@ class DigitsEvaluator(IndependentJobs):
         )
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
+        return self.prepare_share(architecture, FULL_TRAINING, number=number, seed=seed)
+
+    def prepare_share(
+        self, architecture: Architecture, share: Share, *, number: int, seed: int
+    ) -> Job | Rejected:
         costs, limit = self._costs_of(architecture), self._config.params_limit
         if limit is not None and costs["params"] > limit:
             return Rejected(f"{costs['params']:.0f} parameters, the limit is {limit}", costs)
-        return DigitsJob(self._config, self._space, architecture, self._data, seed)
+        return DigitsJob(self._config, self._space, architecture, self._data, seed, share)
 
     def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
         return Measurement({**outcome.metrics, **self._costs_of(architecture)}, outcome.seconds)

@@ -23,6 +23,7 @@ from corenas import (
     Rejected,
     Report,
     SearchSpace,
+    Share,
     StagePlan,
     Stopped,
     Task,
@@ -30,6 +31,7 @@ from corenas import (
     default_registry,
 )
 from corenas.cost import Cost, CostTable, human
+from corenas.training.loop import Stoppable, train_share
 from corenas.training.phases import PhasedTraining
 from corenas.training.timing import seconds_of
 from corenas_sr.config import CandidateConfig, DataConfig, PixelTrainingConfig
@@ -240,7 +242,16 @@ def report_events(training: Task, report: Report) -> Iterator[Event]:
         Stopped: The report's answer was to stop.
         Diverged: The loss is not finite.
     """
-    for event in training.events():
+    return _report(training.events(), report)
+
+
+def report_share(training: Stoppable, share: Share, report: Report) -> Iterator[Event]:
+    """Train to a share, from what an earlier job left if there is any; else as `report_events`."""
+    return _report(train_share(training, share), report)
+
+
+def _report(events: Iterator[Event], report: Report) -> Iterator[Event]:
+    for event in events:
         if report(event.step, event.scalars["loss"]):
             raise Stopped(f"stopped at step {event.step}")
         yield event

@@ -7,13 +7,16 @@ import time
 from attrs import frozen
 
 from corenas import (
+    FULL_TRAINING,
     Architecture,
     Job,
     Outcome,
     Rejected,
     Report,
     SearchSpace,
+    Share,
 )
+from corenas.training.loop import what_is_left
 from corenas.training.networks import seeded
 from corenas.values.seeds import derive_seed
 from corenas_sr.config import CandidateConfig, DataConfig
@@ -23,13 +26,13 @@ from corenas_sr.training.candidates import (
     load_images,
     measure_candidate,
     measure_latency,
-    report_events,
+    report_share,
 )
 
 
 @frozen
 class ShortTrainingJob:
-    """Trains one candidate from fresh weights and measures it on fixed crops."""
+    """Trains one candidate to a share, and measures it on fixed crops."""
 
     config: CandidateConfig
     space: SearchSpace
@@ -37,6 +40,7 @@ class ShortTrainingJob:
     data: DataConfig
     scale: int
     seed: int
+    share: Share = FULL_TRAINING
 
     def get_ready(self, device: str) -> None:
         """Load the images before the job's time counts."""
@@ -55,18 +59,26 @@ class ShortTrainingJob:
             seed=derive_seed(self.seed, "patches"),
             device=device,
         )
-        for _ in report_events(training, report):
+        for _ in report_share(training, self.share, report):
             pass
         model = training.deliverable()
         metrics = measure_candidate(model, self.config, self.data, scale=self.scale, device=device)
         metrics |= measure_latency(model, self.config, device=device)
-        return Outcome(metrics, time.perf_counter() - started)
+        state = what_is_left(training, self.share)
+        return Outcome(metrics, time.perf_counter() - started, state=state)
 
 
 class ShortTraining(CandidateEvaluator):
-    """Rejects costly candidates and trains the others from scratch."""
+    """Rejects costly candidates and trains the others from scratch; they may go on later."""
+
+    continues = True
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
+        return self.prepare_share(architecture, FULL_TRAINING, number=number, seed=seed)
+
+    def prepare_share(
+        self, architecture: Architecture, share: Share, *, number: int, seed: int
+    ) -> Job | Rejected:
         return self.reject_costly(architecture) or ShortTrainingJob(
-            self._config, self._space, architecture, self._data, self._scale, seed
+            self._config, self._space, architecture, self._data, self._scale, seed, share
         )

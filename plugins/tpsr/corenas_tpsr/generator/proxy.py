@@ -117,6 +117,8 @@ class ProxyEvaluator(CandidateEvaluator):
     def from_scratch(self) -> ProxyEvaluator:
         """Return the same evaluator without a cache."""
         config = evolve(self._config, cache=False, duplicates="evaluate")
+        if config == self._config:
+            return self
         return ProxyEvaluator(config, self._space, self._data)
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
