@@ -84,8 +84,10 @@ class Asha:
         """
         found: list[int] = []
         most = self._candidates
+        # The best may have to be the one that is trained in full at the end.
+        least = 0 if self._rungs[-1].finished else 1
         for rung in self._rungs[:-1]:
-            waiting = [entry.number for entry in rung.waiting(max(1, most // self._eta))]
+            waiting = [entry.number for entry in rung.waiting(max(least, most // self._eta))]
             found += waiting
             most += len(rung.promoted) + len(waiting) - rung.finished
         return found

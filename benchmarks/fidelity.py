@@ -1,0 +1,298 @@
+"""Successive halving against full trainings: the best score found, and the CPU time it takes.
+
+    python benchmarks/fidelity.py [--task digits] [--task photographs] [--seeds 5]
+
+Two problems with real, short trainings: digits (`examples/digits`, at most 2,000 parameters, 810
+steps) and the bundled photographs (cells of 4 nodes of the space tpsr-generator at x2, 450 steps).
+Full trainings of ``--candidates`` random candidates are compared with strategies that train in
+shares, which look at a few more of the same candidates. A candidate's seed is that of its
+architecture, so what one search has trained, another one that asks for it finds again with the CPU
+time that it took; a continued training is the uninterrupted one bit for bit, so nothing changes by
+it. One thread, about ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from attrs import evolve, frozen
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "digits"))
+
+from corenas import (
+    Budget,
+    Chosen,
+    Job,
+    Outcome,
+    Problem,
+    Rejected,
+    SearchSpace,
+    Share,
+    Stop,
+    Trial,
+    choose,
+    structure,
+)
+from corenas.search.executors.serial import Serial
+from corenas.search.objectives import MetricObjective
+from corenas.search.rungs.agreement import kendall_tau
+from corenas.values.fidelity import FULL_TRAINING
+from corenas.values.seeds import derive_seed
+from corenas_digits.config import DataConfig as DigitsData
+from corenas_digits.config import EvaluatorConfig, SpaceConfig
+from corenas_digits.evaluator import DigitsEvaluator
+from corenas_digits.space import DigitsSpace
+from corenas_sr.config import CandidateConfig, DataConfig
+from corenas_sr.results.report import align_columns
+from corenas_sr.training.short_training import ShortTraining
+
+ETA, RUNGS = 3, 3
+SHARES = tuple(ETA ** (rung - RUNGS + 1.0) for rung in range(RUNGS))
+
+BAR = 1 / 3
+"""The largest share of the CPU time of full trainings that halving may take."""
+
+
+@frozen
+class Measured:
+    """What one job gave, and the CPU seconds that it took."""
+
+    outcome: Outcome
+    seconds: float
+
+
+class Curves:
+    """An evaluator that trains each candidate once, and charges each search for what it asks.
+
+    Args:
+        inner: Trains and measures.
+        seed: With an architecture, decides the seed of its training.
+    """
+
+    continues = True
+
+    def __init__(self, inner: Any, seed: int) -> None:
+        self._inner = inner
+        self._seed = seed
+        self._measured: dict[tuple[str, float, bool], Measured] = {}
+        self.charged = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def prepare(self, architecture: Any, *, number: int, seed: int) -> Job | Rejected:
+        return self.prepare_share(architecture, FULL_TRAINING, number=number, seed=seed)
+
+    def prepare_share(
+        self, architecture: Any, share: Share, *, number: int, seed: int
+    ) -> Job | Rejected:
+        own = derive_seed(self._seed, architecture.id)
+        job = self._inner.prepare_share(architecture, share, number=number, seed=own)
+        return job if isinstance(job, Rejected) else _Asked(self, architecture, share)
+
+    def measure_at(self, architecture: Any, share: Share) -> Outcome:
+        """Return what a candidate gives at a share, and charge what it takes to come there."""
+        before, charged = b"", 0.0
+        for fidelity in SHARES:
+            if fidelity > share.fidelity:
+                break
+            each = self._train(architecture, Share(fidelity, before, share.annealed))
+            before = each.outcome.state
+            # From what it goes on from, it has been charged for already.
+            charged = each.seconds if share.state else charged + each.seconds
+        self.charged += charged
+        return each.outcome
+
+    def _train(self, architecture: Any, share: Share) -> Measured:
+        key = (architecture.id, share.fidelity, share.annealed)
+        if key not in self._measured:
+            seed = derive_seed(self._seed, architecture.id)
+            job = self._inner.prepare_share(architecture, share, number=0, seed=seed)
+            started = time.process_time()
+            outcome = job.run("cpu", lambda step, value: False)
+            self._measured[key] = Measured(outcome, time.process_time() - started)
+        return self._measured[key]
+
+
+@frozen
+class _Asked:
+    curves: Curves
+    architecture: Any
+    share: Share
+
+    def run(self, device: str, report: Any) -> Outcome:
+        return self.curves.measure_at(self.architecture, self.share)
+
+
+@frozen
+class Task:
+    """A problem: its space, what makes its evaluator, and the metric that counts."""
+
+    space: SearchSpace
+    evaluator: Callable[[], Any]
+    metric: str
+    unit: str
+
+
+def digits() -> Task:
+    """Return classifiers of digits with at most 2,000 parameters."""
+    space = DigitsSpace(SpaceConfig())
+    options = {"steps": 810, "batch": 16, "learning_rate": 3e-3, "report_every": 1000}
+    config = structure(EvaluatorConfig, {"training": options, "params_limit": 2000})
+    return Task(space, lambda: DigitsEvaluator(config, space, DigitsData()), "accuracy", "%")
+
+
+def photographs() -> Task:
+    """Return small super-resolution networks at x2."""
+    space = _with(choose("search_spaces", "tpsr-generator"), nodes=4).build()
+    options = {"steps": 450, "batch": 4, "patch": 12, "ema": 0.99, "report_every": 1000}
+    config = structure(CandidateConfig, {"training": options, "crops": 8, "crop_size": 24})
+    return Task(space, lambda: ShortTraining(config, space, DataConfig()), "psnr", "dB")
+
+
+TASKS: Mapping[str, Callable[[], Task]] = {"digits": digits, "photographs": photographs}
+
+
+def _with(chosen: Chosen, **options: Any) -> Chosen:
+    return evolve(chosen, config=structure(type(chosen.config), options))
+
+
+@frozen
+class Found:
+    """What one search found: the best score in full, how many were trained in full, its cost."""
+
+    best: float
+    full: int
+    seconds: float
+    trials: Sequence[Trial]
+
+
+def search(task: Task, curves: Curves, strategy: Chosen, candidates: int, seed: int) -> Found:
+    """Search with one strategy."""
+    curves.charged = 0.0
+    problem = Problem(
+        task.space,
+        curves,
+        MetricObjective(task.metric, 1),
+        Serial(stop=Stop()),
+        Budget(candidates),
+        seed,
+    )
+    events = strategy.build().search(problem).events()
+    trials = [event.trial for event in events if event.kind == "trial" and event.trial]
+    full = [trial.score or 0.0 for trial in trials if trial.fidelity == 1]
+    return Found(max(full), len(full), curves.charged, trials)
+
+
+def main() -> int:
+    """Run the comparison; return 1 where a bar is missed."""
+    arguments = _arguments()
+    torch.set_num_threads(1)
+    missed = False
+    for name in arguments.task or TASKS:
+        task = TASKS[name]()
+        missed = _compare(name, task, arguments) or missed
+    return int(missed)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--task", action="append", choices=list(TASKS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--candidates", type=int, default=15, help="of the full trainings")
+    parser.add_argument("--in-shares", type=int, default=18, help="candidates of the others")
+    return parser.parse_args()
+
+
+def _compare(name: str, task: Task, arguments: argparse.Namespace) -> bool:
+    """Print one problem's tables; return whether ``asha`` missed a bar."""
+    plain = choose("strategies", "random")
+    halving = {
+        each: _with(choose("strategies", each), eta=ETA, rungs=RUNGS)
+        for each in ("asha", "halving", "hyperband")
+    }
+    results: dict[str, list[tuple[Found, Found]]] = {each: [] for each in halving}
+    all_curves = []
+    for seed in range(arguments.seeds):
+        curves = Curves(task.evaluator(), seed)
+        full = search(task, curves, plain, arguments.candidates, seed)
+        all_curves.append((curves, full))
+        for each, strategy in halving.items():
+            found = search(task, curves, strategy, arguments.in_shares, seed)
+            results[each].append((full, found))
+    rows = [
+        ("strategy", "candidates", "in full", "CPU / full", f"best - full's, {task.unit}", "seeds"),
+        *(_row(each, arguments.in_shares, pairs) for each, pairs in results.items()),
+    ]
+    best = median(full.best for _, full in all_curves)
+    print(
+        f"\n{name}: full trainings of {arguments.candidates} random candidates, "
+        f"{median(full.seconds for _, full in all_curves):.0f} s of CPU time, best {best:.2f} "
+        f"{task.unit} (medians of {arguments.seeds} seeds)",
+        *align_columns(rows),
+        *_ranks(task, all_curves),
+        sep="\n",
+    )
+    pairs = results["asha"]
+    return median(_ratios(pairs)) > BAR or median(_differences(pairs)) < 0
+
+
+def _ratios(pairs: Sequence[tuple[Found, Found]]) -> list[float]:
+    return [found.seconds / full.seconds for full, found in pairs]
+
+
+def _differences(pairs: Sequence[tuple[Found, Found]]) -> list[float]:
+    return [found.best - full.best for full, found in pairs]
+
+
+def _row(name: str, candidates: int, pairs: Sequence[tuple[Found, Found]]) -> tuple[str, ...]:
+    gains = _differences(pairs)
+    return (
+        name,
+        str(candidates),
+        f"{median(found.full for _, found in pairs):g}",
+        f"{median(_ratios(pairs)):.3f}",
+        f"{median(gains):+.2f} ({min(gains):+.2f} to {max(gains):+.2f})",
+        f"{sum(gain >= 0 for gain in gains)} of {len(gains)} as good",
+    )
+
+
+def _ranks(task: Task, searched: Sequence[tuple[Curves, Found]]) -> list[str]:
+    """Return how scores after shares rank the candidates of all full trainings.
+
+    Tau is taken within each seed, where all candidates were compared, and then its mean.
+    """
+    lines = []
+    # The other schedule is trained for this table alone: two seeds have to do.
+    for annealed, some in ((False, searched), (True, searched[:2])):
+        for fidelity in SHARES[:-1]:
+            taus, pairs = [], 0
+            for curves, full in some:
+                values = [
+                    (_score(task, curves, trial, Share(fidelity, annealed=annealed)), trial.score)
+                    for trial in full.trials
+                ]
+                tau = kendall_tau([(early, late or 0.0) for early, late in values])
+                taus += [] if tau is None else [tau]
+                pairs += len(values)
+            how = "annealed to its end at each share" if annealed else "followed"
+            lines.append(
+                f"Kendall's tau, {fidelity:.2f} of the training against all, schedule {how}: "
+                f"{sum(taus) / len(taus):+.2f} (n = {pairs}, mean of {len(taus)} searches)"
+            )
+    return lines
+
+
+def _score(task: Task, curves: Curves, trial: Trial, share: Share) -> float:
+    return float(curves.measure_at(trial.architecture, share).metrics[task.metric])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
