@@ -14,9 +14,10 @@ it. One thread, about ten minutes.
 from __future__ import annotations
 
 import argparse
+import pickle
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -43,7 +44,8 @@ from corenas import (
 from corenas.search.executors.serial import Serial
 from corenas.search.objectives import MetricObjective
 from corenas.search.rungs.agreement import kendall_tau
-from corenas.values.fidelity import FULL_TRAINING
+from corenas.search.rungs.ladder import Ladder
+from corenas.values.fidelity import FULL_TRAINING, format_share
 from corenas.values.seeds import derive_seed
 from corenas_digits.config import DataConfig as DigitsData
 from corenas_digits.config import EvaluatorConfig, SpaceConfig
@@ -53,18 +55,21 @@ from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.results.report import align_columns
 from corenas_sr.training.short_training import ShortTraining
 
-ETA, RUNGS = 3, 3
-SHARES = tuple(ETA ** (rung - RUNGS + 1.0) for rung in range(RUNGS))
+RUNGS = 3
+
+STOPS = (1 / 16, 1 / 9, 1 / 4, 1 / 3, 1.0)
+"""Where every candidate is measured on its way: the shares of three rungs with eta 3 or 4."""
 
 BAR = 1 / 3
 """The largest share of the CPU time of full trainings that halving may take."""
 
 
 @frozen
-class Measured:
-    """What one job gave, and the CPU seconds that it took."""
+class Point:
+    """What a candidate gave after a share, and the CPU seconds from its beginning to there."""
 
-    outcome: Outcome
+    metrics: Mapping[str, float]
+    state: bytes
     seconds: float
 
 
@@ -74,14 +79,15 @@ class Curves:
     Args:
         inner: Trains and measures.
         seed: With an architecture, decides the seed of its training.
+        folder: Keeps what was trained for the next start.
     """
 
     continues = True
 
-    def __init__(self, inner: Any, seed: int) -> None:
+    def __init__(self, inner: Any, seed: int, folder: Path) -> None:
         self._inner = inner
         self._seed = seed
-        self._measured: dict[tuple[str, float, bool], Measured] = {}
+        self._folder = folder
         self.charged = 0.0
 
     def __getattr__(self, name: str) -> Any:
@@ -93,32 +99,40 @@ class Curves:
     def prepare_share(
         self, architecture: Any, share: Share, *, number: int, seed: int
     ) -> Job | Rejected:
-        own = derive_seed(self._seed, architecture.id)
-        job = self._inner.prepare_share(architecture, share, number=number, seed=own)
+        job = self._inner.prepare_share(architecture, share, number=number, seed=seed)
         return job if isinstance(job, Rejected) else _Asked(self, architecture, share)
 
     def measure_at(self, architecture: Any, share: Share) -> Outcome:
         """Return what a candidate gives at a share, and charge what it takes to come there."""
-        before, charged = b"", 0.0
-        for fidelity in SHARES:
-            if fidelity > share.fidelity:
-                break
-            each = self._train(architecture, Share(fidelity, before, share.annealed))
-            before = each.outcome.state
-            # From what it goes on from, it has been charged for already.
-            charged = each.seconds if share.state else charged + each.seconds
-        self.charged += charged
-        return each.outcome
+        point = self._point(architecture, share.fidelity, annealed=share.annealed)
+        before = float(share.state) if share.state else 0.0
+        self.charged += point.seconds - before
+        # What this job hands back is how much of it has been charged for.
+        return Outcome(point.metrics, state=b"" if share.is_full else repr(point.seconds).encode())
 
-    def _train(self, architecture: Any, share: Share) -> Measured:
-        key = (architecture.id, share.fidelity, share.annealed)
-        if key not in self._measured:
-            seed = derive_seed(self._seed, architecture.id)
-            job = self._inner.prepare_share(architecture, share, number=0, seed=seed)
-            started = time.process_time()
-            outcome = job.run("cpu", lambda step, value: False)
-            self._measured[key] = Measured(outcome, time.process_time() - started)
-        return self._measured[key]
+    def _point(self, architecture: Any, fidelity: float, *, annealed: bool) -> Point:
+        name = f"{self._seed}-{architecture.id}{'-annealed' if annealed else ''}.pickle"
+        file = self._folder / name
+        known = pickle.loads(file.read_bytes()) if file.exists() else {}
+        for stop in STOPS:
+            if stop <= fidelity and stop not in known:
+                known[stop] = self._train(architecture, known, stop, annealed=annealed)
+                file.write_bytes(pickle.dumps(known))
+        return Point(**known[fidelity])
+
+    def _train(
+        self, architecture: Any, known: Mapping[float, Any], stop: float, *, annealed: bool
+    ) -> Any:
+        """Go on from the stop below, as every search would."""
+        below = max((each for each in known if each < stop), default=0.0)
+        start = Point(**known[below]) if below else Point({}, b"", 0.0)
+        share = Share(stop, start.state, annealed)
+        seed = derive_seed(self._seed, architecture.id)
+        job = self._inner.prepare_share(architecture, share, number=0, seed=seed)
+        started = time.process_time()
+        outcome = job.run("cpu", lambda step, value: False)
+        seconds = start.seconds + time.process_time() - started
+        return {"metrics": dict(outcome.metrics), "state": outcome.state, "seconds": seconds}
 
 
 @frozen
@@ -205,9 +219,12 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", action="append", choices=list(TASKS))
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark-fidelity"))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--candidates", type=int, default=15, help="of the full trainings")
+    parser.add_argument("--candidates", type=int, default=14, help="of the full trainings")
     parser.add_argument("--in-shares", type=int, default=18, help="candidates of the others")
+    parser.add_argument("--eta", type=int, default=4, choices=(3, 4))
+    parser.add_argument("--annealed", action="store_true", help="compare the schedules too")
     return parser.parse_args()
 
 
@@ -215,13 +232,15 @@ def _compare(name: str, task: Task, arguments: argparse.Namespace) -> bool:
     """Print one problem's tables; return whether ``asha`` missed a bar."""
     plain = choose("strategies", "random")
     halving = {
-        each: _with(choose("strategies", each), eta=ETA, rungs=RUNGS)
+        each: _with(choose("strategies", each), eta=arguments.eta, rungs=RUNGS)
         for each in ("asha", "halving", "hyperband")
     }
     results: dict[str, list[tuple[Found, Found]]] = {each: [] for each in halving}
     all_curves = []
     for seed in range(arguments.seeds):
-        curves = Curves(task.evaluator(), seed)
+        folder = arguments.out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        curves = Curves(task.evaluator(), seed, folder)
         full = search(task, curves, plain, arguments.candidates, seed)
         all_curves.append((curves, full))
         for each, strategy in halving.items():
@@ -237,7 +256,7 @@ def _compare(name: str, task: Task, arguments: argparse.Namespace) -> bool:
         f"{median(full.seconds for _, full in all_curves):.0f} s of CPU time, best {best:.2f} "
         f"{task.unit} (medians of {arguments.seeds} seeds)",
         *align_columns(rows),
-        *_ranks(task, all_curves),
+        *_ranks(task, all_curves, arguments),
         sep="\n",
     )
     pairs = results["asha"]
@@ -264,30 +283,29 @@ def _row(name: str, candidates: int, pairs: Sequence[tuple[Found, Found]]) -> tu
     )
 
 
-def _ranks(task: Task, searched: Sequence[tuple[Curves, Found]]) -> list[str]:
-    """Return how scores after shares rank the candidates of all full trainings.
+def _ranks(
+    task: Task, searched: Sequence[tuple[Curves, Found]], arguments: argparse.Namespace
+) -> Iterator[str]:
+    """Iterate over lines on how scores after shares rank the candidates of all full trainings.
 
-    Tau is taken within each seed, where all candidates were compared, and then its mean.
+    Tau is taken within each search, all of whose candidates were trained in full, and then its
+    mean.
     """
-    lines = []
-    # The other schedule is trained for this table alone: two seeds have to do.
-    for annealed, some in ((False, searched), (True, searched[:2])):
-        for fidelity in SHARES[:-1]:
-            taus, pairs = [], 0
-            for curves, full in some:
-                values = [
-                    (_score(task, curves, trial, Share(fidelity, annealed=annealed)), trial.score)
-                    for trial in full.trials
-                ]
-                tau = kendall_tau([(early, late or 0.0) for early, late in values])
-                taus += [] if tau is None else [tau]
-                pairs += len(values)
+    ladder = Ladder(arguments.eta, RUNGS)
+    for annealed in (False, True) if arguments.annealed else (False,):
+        for rung in range(ladder.top):
+            share = Share(ladder.fidelity(rung), annealed=annealed)
+            found = [
+                kendall_tau([(_score(task, c, t, share), t.score or 0.0) for t in full.trials])
+                for c, full in searched
+            ]
+            taus = [tau for tau in found if tau is not None]
             how = "annealed to its end at each share" if annealed else "followed"
-            lines.append(
-                f"Kendall's tau, {fidelity:.2f} of the training against all, schedule {how}: "
-                f"{sum(taus) / len(taus):+.2f} (n = {pairs}, mean of {len(taus)} searches)"
+            yield (
+                f"Kendall's tau, {format_share(share.fidelity)} of the training against all, "
+                f"schedule {how}: {sum(taus) / len(taus):+.2f} (n = {len(taus)} x "
+                f"{arguments.candidates})"
             )
-    return lines
 
 
 def _score(task: Task, curves: Curves, trial: Trial, share: Share) -> float:

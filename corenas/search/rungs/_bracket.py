@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from attrs import define
@@ -13,19 +14,23 @@ from corenas.search.rungs.ladder import Bracket, Ladder
 
 @define
 class Level:
-    """A rung of one bracket: ``expected`` trials, of which ``lost`` gave no entry.
+    """A rung of one bracket, and how many trials it will have.
 
     ``expected`` is None until the level below is complete.
     """
 
     rung: Rung
     expected: int | None = None
-    lost: int = 0
+
+    @property
+    def ended(self) -> int:
+        """How many trials have a result, or will never have one."""
+        return self.rung.finished + self.rung.lost
 
     @property
     def complete(self) -> bool:
         """Whether no trial is to come."""
-        return self.expected is not None and self.rung.finished + self.lost >= self.expected
+        return self.expected is not None and self.ended >= self.expected
 
     def survivors(self, eta: int) -> int:
         """Return how many go on: one in eta, and one at least if there is any."""
@@ -54,7 +59,7 @@ class Climbing:
     @property
     def running(self) -> int:
         """How many new candidates are in flight."""
-        return self.begun - self.levels[0].rung.finished - self.levels[0].lost
+        return self.begun - self.levels[0].ended
 
     @property
     def wants_more(self) -> bool:
@@ -64,7 +69,7 @@ class Climbing:
 
     def promote(self) -> tuple[Entry, int] | None:
         """Promote a candidate of a complete level; return it and the rung that it climbs to."""
-        for height, (level, above) in enumerate(zip(self.levels, self.levels[1:], strict=False), 1):
+        for height, (level, above) in enumerate(pairwise(self.levels), 1):
             if not level.complete:
                 break
             above.expected = level.survivors(self._eta)
@@ -75,8 +80,7 @@ class Climbing:
 
     def close(self) -> None:
         """Go on with the candidates that there are: no other will come."""
-        level = self.levels[0]
-        level.expected = level.rung.finished + level.lost
+        self.levels[0].expected = self.levels[0].ended
 
     def open(self) -> Iterator[int]:
         """Iterate over the trials that are, or may yet be, among the survivors of their level."""
@@ -86,10 +90,7 @@ class Climbing:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value that `from_json` turns back."""
-        levels = [
-            {"rung": level.rung.to_json(), "expected": level.expected, "lost": level.lost}
-            for level in self.levels
-        ]
+        levels = [[level.rung.to_json(), level.expected] for level in self.levels]
         bracket = self.bracket
         return {
             "bottom": bracket.bottom,
@@ -104,7 +105,6 @@ class Climbing:
         climbing = cls(Bracket(value["bottom"], value["candidates"]), ladder)
         climbing.begun = value["begun"]
         climbing.levels = [
-            Level(Rung.from_json(level["rung"]), level["expected"], level["lost"])
-            for level in value["levels"]
+            Level(Rung.from_json(rung), expected) for rung, expected in value["levels"]
         ]
         return climbing

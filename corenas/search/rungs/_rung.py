@@ -44,12 +44,13 @@ class Rung:
     """The best results of a rung, how many there were, and which were promoted.
 
     Of equal scores the earlier trial is better. What is not among the best ``most`` is forgotten:
-    ranks only fall, so it can never be promoted. ``promoted`` has the numbers of first trials by
-    those of the trials here.
+    ranks only fall, so it can never be promoted. ``lost`` counts trials that gave no result and are
+    not replaced; ``promoted`` has the numbers of first trials by those of the trials here.
     """
 
     most: int
     finished: int = 0
+    lost: int = 0
     running: int = 0
     entries: list[Entry] = Factory(list)
     promoted: dict[int, int] = Factory(dict)
@@ -74,6 +75,7 @@ class Rung:
         return {
             "most": self.most,
             "finished": self.finished,
+            "lost": self.lost,
             "running": self.running,
             "entries": [entry.to_json() for entry in self.entries],
             "promoted": dict(self.promoted),
@@ -83,6 +85,5 @@ class Rung:
     def from_json(cls, value: Mapping[str, Any]) -> Rung:
         """Read what `to_json` wrote."""
         entries = [Entry.from_json(each) for each in value["entries"]]
-        return cls(
-            value["most"], value["finished"], value["running"], entries, dict(value["promoted"])
-        )
+        counts = value["most"], value["finished"], value["lost"], value["running"]
+        return cls(*counts, entries, dict(value["promoted"]))

@@ -66,6 +66,8 @@ class Asha:
         # A candidate that was measured before stands in a rung already.
         if trial.repeats is None:
             rung.add(trial, self._first_of(trial))
+        else:
+            rung.lost += 1
         self._climb.tell(trial)
 
     def _first_of(self, trial: Trial) -> int:
@@ -74,22 +76,24 @@ class Asha:
         return self._rungs[trial.rung - 1].promoted[trial.continues]
 
     def drop(self, trial: Trial) -> None:
-        """Forget the trial."""
+        """Forget the trial; a new candidate will be replaced."""
         self._rungs[trial.rung].running -= 1
+        self._rungs[trial.rung].lost += trial.continues is not None
 
     def open(self) -> Collection[int]:
         """Return the trials whose rank still allows a promotion.
 
-        A rung will never have more results than the one below promoted, and may yet promote.
+        A rung will never have more results than the one below has promoted, or may yet promote.
         """
         found: list[int] = []
         most = self._candidates
         # The best may have to be the one that is trained in full at the end.
         least = 0 if self._rungs[-1].finished else 1
         for rung in self._rungs[:-1]:
-            waiting = [entry.number for entry in rung.waiting(max(least, most // self._eta))]
-            found += waiting
-            most += len(rung.promoted) + len(waiting) - rung.finished
+            results = most - rung.lost
+            waiting = rung.waiting(max(least, results // self._eta))
+            found += [entry.number for entry in waiting]
+            most = len(rung.promoted) + len(waiting) + results - rung.finished
         return found
 
     def scalars(self) -> dict[str, float]:

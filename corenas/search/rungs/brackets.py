@@ -64,7 +64,7 @@ class Brackets:
         if trial.repeats is None:
             level.rung.add(trial, first)
         else:
-            level.lost += 1
+            level.rung.lost += 1
         self._climb.tell(trial)
 
     def drop(self, trial: Trial) -> None:
@@ -73,7 +73,7 @@ class Brackets:
         if trial.continues is None:
             climbing.begun -= 1
         else:
-            level.lost += 1
+            level.rung.lost += 1
 
     def _find(self, trial: Trial) -> tuple[Climbing, Level, int]:
         """Return where a trial belongs, and the number of its candidate's first one."""

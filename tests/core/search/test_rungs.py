@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -209,9 +210,7 @@ def test_hyperbands_brackets_are_those_of_table_1() -> None:
     machine = Machine(scheduler("hyperband", candidates, ladder), candidates, workers=1, seed=0)
     machine.failures = 0.0
     trained = [round(81 * trial.fidelity) for _, _, trial in machine.steps() if trial is not None]
-    expected = [
-        resource for bracket in table for count, resource in bracket for _ in range(count)
-    ]
+    expected = [resource for bracket in table for count, resource in bracket for _ in range(count)]
     assert trained == expected
 
 
@@ -224,7 +223,7 @@ def test_halving_keeps_the_best_third_of_each_complete_rung() -> None:
         rungs = [[t for t in bracket if t.rung == rung] for rung in range(3)]
         assert [len(rung) for rung in rungs] == [9, 3, 1]
         assert bracket == [trial for rung in rungs for trial in rung]
-        for lower, higher in zip(rungs, rungs[1:], strict=False):
+        for lower, higher in pairwise(rungs):
             ranks = sorted(lower, key=lambda t: (-(t.score or 0.0), t.number))
             assert [t.continues for t in higher] == [t.number for t in ranks[: len(higher)]]
 
