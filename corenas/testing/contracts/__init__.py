@@ -17,7 +17,10 @@ import pytest
 for _kind in ("evaluator", "executor", "objective", "reward", "sampler", "space", "strategy"):
     pytest.register_assert_rewrite(f"{__name__}._{_kind}")  # before they are imported
 
-from corenas.testing.contracts._evaluator import EvaluatorContract  # noqa: E402
+from corenas.testing.contracts._evaluator import (  # noqa: E402
+    EvaluatorContract,
+    GradualEvaluatorContract,
+)
 from corenas.testing.contracts._executor import ExecutorContract  # noqa: E402
 from corenas.testing.contracts._objective import ObjectiveContract  # noqa: E402
 from corenas.testing.contracts._reward import RewardContract  # noqa: E402
@@ -29,6 +32,7 @@ from corenas.testing.contracts._strategy import StrategyContract  # noqa: E402
 __all__ = [
     "EvaluatorContract",
     "ExecutorContract",
+    "GradualEvaluatorContract",
     "ObjectiveContract",
     "RewardContract",
     "SamplerContract",

@@ -10,9 +10,11 @@ import pytest
 
 from corenas.errors import Stopped
 from corenas.protocols import Evaluator, Job
+from corenas.search.scheduling import Gradual
 from corenas.testing.contracts._states import reloaded
 from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Outcome, Rejected
+from corenas.values.fidelity import FULL_TRAINING, Share
 from corenas.values.trial import Measurement, Trial
 
 
@@ -142,3 +144,77 @@ class EvaluatorContract:
         self.collect(evaluator, architecture, 0)
         files = evaluator.save(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == set(files.values())
+
+
+class _Reports:
+    """Remembers the steps that a job reports, and never stops it."""
+
+    def __init__(self, steps: list[int]) -> None:
+        self._steps = steps
+
+    def __call__(self, step: int, value: float) -> bool:
+        self._steps.append(step)
+        return False
+
+
+class GradualEvaluatorContract(EvaluatorContract):
+    """What an `Evaluator` promises that is `Gradual`: its trainings may end early, and go on."""
+
+    def train_to(self, architecture: Architecture, share: Share) -> Outcome:
+        """Train to a share as a new evaluator in another process would."""
+        evaluator = self.make()
+        assert isinstance(evaluator, Gradual)
+        job = evaluator.prepare_share(architecture, share, number=0, seed=0)
+        assert not isinstance(job, Rejected)
+        return self.outcome(job)
+
+    def test_continued_training_gives_what_the_uninterrupted_one_does(
+        self, architecture: Architecture
+    ) -> None:
+        third = self.train_to(architecture, Share(1 / 3))
+        more = self.train_to(architecture, Share(2 / 3, third.state))
+        whole = self.train_to(architecture, Share(1.0, more.state))
+        assert whole.metrics == self.train_to(architecture, FULL_TRAINING).metrics
+        assert more.metrics == self.train_to(architecture, Share(2 / 3)).metrics
+        full = self.make().prepare(architecture, number=0, seed=0)
+        assert not isinstance(full, Rejected)
+        assert whole.metrics == self.outcome(full).metrics
+
+    def test_state_is_handed_back_where_it_can_be_gone_on_from(
+        self, architecture: Architecture
+    ) -> None:
+        third = self.train_to(architecture, Share(1 / 3))
+        evaluator = self.make()
+        assert isinstance(evaluator, Gradual)
+        assert bool(third.state) == evaluator.continues
+        assert isinstance(third.state, bytes)
+        assert self.train_to(architecture, Share(1.0, third.state)).state == b""
+
+    def test_a_smaller_share_is_another_training_of_the_same_seed(
+        self, architecture: Architecture
+    ) -> None:
+        found = []
+        for share in (Share(1 / 3), Share(1 / 3), FULL_TRAINING):
+            evaluator = self.make()
+            assert isinstance(evaluator, Gradual)
+            job = evaluator.prepare_share(architecture, share, number=0, seed=0)
+            assert not isinstance(job, Rejected)
+            reported: list[int] = []
+            outcome = job.run("cpu", _Reports(reported))
+            found.append((outcome.metrics, reported))
+        third, again, full = found
+        assert third == again
+        # After few steps a metric may be what it was; then the job tells of fewer.
+        assert third != full
+
+    def test_annealed_share_goes_on_too(self, architecture: Architecture) -> None:
+        third = self.train_to(architecture, Share(1 / 3, annealed=True))
+        whole = self.train_to(architecture, Share(1.0, third.state, annealed=True))
+        assert whole.metrics.keys() == third.metrics.keys()
+
+    def test_refusal_does_not_depend_on_the_share(self, refused: Architecture) -> None:
+        evaluator = self.make()
+        assert isinstance(evaluator, Gradual)
+        answer = evaluator.prepare_share(refused, Share(1 / 3), number=0, seed=0)
+        assert isinstance(answer, Rejected)
+        assert answer == self.make().prepare(refused, number=0, seed=0)

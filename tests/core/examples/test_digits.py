@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import shutil
@@ -21,8 +22,11 @@ from corenas import (
     Architecture,
     Budget,
     Evaluator,
+    Gradual,
     Problem,
+    Rejected,
     SearchSpace,
+    Share,
     Stop,
     Strategy,
     choose,
@@ -32,7 +36,12 @@ from corenas import (
 from corenas.cost import count
 from corenas.modelfile import load_model
 from corenas.search.executors.serial import Serial
-from corenas.testing.contracts import EvaluatorContract, SearchSpaceContract, StrategyContract
+from corenas.testing.contracts import (
+    GradualEvaluatorContract,
+    SearchSpaceContract,
+    StrategyContract,
+    same,
+)
 from corenas.testing.installed import InstallPlugin, install_plugin
 
 __all__ = ["install_plugin"]
@@ -76,7 +85,7 @@ class TestSpace(SearchSpaceContract):
         return built
 
 
-class TestEvaluator(EvaluatorContract):
+class TestEvaluator(GradualEvaluatorContract):
     def make(self) -> Evaluator:
         return evaluator()
 
@@ -109,6 +118,30 @@ class TestStrategies(StrategyContract):
         measured = evaluator(params_limit=6000)
         objective = choose("objectives", "metric").build(measured.measures)
         return Problem(space(), measured, objective, Serial(stop=Stop()), Budget(8), seed)
+
+
+def test_continued_training_has_the_weights_of_the_uninterrupted_one() -> None:
+    measured = evaluator(
+        training={"steps": 12, "batch": 8, "report_every": 5, "schedule": "cosine"}
+    )
+    assert isinstance(measured, Gradual)
+
+    def train(share: Share) -> dict[str, Any]:
+        plain = space().known["digits/plain"]
+        job = measured.prepare_share(plain, share, number=0, seed=3)
+        assert not isinstance(job, Rejected)
+        state = job.run("cpu", lambda step, value: False).state
+        found: dict[str, Any] = torch.load(io.BytesIO(state), weights_only=True)
+        del found["scalars"]  # means since the last event, and a part's events are others
+        return found
+
+    def state(share: Share) -> bytes:
+        buffer = io.BytesIO()
+        torch.save({**train(share), "scalars": {}}, buffer)
+        return buffer.getvalue()
+
+    part = state(Share(1 / 4))
+    assert same(train(Share(3 / 4, state(Share(1 / 2, part)))), train(Share(3 / 4)))
 
 
 def test_plain_network_costs_what_its_layers_say() -> None:
@@ -210,7 +243,7 @@ def corenas_event(run, event):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["random", "evolution", "reinforce"])
+@pytest.mark.parametrize("strategy", ["random", "evolution", "reinforce", "asha", "hyperband"])
 def test_killed_search_and_training_resume_to_the_same_end(
     tmp_path: Path, install_plugin: InstallPlugin, strategy: str
 ) -> None:
@@ -232,6 +265,7 @@ def test_killed_search_and_training_resume_to_the_same_end(
     assert journal(out) == journal(tmp_path / "whole")
     whole, killed = summary(tmp_path / "whole"), summary(out)
     assert killed["models"] == whole["models"]
+    assert not list(out.glob("checkpoints/*.states"))
     files = ["models/digits.safetensors"]
     assert all((out / f).read_bytes() == (tmp_path / "whole" / f).read_bytes() for f in files)
 

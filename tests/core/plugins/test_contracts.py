@@ -10,6 +10,7 @@ from corenas.protocols import Evaluator, Job, Objective, SearchSpace
 from corenas.search.strategies.random import RandomSearch
 from corenas.testing.contracts import (
     EvaluatorContract,
+    GradualEvaluatorContract,
     ObjectiveContract,
     SamplerContract,
     SearchSpaceContract,
@@ -45,7 +46,7 @@ class TestSurrogateSpace(SearchSpaceContract):
         return SurrogateSpace()
 
 
-class TestSurrogateEvaluator(EvaluatorContract):
+class TestSurrogateEvaluator(GradualEvaluatorContract):
     def make(self) -> Evaluator:
         return SurrogateEvaluator()
 

@@ -136,3 +136,22 @@ def test_the_rate_rises_while_the_schedule_falls():
     config = TrainingConfig(steps=10, warmup=4, schedule="multistep", milestones=(2, 8), gamma=0.5)
     rates = [schedule_of(config)(step) for step in range(10)]
     assert rates == [0.25, 0.5, 0.375, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("cuts", [(13,), (20,), (7, 20, 31), (30,)])
+def test_shares_that_end_anywhere_in_the_phases_give_the_uninterrupted_training(cuts):
+    whole = phased()
+    list(whole.events())
+    state = None
+    for until in (*cuts, whole.steps):
+        part = phased()
+        if state is not None:
+            part.restore(state)
+        steps = [event.step for event in part.events(until)]
+        assert steps[-1] == until
+        state = part.state()
+    expected = weights(whole.deliverable())
+    assert weights(part.deliverable()).keys() == expected.keys()
+    assert all(
+        torch.equal(expected[name], each) for name, each in weights(part.deliverable()).items()
+    )

@@ -18,10 +18,11 @@ from corenas.search.executors.serial import Serial
 from corenas.stopping import Stop
 from corenas.training import timing
 from corenas.training.config import TrainingConfig
-from corenas.training.loop import Training
+from corenas.training.loop import Training, train_share, what_is_left
 from corenas.training.networks import seeded
 from corenas.training.step import SupervisedStep, adam
 from corenas.values.evaluation import Outcome
+from corenas.values.fidelity import Share
 
 
 class Points:
@@ -212,3 +213,67 @@ def test_training_and_its_timing_can_be_imported_without_resource():
         import corenas.training.timing, corenas.training.loop, corenas.training.step
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+
+
+def weights(training):
+    return [tensor.clone() for tensor in training.deliverable().state_dict().values()]
+
+
+def in_shares(training, *fidelities, annealed=False):
+    """Train a new training from each share's state, as jobs in several processes do."""
+    state = b""
+    for fidelity in fidelities:
+        part, share = training(), Share(fidelity, state, annealed)
+        list(train_share(part, share))
+        state = what_is_left(part, share)
+    return part, state
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "multistep"])
+def test_training_in_shares_is_the_uninterrupted_one_bit_for_bit(schedule):
+    config = TrainingConfig(
+        steps=50, schedule=schedule, milestones=(20, 33), warmup=8, report_every=7
+    )
+
+    def training():
+        return Training.of(config, line(), (Points(),))
+
+    whole = training()
+    assert [event.step for event in whole.events()][-1] == 50
+    part, state = in_shares(training, 0.1, 1 / 3, 1.0)
+    assert state == b""
+    assert all(map(torch.equal, weights(part), weights(whole)))
+    third, state = in_shares(training, 1 / 3)
+    assert state
+    assert not any(map(torch.equal, weights(third), weights(whole)))
+
+
+def test_share_ends_at_its_step_and_events_count_through():
+    config = TrainingConfig(steps=90, report_every=20)
+    training = Training.of(config, line(), (Points(),))
+    assert [(e.step, e.total) for e in training.events(30)] == [(20, 90), (30, 90)]
+    assert [e.step for e in training.events(until=90)] == [50, 70, 90]
+    assert list(training.events()) == []
+
+
+def test_rate_follows_the_schedule_of_the_full_training_or_falls_to_its_end_at_each_share():
+    config = TrainingConfig(steps=40, schedule="cosine", report_every=1)
+
+    def rates(until, annealed):
+        step = line()
+        training = Training.of(config, step, (Points(),))
+        return [
+            step.optimisers[0].param_groups[0]["lr"]
+            for _ in training.events(until, annealed=annealed)
+        ]
+
+    def half_cosine(at, steps):
+        return pytest.approx(0.05 * 0.5 * (1 + math.cos(math.pi * at / steps)))
+
+    assert rates(10, annealed=False) == [half_cosine(at, 40) for at in range(10)]
+    assert rates(10, annealed=True) == [half_cosine(at, 10) for at in range(10)]
+
+
+def test_smallest_share_has_a_step():
+    assert [Share(1 / 81).steps(full) for full in (10, 81, 2000)] == [1, 1, 25]
+    assert Share().steps(7) == 7

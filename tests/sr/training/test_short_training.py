@@ -24,7 +24,7 @@ from corenas import (
     structure,
 )
 from corenas.cost import count
-from corenas.testing.contracts import EvaluatorContract
+from corenas.testing.contracts import GradualEvaluatorContract
 from corenas.testing.surrogate import InlineExecutor, SurrogateSpace
 from corenas.training.networks import seeded
 from corenas.values.seeds import derive_seed
@@ -65,7 +65,7 @@ def extreme(space: SearchSpace, index: int) -> Architecture:
     )
 
 
-class ShortTrainingContract(EvaluatorContract):
+class ShortTrainingContract(GradualEvaluatorContract):
     name: str
 
     @pytest.fixture(autouse=True)
