@@ -100,12 +100,13 @@ def _make_problem(
     devices: Sequence[str],
     seed: int,
     data: Any,
+    where: str,
     folder: Path | None = None,
 ) -> Iterator[Problem]:
     remember = config.duplicates == "remember"
     if remember and parts.evaluator.from_scratch() is not parts.evaluator:
         raise ConfigError(
-            "duplicates: 'remember' is for evaluators whose jobs learn nothing from each other; "
+            f"{where}.duplicates: 'remember' is for evaluators whose jobs learn nothing from each other; "
             "here a candidate that comes again would start from better weights"
         )
     with closing(config.executor.build(stop, workers=workers, devices=devices)) as executor:
@@ -145,6 +146,7 @@ def search(
         devices=run.devices,
         seed=run.seed_for(name) if seed is None else seed,
         data=data,
+        where=name,
         folder=states,
     ) as problem:
         task = parts.strategy.search(problem)
@@ -173,7 +175,7 @@ def check_search(where: str, config: SearchConfig, *, data: Any = None) -> None:
     """
     parts = parts_of(config, data, where=where)
     with _make_problem(
-        config, parts, stop=Stop(), workers=1, devices=("cpu",), seed=0, data=data
+        config, parts, stop=Stop(), workers=1, devices=("cpu",), seed=0, data=data, where=where
     ) as problem:
         parts.strategy.check(problem)
 
@@ -192,7 +194,14 @@ def plan_search(
     """
     parts = parts_of(config, data, where=stage)
     with _make_problem(
-        config, parts, stop=Stop(), workers=workers, devices=devices, seed=0, data=data
+        config,
+        parts,
+        stop=Stop(),
+        workers=workers,
+        devices=devices,
+        seed=0,
+        data=data,
+        where=stage,
     ) as problem:
         plan = parts.strategy.plan(problem)
     if plan is None:
