@@ -222,7 +222,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark-fidelity"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--candidates", type=int, default=14, help="of the full trainings")
-    parser.add_argument("--in-shares", type=int, default=18, help="candidates of the others")
+    parser.add_argument("--in-shares", type=int, default=24, help="candidates of the others")
     parser.add_argument("--eta", type=int, default=4, choices=(3, 4))
     parser.add_argument("--annealed", action="store_true", help="compare the schedules too")
     return parser.parse_args()

@@ -106,8 +106,8 @@ def _make_problem(
     remember = config.duplicates == "remember"
     if remember and parts.evaluator.from_scratch() is not parts.evaluator:
         raise ConfigError(
-            f"{where}.duplicates: 'remember' is for evaluators whose jobs learn nothing from each other; "
-            "here a candidate that comes again would start from better weights"
+            f"{where}.duplicates: 'remember' is for evaluators whose jobs learn nothing from each "
+            "other; here a candidate that comes again would start from better weights"
         )
     with closing(config.executor.build(stop, workers=workers, devices=devices)) as executor:
         yield Problem(

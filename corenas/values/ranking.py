@@ -17,8 +17,8 @@ def _sort_key(trial: Trial) -> tuple[float, float, int]:
 
 
 def at_highest_fidelity(trials: Iterable[Trial]) -> list[Trial]:
-    """Return the trials that can be compared with the best: of the highest fidelity among them."""
-    found = list(trials)
+    """Return the measured trials that can be compared with the best: of the highest fidelity."""
+    found = [trial for trial in trials if trial.measurement is not None]
     highest = max((trial.fidelity for trial in found), default=1.0)
     return [trial for trial in found if trial.fidelity == highest]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 from PIL import Image
 
 from corenas import Architecture, CorenasError, Measurement, Trial
@@ -377,3 +378,16 @@ def test_named_points_differ_in_colour_or_marker(drawn: list[Figure]) -> None:
         for each in drawn[0].axes[0].collections
     }
     assert len(looks) == 30
+
+
+def test_plots_show_the_trials_of_the_highest_fidelity(drawn: list[Figure], tmp_path: Path) -> None:
+    early = [evolve(scored(n, 50.0 + n, 1e9), fidelity=1 / 3) for n in range(4)]
+    late = [scored(4, 30.0, 2e9), scored(5, 31.0, 3e9)]
+    failed = Trial(6, Architecture("s", {"d": "6"}), status="failed")
+    search_plot(tmp_path / "search.png", [*early, *late, failed], TWO)
+    pareto_plot(tmp_path / "pareto.png", [*early, *late, failed], TWO)
+    for figure in drawn:
+        dots = figure.axes[0].collections[0].get_offsets()
+        assert sorted(float(y) for _, y in np.asarray(dots)) == [30.0, 31.0]
+    search_plot(tmp_path / "early.png", [*early, failed], TWO)
+    assert len(np.asarray(drawn[-1].axes[0].collections[0].get_offsets())) == 4

@@ -228,6 +228,37 @@ def test_dry_run_estimates_and_trains_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_search_in_shares_says_how_far_it_trained_and_leaves_no_states(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    options = ("search.steps=9", "search.strategy=asha", "search.strategy.sampler=evolution")
+    sets = (word for option in options for word in ("--set", option))
+    assert run(out, *sets, "--set", "search.executor=serial") == 0
+    agreement = "between 1/3 and all of the training"
+    assert agreement in capsys.readouterr().out
+    assert cli.main(["status", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "(9 at 1/9, " in shown
+    assert agreement in shown
+    assert cli.main(["status", str(out), "--json"]) == 0
+    stage = json.loads(capsys.readouterr().out)["stages"][0]
+    assert [rung["fidelity"] for rung in stage["rungs"]] == [1 / 9, 1 / 3, 1.0]
+    assert sum(rung["finished"] for rung in stage["rungs"]) == stage["trials"]["finished"]
+    assert stage["step"] == 9
+    assert (stage["best"]["rung"], stage["best"]["fidelity"]) == (2, 1.0)
+    best = max(
+        (
+            e["trial"]
+            for e in journal(out)
+            if e["kind"] == "trial" and e["trial"].get("fidelity") == 1
+        ),
+        key=lambda trial: trial["score"],
+    )
+    assert summary(out)["architecture"]["id"] == Architecture.from_json(best["architecture"]).id
+    assert not list(out.glob("checkpoints/*.states"))
+
+
 OBSERVER = """
 import os
 import signal

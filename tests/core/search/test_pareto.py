@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from corenas import Architecture, Event, Measurement, Trial, cli
 from corenas.runs import journal
@@ -146,3 +147,13 @@ def test_front_of_nothing_is_an_error(run_folder: Path, capsys: pytest.CaptureFi
     (run_folder / "journal.jsonl").unlink()
     assert cli.main(["best", str(run_folder), "--pareto"]) == 1
     assert capsys.readouterr().err == f"error: {run_folder}: no trial is measured yet\n"
+
+
+def test_front_is_of_the_highest_fidelity_alone() -> None:
+    early = evolve(trial(0, psnr=40.0, mult_adds=1.0), fidelity=1 / 9)
+    late = [trial(number, psnr=30.0 + number, mult_adds=float(number)) for number in (1, 2)]
+    signs = {"psnr": 1, "mult_adds": -1}
+    for trials in ([early, *late], [*late, early]):
+        assert {each.number for each in front(trials, signs)} == {1, 2}
+    lost = evolve(trial(3, mult_adds=1.0), fidelity=1.0)
+    assert front([early, lost], signs) == [early]

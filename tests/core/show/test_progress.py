@@ -174,3 +174,29 @@ def test_a_failure_without_a_trial_is_counted_and_stays() -> None:
     assert list(stage.tally()) == [(1, "failed")]
     assert stage.failure == "a: the loss is nan"
     assert stage.message == "b"
+
+
+def share(number: int, score: float, fidelity: float, **known: int) -> Event:
+    architecture = Architecture("s", {"d": str(number)})
+    measured = Measurement({"psnr": score})
+    trial = Trial(number, architecture, measured, score, fidelity=fidelity, **known)
+    return Event("trial", number + 1, 10, trial=trial, stage="search")
+
+
+def test_highest_share_is_best_whatever_it_scores_and_shares_are_counted() -> None:
+    stage = StageProgress("search")
+    events = [share(0, 9.0, 1 / 9), share(1, 8.0, 1 / 9), share(2, 5.0, 1 / 3, continues=0)]
+    assert [stage.take(event, 0.0) for event in events] == [True, False, True]
+    assert [trial.number for trial in stage.best] == [2, 0, 1]
+    assert stage.climbed() == "2 at 1/9, 1 at 1/3"
+    stage.take(share(3, 4.0, 1.0, continues=2), 0.0)
+    assert stage.best[0].number == 3
+    assert stage.climbed() == "2 at 1/9, 1 at 1/3, 1 at all"
+
+
+def test_full_trainings_are_not_counted_by_share_and_repeated_ones_are() -> None:
+    stage = StageProgress("search")
+    stage.take(share(0, 9.0, 1.0), 0.0)
+    stage.take(share(1, 9.0, 1.0, repeats=0), 0.0)
+    assert stage.climbed() == ""
+    assert list(stage.tally()) == [(2, "finished"), (1, "of them repeated")]

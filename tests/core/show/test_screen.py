@@ -129,3 +129,17 @@ def test_what_an_epoch_says_is_shown_with_the_last_failure() -> None:
     ]
     screen.progress.take(Event("epoch", 7, 9, {"loss": 1.5}, stage="compare"), 8.0)
     assert plain(screen.draw(80, 23, 9.0))[-1] == "last failure: srgan-1: the loss is nan"
+
+
+def test_search_in_shares_shows_how_far_the_best_are_trained() -> None:
+    screen = Screen("digits", "runs/here")
+    screen.progress.begin("search", "", 0.0)
+    for number, fidelity in enumerate((1 / 9, 1 / 9, 1 / 3)):
+        trial = Trial(
+            number, Architecture("s", {"d": str(number)}), Measurement({}), 9.0, fidelity=fidelity
+        )
+        screen.progress.take(Event("trial", 1, 10, trial=trial, stage="search"), 1.0)
+    lines = [line.split() for line in plain(screen.draw(80, 23, 2.0))]
+    assert ["trial", "architecture", "share", "score"] in lines
+    assert ["#2", Architecture("s", {"d": "2"}).id, "1/3", "9"] in lines
+    assert ["shares", "of", "the", "training:", "2", "at", "1/9,", "1", "at", "1/3"] in lines
