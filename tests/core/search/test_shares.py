@@ -106,7 +106,6 @@ def search(
     evaluator: Walking | None = None,
     folder: Path | None = None,
     failures: int = 10,
-    remember: bool = False,
     sampler: Sampler | None = None,
 ) -> SampledSearch:
     problem = Problem(
@@ -117,7 +116,6 @@ def search(
         Budget(trials, failures=failures),
         seed=7,
         folder=folder,
-        remember=remember,
     )
     sampler = sampler or RandomSearch(SPACE, 3)
     return SampledSearch(problem, sampler, lambda sampler: SCHEDULES[kind](sampler, trials))
@@ -345,86 +343,6 @@ def test_evaluator_that_does_not_continue_trains_anew_to_the_larger_share() -> N
     assert list(task.events()) == list(search().events())
 
 
-class Few:
-    """A sampler that draws from a few architectures, and keeps what it was told."""
-
-    def __init__(self, count: int) -> None:
-        draw = RandomSearch(SPACE, 3)
-        self.items = [draw.ask() for _ in range(count)]
-        self.asked = 0
-        self.told: list[Trial] = []
-
-    def ask(self) -> Architecture:
-        self.asked += 1
-        return self.items[self.asked * 7 % len(self.items)]
-
-    def tell(self, trial: Trial) -> None:
-        self.told.append(trial)
-
-    def scalars(self) -> dict[str, float]:
-        return {}
-
-    def state(self) -> dict[str, Any]:
-        return {"asked": self.asked}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.asked = state["asked"]
-
-
-def plain(evaluator: Walking, sampler: Sampler, *, remember: bool, slots: int = 1) -> SampledSearch:
-    problem = search(evaluator=evaluator, remember=remember, slots=slots)._problem
-    return SampledSearch(problem, sampler)
-
-
-def test_candidate_seen_before_has_its_measurement_at_once_where_that_is_wanted() -> None:
-    evaluator, sampler = Walking(), Few(5)
-    task = plain(evaluator, sampler, remember=True)
-    events = list(task.events())
-    trials = trials_of(events)
-    assert len(evaluator.jobs) == 5
-    assert len(trials) == len(sampler.told) == 20
-    assert task.result(Path()).values["counts"]["repeated"] == 15
-    known = {trial.number: trial for trial in trials if trial.repeats is None}
-    for trial in trials:
-        if trial.repeats is not None:
-            assert trial.architecture == known[trial.repeats].architecture
-            assert trial.score == known[trial.repeats].score
-    # No worker begins such a trial.
-    assert sum(event.kind == "started" for event in events) == 5
-    assert [trial.number for trial in sampler.told] == list(range(20))
-
-
-def test_every_candidate_is_trained_where_nothing_else_is_asked_for() -> None:
-    evaluator = Walking()
-    trials = trials_of(list(plain(evaluator, Few(5), remember=False).events()))
-    assert len(evaluator.jobs) == 20
-    assert {trial.repeats for trial in trials} == {None}
-
-
-@pytest.mark.parametrize("slots", [1, 3])
-def test_remembered_candidates_are_found_again_after_a_restore(slots: int) -> None:
-    whole = list(plain(Walking(), Few(6), remember=True, slots=slots).events())
-    for cut in range(1, len(whole)):
-        task = plain(Walking(), Few(6), remember=True, slots=slots)
-        events = task.events()
-        for _ in range(cut):
-            next(events)
-        again = plain(Walking(), Few(6), remember=True, slots=slots)
-        again.restore(reloaded(task.state()))
-        assert list(again.events()) == whole[cut:]
-
-
-@pytest.mark.parametrize("kind", SCHEDULES)
-def test_candidate_seen_before_does_not_climb_twice(kind: str) -> None:
-    evaluator, sampler = Walking(), Few(8)
-    task = search(kind, evaluator=evaluator, sampler=sampler, remember=True)
-    trials = trials_of(list(task.events()))
-    at = [(trial.architecture, trial.fidelity) for trial in trials if trial.repeats is None]
-    assert len(set(at)) == len(at) == len(evaluator.jobs)
-    assert sum(trial.continues is None for trial in trials) == 20
-    assert any(trial.fidelity == 1 for trial in trials)
-
-
 def test_old_journal_is_of_full_trainings_and_a_new_one_says_what_differs() -> None:
     old = {"number": 3, "status": "finished", "architecture": SPACE.known["surrogate/chain"]}
     trial = Trial.from_json({**old, "architecture": old["architecture"].to_json()})  # type: ignore[attr-defined]
@@ -432,19 +350,3 @@ def test_old_journal_is_of_full_trainings_and_a_new_one_says_what_differs() -> N
     assert trial.to_json().keys() == old.keys()
     part = evolve(trial, rung=1, fidelity=1 / 3, continues=2, repeats=1)
     assert Trial.from_json(json.loads(json.dumps(part.to_json()))) == part
-
-
-def test_plain_search_can_be_continued_from_the_state_of_an_earlier_version() -> None:
-    whole = list(plain(Walking(), Few(20), remember=False).events())
-    task = plain(Walking(), Few(20), remember=False)
-    events = task.events()
-    for _ in range(7):
-        next(events)
-    state = reloaded(task.state())
-    del state["known"]
-    for name in ("promoted", "repeated"):
-        del state["counters"][name]
-    assert all(set(each) == {"schema", "space", "choices"} for each in state["in_flight"].values())
-    again = plain(Walking(), Few(20), remember=False)
-    again.restore(state)
-    assert list(again.events()) == whole[7:]

@@ -11,7 +11,7 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
-from corenas import Evaluator, Trial, structure
+from corenas import ConfigError, Evaluator, SearchConfig, Trial, check_search, structure
 from corenas.testing.contracts import EvaluatorContract, reloaded
 from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Outcome, Rejected
@@ -208,3 +208,19 @@ def test_duplicate_in_flight_stays_what_it_was_over_a_restore(data: DataConfig) 
     assert prepared(restored, CANDIDATE, 1) == job
     restored.collect(Trial(1, CANDIDATE, restored.measure(CANDIDATE, outcome), 25.0), outcome)
     assert restored.prepare(CANDIDATE, number=2, seed=2) == remembered
+
+
+def test_searches_that_train_no_candidate_twice_are_refused_where_weights_are_inherited(
+    data: DataConfig,
+) -> None:
+    layers = {"space": "tpsr-generator", "evaluator": "tpsr-proxy"}
+    remember = structure(SearchConfig, layers, {"duplicates": "remember"})
+    with pytest.raises(ConfigError, match=r"search\.duplicates: 'remember' .* from better weights"):
+        check_search("search", remember, data=data)
+    asha = structure(SearchConfig, layers, {"strategy": "asha"})
+    with pytest.raises(ConfigError, match="a share of its training; ProxyEvaluator only trains in"):
+        check_search("search", asha, data=data)
+    # Without the cache nothing is inherited, so nothing speaks against it.
+    alone = proxy(data, cache=False)
+    assert alone.from_scratch() is alone
+    assert proxy(data).from_scratch() is not alone
