@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 from attrs import field, frozen
@@ -89,5 +89,8 @@ class Proposal:
 
 
 def format_share(fidelity: float) -> str:
-    """Return a share of the full training as people write it: ``1/9``, or ``all``."""
-    return "all" if fidelity >= 1 else str(Fraction(fidelity).limit_denominator(10_000))
+    """Return a share of the full training as people write it: ``1/9``, ``0.4`` or ``all``."""
+    if fidelity >= 1:
+        return "all"
+    parts = round(1 / fidelity)
+    return f"1/{parts}" if math.isclose(parts * fidelity, 1) else f"{fidelity:.3g}"
