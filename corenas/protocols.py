@@ -243,6 +243,18 @@ class Sampler(Protocol):
         """Continue from a state."""
 
 
+@runtime_checkable
+class Attentive(Protocol):
+    """A `Sampler` that also learns which candidates were never measured."""
+
+    def drop(self, trial: Trial) -> None:
+        """Take in that a candidate was rejected, or that its evaluation failed.
+
+        Args:
+            trial: Has the architecture as it was asked for.
+        """
+
+
 class Executor(Protocol):
     """Runs jobs; gives them back in the order of completion or of submission."""
 

@@ -86,7 +86,7 @@ def list_(
         return
     for each, described in found.items():
         typer.echo(f"{each.replace('_', ' ')}:{'' if described else ' none'}")
-        rows = [(one["name"], one["plugin"], one["summary"]) for one in described]
+        rows = [(one["name"], one["plugin"], _summarise(one)) for one in described]
         print_columns(rows, indent="  ")
 
 
@@ -103,11 +103,18 @@ def _describe_all(registry: Registry, kind: str) -> list[dict[str, Any]]:
     ]
 
 
+def _summarise(described: Mapping[str, Any]) -> str:
+    needs, summary = described.get("needs"), described["summary"]
+    return f"needs {needs}: {summary}" if needs else str(summary)
+
+
 def _describe_details(offered: Component | Recipe) -> dict[str, Any]:
     if isinstance(offered, Recipe):
         return {"presets": list(offered.presets), "paper": offered.paper}
     metadata = offered.metadata
-    return {"metadata": unstructure(metadata) if attrs.has(type(metadata)) else metadata}
+    plain = unstructure(metadata) if attrs.has(type(metadata)) else metadata
+    # Said only where it is lacking: with the packages there, nothing is different.
+    return {"metadata": plain, **({"needs": offered.lacks} if offered.lacks else {})}
 
 
 def show(

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from corenas.errors import ConfigError
 from corenas.plugins.hookspecs import Component
 from corenas.plugins.registry import Registry, load_attribute
 
@@ -56,7 +57,10 @@ class Chosen:
         """Import what builds the component and call it with the options and the arguments.
 
         Raises:
+            ConfigError: It needs packages that are not installed.
             PluginError: It cannot be imported.
         """
+        if lacks := self.component.lacks:
+            raise ConfigError(f"{self.singular} {self.name!r} needs {lacks}: pip install {lacks!r}")
         source = f"{self.singular} {self.name!r} of the plugin {self.plugin!r}"
         return load_attribute(self.component.build, source)(self.config, *args, **kwargs)

@@ -12,6 +12,7 @@ import pluggy
 from corenas.errors import PluginError
 from corenas.plugins._faults import explain
 from corenas.plugins.hookspecs import Component, Kind, Recipe
+from corenas.plugins.needs import Needs
 
 RECIPES = "recipes"
 """Where recipes stand among a plugin's offers; they are not of a kind, as nobody can own theirs."""
@@ -114,6 +115,8 @@ def _component_problem(value: Any, kind: Kind) -> str:
     if problem:
         return problem
     problem = _source_problem(value.build) or _config_problem(value.config)
+    if value.needs is not None and not isinstance(value.needs, Needs):
+        problem = problem or f"needs must be a Needs, got {value.needs!r}"
     if kind.metadata is not None and not isinstance(value.metadata, kind.metadata):
         problem = problem or f"metadata must be a {kind.metadata.__name__}"
     return problem and f"{value.name!r}: {problem}"

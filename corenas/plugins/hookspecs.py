@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 from attrs import field, frozen
 
+from corenas.plugins.needs import Needs
+
 if TYPE_CHECKING:
     import typer
 
@@ -43,6 +45,7 @@ class Component:
         config: The attrs class of its options.
         summary: One line for lists.
         metadata: What is worth knowing without importing torch; its kind may say of which class.
+        needs: Packages without which it cannot be built; it is listed all the same.
     """
 
     name: str
@@ -50,6 +53,12 @@ class Component:
     config: type[Any] = NoOptions
     summary: str = ""
     metadata: Any = None
+    needs: Needs | None = None
+
+    @property
+    def lacks(self) -> str:
+        """What must be installed before it can be built, such as ``corenas[optuna]``."""
+        return self.needs.lacking if self.needs else ""
 
 
 @frozen

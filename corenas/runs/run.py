@@ -21,6 +21,7 @@ from corenas.runs.search import Parts, search
 from corenas.search.config import SearchConfig
 from corenas.search.executors.attempt import is_out_of_memory
 from corenas.stopping import Clock, Stop
+from corenas.values.architecture import Decision
 from corenas.values.quantity import Quantity
 from corenas.values.result import Result
 from corenas.values.search_result import SearchResult
@@ -77,6 +78,8 @@ class Run:
         self.workers = workers
         self.devices = tuple(devices)
         self.seconds: dict[str, float] = {}
+        self.decisions: dict[str, Sequence[Decision]] = {}
+        """What each search decides, by its stage; for observers, whom trials tell only choices."""
         self.unconfirmed = tuple(moved)
         """Options that `confirm` has not found to be right yet."""
         self.stopped = False

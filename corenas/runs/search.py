@@ -138,6 +138,7 @@ def search(
     """Search as the stage ``name``; see `corenas.Run.search`."""
     parts = change(parts_of(config, data, where=name))
     states = run.folder / "checkpoints" / f"{name}.states"
+    run.decisions[name] = parts.space.decisions
     with _make_problem(
         config,
         parts,

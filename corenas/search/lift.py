@@ -15,7 +15,7 @@ from attrs import asdict, define, evolve, frozen
 
 from corenas.errors import SearchError
 from corenas.names import nearest
-from corenas.protocols import Job, Problem, Sampler, Search, SearchSpace, Strategy
+from corenas.protocols import Attentive, Job, Problem, Sampler, Search, SearchSpace, Strategy
 from corenas.search._kept_states import states_in
 from corenas.search.pareto import Front, directions
 from corenas.search.scheduling import Gradual, Scheduler
@@ -85,7 +85,9 @@ class InFull:
         self._sampler.tell(trial)
 
     def drop(self, trial: Trial) -> None:
-        """Tell nobody: a sampler learns from what was measured."""
+        """Tell a sampler that wants to know what was never measured."""
+        if isinstance(self._sampler, Attentive):
+            self._sampler.drop(trial)
 
     def open(self) -> Collection[int]:
         """Return nothing: no candidate is trained twice."""
@@ -199,7 +201,7 @@ class SampledSearch:
             return self._repeat(trial, proposal, known)
         reason = self._submit(number, proposal)
         if reason is not None:
-            return self._reject(evolve(trial, status="rejected", reason=reason))
+            return self._reject(evolve(trial, status="rejected", reason=reason), proposal)
         # A rejection between two accepted ones is normal where a limit is tight.
         self._count.rejected_in_row = 0
         self._in_flight[number] = proposal
@@ -247,8 +249,8 @@ class SampledSearch:
             proposal,
         )
 
-    def _reject(self, trial: Trial) -> Event:
-        self._scheduler.drop(trial)
+    def _reject(self, trial: Trial, proposal: Proposal) -> Event:
+        self._scheduler.drop(evolve(trial, architecture=proposal.architecture))
         self._count.rejected += 1
         self._count.rejected_in_row += 1
         if self._count.rejected_in_row >= self._problem.budget.rejections:
@@ -263,14 +265,14 @@ class SampledSearch:
         proposal = self._in_flight.pop(number)
         trial = self._trial(number, proposal)
         if isinstance(outcome, Failure):
-            return self._fail(trial, f"{outcome.kind}: {outcome.message}")
+            return self._fail(trial, proposal, f"{outcome.kind}: {outcome.message}")
         evaluator = self._problem.evaluator
         measurement = evaluator.measure(trial.architecture, outcome)
         try:
             score = self._score(measurement)
         # What an objective may raise for odd numbers: it costs the trial, never the run.
         except (KeyError, ValueError, ArithmeticError) as error:
-            return self._fail(trial, str(error.args[0]))
+            return self._fail(trial, proposal, str(error.args[0]))
         trial = evolve(trial, measurement=measurement, score=score)
         evaluator.collect(trial, outcome)
         event = self._finish(trial, proposal)
@@ -301,10 +303,10 @@ class SampledSearch:
             self._known.setdefault((trial.architecture, trial.fidelity), trial)
         return self._event("trial", trial, scalars=self._scheduler.scalars())
 
-    def _fail(self, trial: Trial, reason: str) -> Event:
+    def _fail(self, trial: Trial, proposal: Proposal, reason: str) -> Event:
         failed = evolve(trial, status="failed", reason=reason)
         self._problem.evaluator.drop(trial.number)
-        self._scheduler.drop(failed)
+        self._scheduler.drop(evolve(failed, architecture=proposal.architecture))
         self._count.failed += 1
         self._count.failed_in_row += 1
         return self._event("failed", failed)

@@ -22,6 +22,7 @@ PACKAGES = {
     "corenas_tiny": ROOT / "plugins/tiny/corenas_tiny",
     "corenas_trilevel": ROOT / "plugins/trilevel/corenas_trilevel",
     "corenas_metrics": ROOT / "plugins/metrics/corenas_metrics",
+    "corenas_optuna": ROOT / "plugins/optuna/corenas_optuna",
     **EXAMPLES,
 }
 ALLOWED = {
@@ -31,6 +32,7 @@ ALLOWED = {
     "corenas_tiny": {"corenas", "corenas_sr", "corenas_tiny"},
     "corenas_trilevel": {"corenas", "corenas_sr", "corenas_trilevel"},
     "corenas_metrics": {"corenas", "corenas_sr", "corenas_metrics"},
+    "corenas_optuna": {"corenas", "corenas_optuna"},
     **{name: {"corenas", name} for name in EXAMPLES},
 }
 LAYERS = (

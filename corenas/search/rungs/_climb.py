@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from corenas.protocols import Sampler
+from corenas.protocols import Attentive, Sampler
 from corenas.search.rungs._rung import Entry
 from corenas.search.rungs.ladder import Ladder
 from corenas.values.fidelity import Proposal
@@ -42,6 +42,11 @@ class Climb:
             first=entry.first,
             annealed=self.annealed,
         )
+
+    def drop(self, trial: Trial) -> None:
+        """Tell a sampler that wants to know of a new candidate that was never measured."""
+        if trial.continues is None and isinstance(self.sampler, Attentive):
+            self.sampler.drop(trial)
 
     def tell(self, trial: Trial) -> None:
         """Tell the sampler what it is to know."""

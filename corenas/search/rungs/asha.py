@@ -77,6 +77,7 @@ class Asha:
 
     def drop(self, trial: Trial) -> None:
         """Forget the trial; a new candidate will be replaced."""
+        self._climb.drop(trial)
         self._rungs[trial.rung].running -= 1
         self._rungs[trial.rung].lost += trial.continues is not None
 

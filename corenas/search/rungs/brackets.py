@@ -69,6 +69,7 @@ class Brackets:
 
     def drop(self, trial: Trial) -> None:
         """Forget the trial: a new candidate's place is free again, another's is lost."""
+        self._climb.drop(trial)
         climbing, level, _ = self._find(trial)
         if trial.continues is None:
             climbing.begun -= 1

@@ -1,0 +1,57 @@
+"""The hooks: strategies that need Optuna, and the observer that writes into its storages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from corenas.plugins.hookspecs import Component, hookimpl
+from corenas.plugins.needs import Needs
+from corenas_optuna import observer
+from corenas_optuna.config import GeneticConfig, GpConfig, ReferenceConfig, TpeConfig
+
+if TYPE_CHECKING:
+    from corenas.runs.run import Run
+    from corenas.values.trial import Event
+
+OPTUNA = Needs("corenas[optuna]", ("optuna",))
+OPTUNA_AND_SCIPY = Needs("corenas[optuna]", ("optuna", "scipy"))
+
+
+@hookimpl
+def corenas_strategies() -> Iterable[Component]:
+    return (
+        Component(
+            "tpe",
+            "corenas_optuna.strategy:tpe",
+            TpeConfig,
+            "Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011)",
+            needs=OPTUNA,
+        ),
+        Component(
+            "gp",
+            "corenas_optuna.strategy:gp",
+            GpConfig,
+            "Optuna's Gaussian process with expected improvement; for up to a few hundred trials",
+            needs=OPTUNA_AND_SCIPY,
+        ),
+        Component(
+            "nsga2",
+            "corenas_optuna.strategy:nsga2",
+            GeneticConfig,
+            "Optuna's NSGA-II (Deb et al., 2002), for one quantity or several",
+            needs=OPTUNA,
+        ),
+        Component(
+            "nsga3",
+            "corenas_optuna.strategy:nsga3",
+            ReferenceConfig,
+            "Optuna's NSGA-III (Deb and Jain, 2014), for three quantities or more",
+            needs=OPTUNA,
+        ),
+    )
+
+
+@hookimpl
+def corenas_event(run: Run, event: Event) -> None:
+    observer.observe(run, event)
