@@ -222,6 +222,14 @@ def dashboard() -> Iterator[Callable[[str], Callable[[str], Any]]]:
         server.server_close()
 
 
+def wait_for(fetch: Callable[[], list[Any]], count: int) -> list[Any]:
+    """Fetch until there are so many: the dashboard looks into the storage every few seconds."""
+    until = time.monotonic() + 60
+    while len(found := fetch()) < count and time.monotonic() < until:
+        time.sleep(0.5)
+    return found
+
+
 def test_dashboard_shows_a_run_and_what_was_added_while_it_looked(tmp_path, dashboard):
     address = f"sqlite:///{tmp_path / 'runs.db'}"
     search(tmp_path / "run", address, stop_after=4)
@@ -231,8 +239,7 @@ def test_dashboard_shows_a_run_and_what_was_added_while_it_looked(tmp_path, dash
     shown = fetch(f"studies/{summary['study_id']}?after=0")["trials"]
     assert len(shown) == 4
     trials = search(tmp_path / "run", address)
-    study = fetch(f"studies/{summary['study_id']}?after=0")
-    shown = study["trials"]
+    shown = wait_for(lambda: fetch(f"studies/{summary['study_id']}?after=0")["trials"], len(trials))
     assert [t["state"] for t in shown if t["state"] == "Pruned"] == ["Pruned"] * sum(
         trial.status == "rejected" for trial in trials
     )
