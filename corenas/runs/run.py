@@ -324,7 +324,8 @@ class Run:
             self._record(event.at(name))
             if self.stop.requested:
                 return
-            if clock.spent and event.step < event.total:
+            # Also at the last step: candidates of a search may then still be trained further.
+            if clock.spent:
                 self.say(f"{name}: its {clock.limit:.0f} s are spent; what it has is taken")
                 return
             now = time.monotonic()

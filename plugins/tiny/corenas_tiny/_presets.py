@@ -28,10 +28,10 @@ STANDARD: Mapping[str, Any] = {}
 BEST: Mapping[str, Any] = {
     "search": {
         "steps": 1000,
-        "strategy": {"use": "evolution", "population": 100, "tournament": 25, "known": True},
+        "strategy": {"sampler": {"population": 100, "tournament": 25}},
         "evaluator": {
             "training": {
-                "steps": 5000,
+                "steps": 20_000,
                 "batch": 32,
                 "patch": 48,
                 "learning_rate": 2e-3,
@@ -40,7 +40,7 @@ BEST: Mapping[str, Any] = {
             }
         },
     },
-    "finalists": {"count": 16, "longer": 10.0},
+    "finalists": {"count": 16, "longer": 5.0},
     "training": {
         "steps": 1_000_000,
         "batch": 64,

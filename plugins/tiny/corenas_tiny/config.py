@@ -24,7 +24,7 @@ class FinalistsConfig:
     """Options of the longer trainings of the search's best candidates."""
 
     count: int = option(6, "best candidates of the search trained again, for longer", ge=0)
-    longer: float = option(4.0, "how many times as many steps as in the search", gt=0)
+    longer: float = option(2.0, "how many times as many steps as in the search", gt=0)
     pick: Literal["search", "finalists"] = option(
         "finalists", "the score that picks the winner: the search's own, or that of the finalists"
     )
@@ -75,11 +75,14 @@ class TinyConfig:
         "the search; limits that its evaluator leaves unset are those above",
         steps=200,
         space="tiny",
-        strategy={"use": "evolution", "population": 24, "tournament": 6, "known": True},
+        strategy={
+            "use": "asha",
+            "sampler": {"use": "evolution", "population": 24, "tournament": 6, "known": True},
+        },
         evaluator={
             "use": "sr-training",
             "training": {
-                "steps": 800,
+                "steps": 2400,
                 "batch": 8,
                 "patch": 24,
                 "learning_rate": 4e-3,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from corenas import StagePlan, plan_search
+from corenas import StagePlan, choose, plan_search
 from corenas_sr.models.named import typical_network
 from corenas_sr.training.final import plan_training
 from corenas_sr.training.pixel import PixelStep
@@ -21,15 +21,14 @@ def check(config: TinyConfig, *, devices: Sequence[str], workers: int) -> list[S
     plan = plan_search("search", search, data=config.data, devices=devices, workers=workers)
     plans = [plan]
     if config.finalists.count:
-        share = config.finalists.count / search.steps
-        plans.append(
-            evolve(
-                plan,
-                stage="finalists",
-                steps=round(plan.steps * share * config.finalists.longer),
-                extra_seconds=plan.extra_seconds * share,
-            )
+        # Trained in full, whatever the search's strategy does.
+        finalists = evolve(
+            search, steps=config.finalists.count, strategy=choose("strategies", "random")
         )
+        each = plan_search(
+            "finalists", finalists, data=config.data, devices=devices, workers=workers
+        )
+        plans.append(evolve(each, steps=round(each.steps * config.finalists.longer)))
     network, note = typical_network(search.space.build(), config.scale)
     final = plan_training(
         "train",
