@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -64,6 +65,10 @@ def place(values: Tensor, device: torch.device) -> Tensor:
     return values.to(device, non_blocking=True)
 
 
+LEFT = 10.0
+"""How many times its least mean a loss must be, so that the training has left for good."""
+
+
 class SupervisedStep:
     """One step of Adam for the loss between a network's outputs and the targets.
 
@@ -98,6 +103,7 @@ class SupervisedStep:
         self._loss = loss
         self._place = place
         self._clip = clip
+        self._least = math.inf
         self.model = model.to(self._device).train()
         self._average = None if ema is None else moving_average(self.model, ema)
         on_gpu = self._device.type == "cuda"
@@ -127,17 +133,31 @@ class SupervisedStep:
         return loss.detach()
 
     def state(self) -> State:
-        state = {"model": self.model.state_dict(), "optimiser": self._optimiser.state_dict()}
+        state = {
+            "model": self.model.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "least": self._least,
+        }
         return state if self._average is None else {**state, "ema": self._average.state_dict()}
 
     def restore(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
         restore_optimiser(self._optimiser, state["optimiser"])
+        self._least = state["least"]
         if self._average is not None:
             self._average.load_state_dict(state["ema"])
 
     def remark(self, scalars: Mapping[str, float]) -> str:
-        return ""
+        """Return a warning when the loss is many times what it was before."""
+        loss = scalars["loss"]
+        self._least = min(self._least, loss)
+        # Of a loss that may be zero or less, a ratio says nothing.
+        if self._least <= 0 or loss <= LEFT * self._least:
+            return ""
+        return (
+            f"the loss is {loss:.3g} and was {self._least:.3g} before: the training has left what "
+            "it had learnt; a smaller learning_rate, or clipped gradients, may help"
+        )
 
     def deliverable(self) -> nn.Module:
         if self._average is None:

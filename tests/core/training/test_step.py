@@ -277,3 +277,13 @@ def test_rate_follows_the_schedule_of_the_full_training_or_falls_to_its_end_at_e
 def test_smallest_share_has_a_step():
     assert [Share(1 / 81).steps(full) for full in (10, 81, 2000)] == [1, 1, 25]
     assert Share().steps(7) == 7
+
+
+def test_a_loss_that_rises_for_good_is_remarked_on():
+    step = SupervisedStep(nn.Linear(1, 1), nn.functional.mse_loss, learning_rate=0.1)
+    assert [step.remark({"loss": loss}) for loss in (9.0, 0.5, 2.0, 0.4)] == [""] * 4
+    again = SupervisedStep(nn.Linear(1, 1), nn.functional.mse_loss, learning_rate=0.1)
+    again.restore(step.state())
+    assert again.remark({"loss": 4.1}).startswith("the loss is 4.1 and was 0.4 before")
+    # What never was above zero has nothing to leave.
+    assert [step.remark({"loss": loss}) for loss in (0.0, 3.0)] == ["", ""]
