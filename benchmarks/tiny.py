@@ -7,7 +7,8 @@ side by side, one core each: `corenas run tiny` searches, trains what it found, 
 a network made by hand; the other searches with the strategy ``random`` for as long, trains what
 that found, and two more known networks. Everything trains on train291 and bsds200 and is validated
 on kodak24; Set5 is measured at the end. With the same ``--out`` it goes on where it was stopped.
-The models stay in that folder, for other test sets.
+The models stay in that folder, for other test sets. With ``--seeds 0 1 2``, all of that is done for
+each seed, in the minutes given for each, and the medians are printed.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from attrs import frozen
@@ -64,11 +66,29 @@ def main() -> int:
     data = Path(os.environ["CORENAS_DATA"]).absolute()
     arguments.out.mkdir(parents=True, exist_ok=True)
     images = _large_enough(data, arguments.out)
+    tables = []
+    for seed in arguments.seeds:
+        out = arguments.out / f"seed-{seed}"
+        out.mkdir(exist_ok=True)
+        if _carry_out(arguments, out, seed, data, images):
+            return 1
+        tables.append({row.name: row for row in _rows(out, str(data / "Set5"))})
+        _print_table(f"seed {seed}", tables[-1].values())
+    if len(tables) == 1:
+        return _judge(tables[0])
+    _print_medians(tables)
+    return 0
+
+
+def _carry_out(
+    arguments: argparse.Namespace, out: Path, seed: int, data: Path, images: Path
+) -> bool:
+    """Run both halves side by side; return whether one failed."""
     started = time.monotonic()
-    commands = [_command(half, arguments, data, images) for half in HALVES]
+    commands = [_command(half, arguments, out, seed, data, images) for half in HALVES]
     for command in commands:
         print("command:", " ".join(command), flush=True)
-    logs = [(arguments.out / f"{half.name}.log").open("a") for half in HALVES]
+    logs = [(out / f"{half.name}.log").open("a") for half in HALVES]
     # One thread each: two would wait for each other.
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = [
@@ -77,10 +97,11 @@ def main() -> int:
     ]
     statuses = [process.wait() for process in running]
     if any(statuses):
-        print(f"a command failed; see the logs in {arguments.out}")
-        return 1
-    print(f"{(time.monotonic() - started) / 60:.0f} minutes by the clock, in this start")
-    return _report(arguments, str(data / "Set5"))
+        print(f"a command failed; see the logs in {out}")
+    print(
+        f"{(time.monotonic() - started) / 60:.0f} minutes by the clock, in this start", flush=True
+    )
+    return any(statuses)
 
 
 def _arguments() -> argparse.Namespace:
@@ -88,7 +109,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=150, help="of everything")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark-tiny"))
     parser.add_argument("--preset", default="standard")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", action="append", default=[], dest="more", metavar="OPTION=VALUE")
     return parser.parse_args()
 
@@ -105,7 +126,9 @@ def _large_enough(data: Path, out: Path) -> Path:
     return folder
 
 
-def _command(half: Half, arguments: argparse.Namespace, data: Path, images: Path) -> list[str]:
+def _command(
+    half: Half, arguments: argparse.Namespace, out: Path, seed: int, data: Path, images: Path
+) -> list[str]:
     trainings = TRAINING * (1 + len(half.baselines))
     search = 1 - TRAINING * (1 + max(len(each.baselines) for each in HALVES))
     minutes = arguments.minutes * (search + trainings)
@@ -121,13 +144,13 @@ def _command(half: Half, arguments: argparse.Namespace, data: Path, images: Path
     }
     if half.strategy:
         values["search.strategy"] = half.strategy
-    folder = arguments.out / half.name
+    folder = out / half.name
     if (folder / "journal.jsonl").exists():
         # What is left of the time, as the journal knows it, is not kept: a new start has it all.
         return ["corenas", "resume", str(folder), f"--max-time={60 * minutes:.0f}s"]
     return [
         *("corenas", "run", "tiny", f"--out={folder}", f"--preset={arguments.preset}"),
-        *(f"--seed={arguments.seed}", "--workers=1", f"--max-time={60 * minutes:.0f}s"),
+        *(f"--seed={seed}", "--workers=1", f"--max-time={60 * minutes:.0f}s"),
         *(f"--set={name}={value}" for name, value in values.items()),
         *(f"--set={each}" for each in arguments.more),
     ]
@@ -152,9 +175,9 @@ class Row:
         return (self.set5["psnr"] + self.kodak24["psnr"]) / 2
 
 
-def _rows(arguments: argparse.Namespace, set5: str) -> Iterator[Row]:
+def _rows(out: Path, set5: str) -> Iterator[Row]:
     for half in HALVES:
-        folder = arguments.out / half.name
+        folder = out / half.name
         summary = json.loads((folder / "summary.json").read_text())
         seconds = summary["seconds"]
         for entry in summary["models"]:
@@ -188,20 +211,33 @@ def _latency(file: Path) -> float:
     return float(done.stdout)
 
 
-def _report(arguments: argparse.Namespace, set5: str) -> int:
-    """Print the table and the bars; return 1 where one is missed."""
-    rows = {row.name: row for row in _rows(arguments, set5)}
+def _print_table(title: str, rows: Iterable[Row]) -> None:
     print(
-        "| network | params | mult-adds | search, min | training, min | latency, ms "
+        f"| {title} | params | mult-adds | search, min | training, min | latency, ms "
         "| Set5 PSNR-Y / SSIM-Y | kodak24 PSNR-Y |"
     )
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
-    for row in rows.values():
+    for row in rows:
         print(
             f"| {row.name} | {row.params:,} | {row.mult_adds / 1e9:.2f} G "
             f"| {row.searched / 60:.0f} | {row.trained / 60:.0f} | {1e3 * row.latency:.0f} "
-            f"| {row.set5['psnr']:.2f} / {row.set5['ssim']:.4f} | {row.kodak24['psnr']:.2f} |"
+            f"| {row.set5['psnr']:.2f} / {row.set5['ssim']:.4f} | {row.kodak24['psnr']:.2f} |",
+            flush=True,
         )
+
+
+def _print_medians(tables: Sequence[Mapping[str, Row]]) -> None:
+    print(f"| medians of {len(tables)} seeds | Set5 PSNR-Y | kodak24 PSNR-Y | mean of both |")
+    print("|---|--:|--:|--:|")
+    for name in tables[0]:
+        rows = [table[name] for table in tables]
+        numbers = ([r.set5["psnr"] for r in rows], [r.kodak24["psnr"] for r in rows],
+                   [r.mean for r in rows])  # fmt: skip
+        print(f"| {name} | " + " | ".join(f"{median(each):.3f}" for each in numbers) + " |")
+
+
+def _judge(rows: Mapping[str, Row]) -> int:
+    """Print the bars; return 1 where one is missed."""
     found, random = rows["found"], rows["random"]
     by_hand = max(row.mean for name, row in rows.items() if name.startswith("tiny-"))
     bars = {
