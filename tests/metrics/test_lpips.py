@@ -113,6 +113,23 @@ def test_lpips_squeeze_of_bicubic_set5_has_the_known_values() -> None:
     assert sum(measured.values()) / 5 == pytest.approx(0.285862, abs=1e-5)
 
 
+@pytest.mark.slow
+def test_lpips_vgg_of_bicubic_set5_has_the_known_mean() -> None:
+    folder = os.environ.get("CORENAS_DATA")
+    if not folder:
+        pytest.skip("CORENAS_DATA, the folder that holds Set5 and weights, is not set")
+    root = Path(folder)
+    metric = build(LpipsConfig(weights=root / "weights" / "vgg16_features.pth"))
+    measured = []
+    for name in SET5_SQUEEZE:
+        low = read_image(root / "Set5" / "LR_bicubic" / "X4" / f"{name}x4.png")
+        image = resize(low[None], 4)
+        height, width = image.shape[-2:]
+        reference = read_image(root / "Set5" / "HR" / f"{name}.png")[None, :, :height, :width]
+        measured.append(metric(image, reference, scale=4).item())
+    assert sum(measured) / 5 == pytest.approx(0.2797, abs=5e-5)
+
+
 @pytest.mark.parametrize("net", LPIPS_NETS)
 def test_every_layer_of_the_trunk_is_used(net: str) -> None:
     """A wrong assignment of layers to slices would show in another distance."""
