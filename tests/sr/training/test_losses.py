@@ -19,7 +19,9 @@ from corenas_sr.training.losses import (
     feature_loss,
 )
 
-ALL_CUTS = [(net, name) for net in ("vgg19", "squeezenet1_1") for name in CUTS[net]]
+ALL_CUTS = [
+    (net, name) for net in ("vgg19", "vgg16", "alexnet", "squeezenet1_1") for name in CUTS[net]
+]
 
 
 def images(side=24, *, seed=0):
@@ -56,6 +58,14 @@ def test_a_cut_is_the_layer_of_its_name(network, name):
         block = kinds.count("MaxPool2d") + 1
         assert name == f"{block}{kinds[last_pool + 1 :].count('Conv2d')}"
         assert kinds[-1] == "Conv2d"  # before its ReLU
+    elif network == "vgg16":
+        last_pool = max((i for i, kind in enumerate(kinds) if kind == "MaxPool2d"), default=-1)
+        block = kinds.count("MaxPool2d") + 1
+        last = {"Conv2d": "conv", "ReLU": "relu"}[kinds[-1]]
+        assert name == f"{last}{block}_{kinds[last_pool + 1 :].count('Conv2d')}"
+    elif network == "alexnet":
+        last = {"Conv2d": "conv", "ReLU": "relu"}[kinds[-1]]
+        assert name == f"{last}{kinds.count('Conv2d')}"
     elif name == "conv1":
         assert kinds == ["Conv2d"]
     else:
