@@ -31,8 +31,7 @@ from corenas.values.trial import Event, Trial
 if TYPE_CHECKING:
     from corenas.show.reporter import Reporter  # draws with rich, which would slow every start down
 
-# Both hold: never more than one a second, and never more than 2 % of the time for writing them,
-# however large the state is.
+# Never more than one a second, nor more than 2 % of the time, however large the state is.
 CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SHARE = 0.02
 
