@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import io
-import math
 import json
+import math
 import os
 import shutil
 import signal
