@@ -117,6 +117,39 @@ def test_other_scales_run_too(tmp_path, command, tiny, scale):
     assert (entry["name"], entry["scale"]) == (f"x{scale}", scale)
 
 
+INTERRUPTER = """
+import os
+import signal
+
+from corenas import hookimpl
+
+
+@hookimpl
+def corenas_event(run, event):
+    if (event.stage, event.step) == (os.environ.get("INTERRUPT_STAGE"), 2):
+        os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.slow
+def test_a_stop_hands_over_what_was_trained_and_nothing_else(
+    tmp_path, command, tiny, install_plugin
+):
+    install_plugin("interrupter", INTERRUPTER)
+    run = tmp_path / "run"
+    done = command(*tiny(run), env={"INTERRUPT_STAGE": "search"})
+    assert done.status != 0
+    assert "there is no model yet" in done.out
+    assert "models" not in summary_of(run)
+    assert summary_of(run)["search"]["trials"] == 2
+    # A training that was begun is worth handing over; the known networks come after it.
+    command("resume", run, env={"INTERRUPT_STAGE": "train"})
+    assert [entry["name"] for entry in summary_of(run)["models"]] == ["x4"]
+    assert not summary_of(run)["finished"]
+    assert command("resume", run).status == 0
+    assert len(summary_of(run)["models"]) == 3
+
+
 KILLER = """
 import os
 import signal

@@ -55,9 +55,7 @@ def tiny(run: Run, config: TinyConfig) -> dict[str, Any]:
     run.say(f"winner: {winner.id}")
     space = search.space.build()
     draw(run.images / "network", space, winner)
-    models = _train_finally(run, config, _Contender("found", search.space, winner))
-    return {
-        **hand_over(run, models, data=config.data, metrics=config.metrics),
+    summary = {
         "architecture": {"id": winner.id, "network": space.format(winner)},
         "search": {
             "trials": found.counts.get("finished", 0),
@@ -69,6 +67,11 @@ def tiny(run: Run, config: TinyConfig) -> dict[str, Any]:
             "pareto": [trial.number for trial in front],
         },
     }
+    models = _train_finally(run, config, _Contender("found", search.space, winner))
+    if not models:
+        run.say("there is no model yet: only candidates were trained")
+        return summary
+    return {**hand_over(run, models, data=config.data, metrics=config.metrics), **summary}
 
 
 def _seconds_of_shares(run: Run, config: TinyConfig) -> Mapping[str, float | None]:
@@ -145,18 +148,21 @@ class _Contender:
 
 
 def _train_finally(run: Run, config: TinyConfig, winner: _Contender) -> dict[str, Path]:
-    """Train the network found, and the known ones for as long as it; return model files by name."""
+    """Train the network found, and the known ones for as long as it; return model files by name.
+
+    After a stop, what was not begun is left out: a network without any training is of no use.
+    """
     contenders = [winner, *_known(config)]
     models: dict[str, Path] = {}
     for number, contender in enumerate(contenders):
-        if models and run.stopping():
+        first = contender is winner
+        stage = "train" if first else f"train-{contender.name}"
+        if run.stopping() and not run.events(stage):
             break
         left = len(contenders) - number
         steps_of = partial(_steps_of, run, config, contender, winner, left)
         steps = run.remember(f"steps-{contender.name}", steps_of)
         training = evolve(config.training, steps=steps)
-        first = contender is winner
-        stage = "train" if first else f"train-{contender.name}"
         title = f"x{config.scale}" if first else contender.name
         models[title] = _train(run, config, contender, training, stage)
     return models
