@@ -323,9 +323,9 @@ class Run:
             self._record(event.at(name))
             if self.stop.requested:
                 return
-            # Also at the last step: candidates of a search may then still be trained further.
-            if clock.spent:
-                self.say(f"{name}: its {clock.limit:.0f} s are spent; what it has is taken")
+            if clock.spent:  # at the last step, too: candidates may still be trained further
+                if event.step < event.total:
+                    self.say(f"{name}: its {clock.limit:.0f} s are spent; what it has is taken")
                 return
             now = time.monotonic()
             # The more the last one cost, the longer until the next.
