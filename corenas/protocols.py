@@ -12,7 +12,7 @@ class. `IndependentJobs` answers for an evaluator what most of them would answer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -335,6 +335,8 @@ class Problem:
             alone; without it they are kept in memory.
         remember: Whether a candidate that was measured before, at the same fidelity, has the same
             measurement again instead of another training.
+        past: Returns the finished trials of this search up to the state that it is restored from,
+            the earliest first.
     """
 
     space: SearchSpace
@@ -348,6 +350,7 @@ class Problem:
     workers: int = 1
     folder: Path | None = None
     remember: bool = False
+    past: Callable[[], Iterable[Trial]] = tuple
 
 
 class Strategy(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +13,20 @@ from corenas.errors import CorenasError, InputError, UnknownName
 from corenas.names import nearest
 
 if TYPE_CHECKING:
-    from corenas.values.trial import Event, Trial
+    from corenas.show.progress import StageProgress
+    from corenas.values.trial import Trial
 
 _SIGNS = {"higher": 1, "lower": -1}
 
 
-def print_fronts(folder: Path, events: Sequence[Event], metrics: str, *, as_json: bool) -> None:
+def print_fronts(
+    folder: Path, progress: Sequence[StageProgress], metrics: str, *, as_json: bool
+) -> None:
     """Print the Pareto front of each stage that measured trials.
 
     Args:
         folder: The run's.
-        events: All of its journal.
+        progress: That of its stages.
         metrics: Names with commas between, each maybe with ``:higher`` or ``:lower``; all that have
             a direction when it is empty.
         as_json: For a program to read.
@@ -32,17 +35,20 @@ def print_fronts(folder: Path, events: Sequence[Event], metrics: str, *, as_json
         CorenasError: No trial is measured.
         InputError: A name was not measured, or nobody knows its direction.
     """
-    from corenas.runs.journal import finished_trials
     from corenas.search.pareto import directions as known_directions
     from corenas.search.pareto import front
 
-    stages = finished_trials(events)
+    journal = folder / "journal.jsonl"
+    stages = _read_trials(journal)
     if not stages:
         raise CorenasError(f"{folder}: no trial is measured yet")
     # From the journal, not from what is installed: the plugin that measured may be gone.
-    known = known_directions(quantity for event in events for quantity in event.quantities)
+    known = known_directions(q for stage in progress for q in stage.quantities.values())
     directions = _choose_directions(known, metrics, _find_measured(stages))
-    fronts = {stage: front(trials, directions) for stage, trials in stages.items()}
+    fronts = {
+        stage: _complete(journal, trials, front(trials.values(), directions))
+        for stage, trials in stages.items()
+    }
     if not any(fronts.values()):
         raise CorenasError(f"{folder}: no trial has all of {', '.join(directions)}")
     words = {name: "higher" if sign > 0 else "lower" for name, sign in directions.items()}
@@ -57,8 +63,27 @@ def print_fronts(folder: Path, events: Sequence[Event], metrics: str, *, as_json
         print_columns(_front_rows(trials, list(directions)), indent="  ")
 
 
-def _find_measured(stages: Mapping[str, Sequence[Trial]]) -> list[str]:
-    trials = (trial for trials in stages.values() for trial in trials)
+def _read_trials(journal: Path) -> Mapping[str, Mapping[int, Trial]]:
+    """Return the trials of each stage without their choices, by their lines' ends."""
+    from corenas.runs.journal import trial_numbers
+
+    stages: dict[str, dict[int, Trial]] = {}
+    for stage, trial, end in trial_numbers(journal):
+        stages.setdefault(stage, {})[end] = trial
+    return stages
+
+
+def _complete(journal: Path, trials: Mapping[int, Trial], front: Iterable[Trial]) -> list[Trial]:
+    """Return the trials of a front with their choices."""
+    from corenas.runs.journal import event_before
+
+    ends = {trial.number: end for end, trial in trials.items()}
+    found = (event_before(journal, ends[trial.number]).trial for trial in front)
+    return [trial for trial in found if trial is not None]
+
+
+def _find_measured(stages: Mapping[str, Mapping[int, Trial]]) -> list[str]:
+    trials = (trial for trials in stages.values() for trial in trials.values())
     return list(dict.fromkeys(n for t in trials if t.measurement for n in t.measurement.metrics))
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +17,7 @@ from corenas.errors import CorenasError, InputError
 
 if TYPE_CHECKING:
     from corenas.show.progress import StageProgress
-    from corenas.values.trial import Event, Trial
+    from corenas.values.trial import Trial
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -29,25 +28,25 @@ def add_commands(app: typer.Typer) -> None:
 
 def status(folder: Folder, as_json: Json = False) -> None:
     """Tell how far a run is."""
-    from corenas.runs import journal
+    from corenas.runs._recovery import read_progress
     from corenas.runs.identity import read_info
 
     info = read_info(folder)
     path = folder / "journal.jsonl"
-    contents = journal.read(path)
-    stages = _replay(contents.events)
+    found = read_progress(folder)
+    stages = found.standing.stages
     state = _state_of(folder)
     value = {
         "folder": str(folder),
         "state": state,
         **{key: info[key] for key in ("recipe", "preset", "seed", "created")},
         "updated": _modification_time(path),
-        "damage": contents.damage,
-        "stage": next(reversed(stages), ""),
+        "damage": found.damage,
+        "stage": stages[-1].name if stages else "",
         "finished": state == "finished",
-        "trials": sum(stage.counts["finished"] for stage in stages.values()),
-        "best": _best(stages.values()),
-        "stages": [_stage_to_json(stage) for stage in stages.values()],
+        "trials": sum(stage.counts["finished"] for stage in stages),
+        "best": _best(stages),
+        "stages": [_stage_to_json(stage) for stage in stages],
     }
     if as_json:
         print_json(value)
@@ -55,10 +54,10 @@ def status(folder: Folder, as_json: Json = False) -> None:
     typer.echo(f"{info['recipe']} {info['preset']}".strip() + f": {state}")
     if value["updated"]:
         typer.echo(f"last event: {value['updated']}")
-    if contents.damage:
-        typer.echo(f"journal: {contents.damage}")
-    print_columns((_stage_row(stage) for stage in stages.values()), indent="  ")
-    for line in _list_agreements(contents.events):
+    if found.damage:
+        typer.echo(f"journal: {found.damage}")
+    print_columns((_stage_row(stage) for stage in stages), indent="  ")
+    for line in _list_agreements(path, stages):
         typer.echo(line)
     if state == "stopped":
         typer.echo(f"continue with 'corenas resume {folder}'")
@@ -73,16 +72,6 @@ def _best(stages: Iterable[StageProgress]) -> dict[str, Any] | None:
         for trial in stage.best:
             best = ranked(best, trial, most=1)
     return best[0].to_json() if best else None
-
-
-def _replay(events: Iterable[Event]) -> dict[str, StageProgress]:
-    from corenas.show.progress import StageProgress
-
-    stages: dict[str, StageProgress] = {}
-    for event in events:
-        # No clock: what is asked for here is the state, not the pace.
-        stages.setdefault(event.stage, StageProgress(event.stage)).take(event, 0.0)
-    return stages
 
 
 def _state_of(folder: Path) -> str:
@@ -100,13 +89,18 @@ def _modification_time(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime).astimezone().isoformat(timespec="seconds")
 
 
-def _list_agreements(events: Iterable[Event]) -> Iterator[str]:
+def _list_agreements(path: Path, stages: Iterable[StageProgress]) -> Iterator[str]:
     """Iterate over lines on how rungs agree, for each stage that has several."""
-    from corenas.runs.journal import finished_trials
+    from corenas.runs.journal import trial_numbers
     from corenas.search.rungs.agreement import agreements
 
-    for stage, trials in finished_trials(events).items():
-        yield from (f"{stage}: {each}" for each in agreements(trials))
+    climbed = [stage.name for stage in stages if len(stage.rungs) > 1]
+    if not climbed:
+        return
+    trials = [(stage, trial) for stage, trial, _ in trial_numbers(path)]
+    for name in climbed:
+        found = agreements(trial for stage, trial in trials if stage == name)
+        yield from (f"{name}: {each}" for each in found)
 
 
 def _stage_to_json(stage: StageProgress) -> dict[str, Any]:
@@ -153,25 +147,25 @@ def best(
     as_json: Json = False,
 ) -> None:
     """Print a run's best architectures and models so far."""
-    from corenas.runs import journal
+    from corenas.runs._recovery import read_progress
     from corenas.runs.identity import read_info
 
     read_info(folder)
-    contents = journal.read(folder / "journal.jsonl")
-    events = contents.events
-    if contents.damage:
-        typer.echo(f"warning: journal: {contents.damage}", err=True)
+    progress = read_progress(folder)
+    stages = progress.standing.stages
+    if progress.damage:
+        typer.echo(f"warning: journal: {progress.damage}", err=True)
     if metrics and not pareto:
         raise InputError("--metrics: needs --pareto")
     if pareto:
-        print_fronts(folder, events, metrics, as_json=as_json)
+        print_fronts(folder, stages, metrics, as_json=as_json)
         return
-    found = _find_best_trials(events) or _find_latest_architecture(events)
+    found = _find_best_trials(stages) or _find_latest_architecture(stages)
     # A model file has a description beside it; a search's weights have none.
     files = (f.with_suffix(".safetensors") for f in folder.glob("models/*.json"))
     models = sorted(str(file) for file in files if file.exists())
     if not found and not models:
-        raise CorenasError(f"{folder}: {_explain_no_result(events)}")
+        raise CorenasError(f"{folder}: {_explain_no_result(stages)}")
     if as_json:
         print_json({"folder": str(folder), "architectures": found, "models": models})
         return
@@ -181,18 +175,17 @@ def best(
         typer.echo(f"model: {model}")
 
 
-def _find_best_trials(events: Iterable[Event]) -> list[dict[str, Any]]:
-    stages = _replay(events).values()
+def _find_best_trials(stages: Iterable[StageProgress]) -> list[dict[str, Any]]:
     return [{"stage": s.name, **s.best[0].to_json()} for s in stages if s.best]
 
 
-def _find_latest_architecture(events: Iterable[Event]) -> list[dict[str, Any]]:
+def _find_latest_architecture(stages: Sequence[StageProgress]) -> list[dict[str, Any]]:
     """Return that of a one-shot search, whose latest epoch is its best.
 
     What a sampling search has only begun, rejected or failed to train, is no result.
     """
-    epochs = (e for e in events if e.kind == "epoch" and e.architecture is not None)
-    return [event.to_json() for event in deque(epochs, maxlen=1)]
+    latest = [stage.latest for stage in stages if stage.latest]
+    return [event.to_json() for event in latest[-1:]]
 
 
 def _print_found(found: dict[str, Any]) -> None:
@@ -207,9 +200,8 @@ def _print_found(found: dict[str, Any]) -> None:
     typer.echo(f"  {json.dumps(found['architecture']['choices'])}")
 
 
-def _explain_no_result(events: Iterable[Event]) -> str:
+def _explain_no_result(stages: Iterable[StageProgress]) -> str:
     """Return why there is no result, with what became of the trials."""
-    stages = _replay(events).values()
     counts = [f"{count} {what}" for stage in stages for count, what in stage.tally()]
     text = "there is neither an architecture nor a model yet"
     if counts:

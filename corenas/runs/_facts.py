@@ -41,7 +41,7 @@ class Facts:
 
     def keep(self, name: str, value: Any) -> None:
         """Write a fact down."""
-        write_json(self._path(name), {"value": value, "digest": _digest(value)})
+        write_json(self._path(name), {"value": value, "digest": digest_of(value)})
         self._values[name] = json.loads(json.dumps(value))  # as it is found again: tuples are lists
 
     def _path(self, name: str) -> Path:
@@ -54,7 +54,7 @@ def _read(path: Path) -> Any:
         value, digest = held["value"], held["digest"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ResumeError(_explain_damage(path)) from error
-    if digest != _digest(value):
+    if digest != digest_of(value):
         raise ResumeError(_explain_damage(path))
     return value
 
@@ -66,5 +66,6 @@ def _explain_damage(path: Path) -> str:
     )
 
 
-def _digest(value: Any) -> str:
+def digest_of(value: Any) -> str:
+    """Return what tells a JSON value from any other one."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from attrs import frozen
 from corenas.errors import ResumeError
 from corenas.files import write_json
 from corenas.runs import _checkpoint as checkpoints
-from corenas.runs.journal import Contents, digest
+from corenas.runs._facts import digest_of
+from corenas.runs.journal import Outline, Prefix
+from corenas.show.progress import Standing
 from corenas.values.result import Result
 
 
@@ -22,7 +24,8 @@ from corenas.values.result import Result
 class Record:
     """What a finished stage left: where its journal ends, its result and its files' digests.
 
-    ``journal`` is the digest of the journal's first ``offset`` bytes.
+    ``journal`` is the digest of the journal's first ``offset`` bytes, ``standing`` how far the run
+    was there; None where an earlier version wrote the record.
     """
 
     stage: str
@@ -31,27 +34,29 @@ class Record:
     seconds: float
     result: Result
     digests: Mapping[str, str]
+    standing: Standing | None = None
 
-    def follows(self, contents: Contents, path: Path, before: int) -> bool:
+    def follows(self, outline: Outline, prefix: Prefix, before: int) -> bool:
         """Return whether the stage is the one that the journal calls finished after ``before``."""
-        finished = [each for each in contents.finished() if before < each[1] <= self.offset]
+        finished = [each for each in outline.finished if before < each[1] <= self.offset]
         proven = finished == [(self.stage, self.offset)]
-        return proven and digest(path, self.offset) == self.journal
+        return proven and prefix.digest(self.offset) == self.journal
 
     def write(self, folder: Path) -> None:
         """Write the record into a run's folder."""
-        write_json(
-            _path(folder, self.stage),
-            {
-                "stage": self.stage,
-                "offset": self.offset,
-                "journal": self.journal,
-                "seconds": self.seconds,
-                "values": self.result.values,
-                "files": dict(self.result.files),
-                "digests": dict(self.digests),
-            },
-        )
+        value = {
+            "stage": self.stage,
+            "offset": self.offset,
+            "journal": self.journal,
+            "seconds": self.seconds,
+            "values": self.result.values,
+            "files": dict(self.result.files),
+            "digests": dict(self.digests),
+            "standing": self.standing and self.standing.to_json(),
+        }
+        # As it is read back: tuples are lists there.
+        check = digest_of(json.loads(json.dumps(value)))
+        write_json(_path(folder, self.stage), {**value, "check": check})
 
 
 def _path(folder: Path, stage: str) -> Path:
@@ -65,13 +70,27 @@ def read_records(folder: Path) -> list[Record]:
         ResumeError: One is damaged.
     """
     # The journal's order, and not that of the files' times: a copied folder has new ones.
-    records = [_read(file) for file in folder.glob("checkpoints/*.finished.json")]
+    records = [read_record(file) for file in record_files(folder)]
     return sorted(records, key=lambda record: record.offset)
 
 
-def _read(file: Path) -> Record:
+def record_files(folder: Path) -> Iterator[Path]:
+    """Iterate over the files of a run's records, in any order."""
+    return folder.glob("checkpoints/*.finished.json")
+
+
+def read_record(file: Path) -> Record:
+    """Read one.
+
+    Raises:
+        ResumeError: It is damaged.
+    """
     try:
         value: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        # An earlier version wrote neither.
+        check, standing = value.pop("check", None), value.get("standing")
+        if check is not None and check != digest_of(value):
+            raise ValueError("wrong digest")
         return Record(
             str(value["stage"]),
             int(value["offset"]),
@@ -79,8 +98,9 @@ def _read(file: Path) -> Record:
             float(value["seconds"]),
             Result(dict(value["values"]), dict(value["files"])),
             dict(value["digests"]),
+            None if standing is None else Standing.from_json(standing),
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ResumeError(
             f"{file}: damaged; bring it back from a copy, or delete it to do this stage and all "
             "that came after it again"

@@ -11,10 +11,12 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
@@ -24,6 +26,12 @@ from corenas.values.trial import Event, Trial
 # A power cut costs a second of events; syncing each of them would cost milliseconds a step.
 SYNC_SECONDS = 1.0
 _CHECK = b', "check": "'
+_ARCHITECTURE = b', "architecture": {'
+_METRICS = b', "metrics": {'
+_NO_CHOICES = b', "architecture": {"schema": 1, "space": "", "choices": {}}'
+_BLOCK = 1 << 20
+
+T = TypeVar("T")
 
 
 def encode(value: dict[str, Any]) -> bytes:
@@ -39,12 +47,68 @@ def decode(line: bytes) -> dict[str, Any]:
     Raises:
         ValueError: It is torn, or its checksum is wrong.
     """
+    value: dict[str, Any] = json.loads(_proven(line))
+    return value
+
+
+def _proven(line: bytes) -> bytes:
+    """Return the JSON object of a line whose checksum is right."""
     # From the right: a message inside the event may hold the same text.
     body, separator, check = line.rpartition(_CHECK)
     if not separator or check != b'%08x"}\n' % zlib.crc32(body):
         raise ValueError("torn line or wrong checksum")
-    value: dict[str, Any] = json.loads(body + b"}")
-    return value
+    return body + b"}"
+
+
+class Lines(Generic[T]):
+    """The lines of a journal, up to the first damaged one; iterated once.
+
+    Each comes as ``read`` makes it from the line's JSON object, with the offset at which the line
+    ends. ``size`` grows on the way: it is the offset of what has come. After the last one,
+    ``damage`` says what was wrong, if anything, and ``torn`` that it is in the last line, as a kill
+    leaves it.
+
+    Args:
+        path: The file; a missing one has no lines.
+        read: What it cannot read, it raises as a `ValueError`, `KeyError`, `TypeError` or
+            `AttributeError`: the line counts as damaged.
+        start: Where a line begins, with which to begin.
+    """
+
+    def __init__(self, path: Path, read: Callable[[bytes], T], start: int = 0) -> None:
+        self._path = path
+        self._read = read
+        self.size = start
+        self.damage = ""
+        self.torn = False
+
+    def __iter__(self) -> Iterator[tuple[T, int]]:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self.size)
+            for line in file:
+                try:
+                    found = self._read(_proven(line))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    self._stop(line, error)
+                    return
+                self.size += len(line)
+                yield found, self.size
+
+    def _stop(self, line: bytes, error: Exception) -> None:
+        with self._path.open("rb") as file:
+            number = file.read(self.size).count(b"\n") + 1
+        rest = self._path.stat().st_size - self.size
+        self.torn = rest == len(line)
+        self.damage = (
+            f"line {number} is damaged ({error}); it and what follows, {rest} bytes, is not read"
+        )
+
+
+def read_event(body: bytes) -> Event:
+    """Return the event that a line holds, for `Lines`."""
+    return Event.from_json(json.loads(body))
 
 
 @frozen
@@ -68,35 +132,101 @@ class Contents:
         """Iterate over the events whose lines end at or before ``offset``."""
         return (event for event, end in zip(self.events, self.ends, strict=True) if end <= offset)
 
-    def finished(self) -> Iterator[tuple[str, int]]:
-        """Iterate over the stages that came to their end, and where the event ends that says so."""
-        for event, end in zip(self.events, self.ends, strict=True):
-            if event.kind == "stage" and event.message == "finished":
-                yield event.stage, end
-
 
 def read(path: Path) -> Contents:
     """Read a journal up to its first damaged line; a missing one is empty."""
-    events: list[Event] = []
-    ends: list[int] = []
-    position = 0
-    if path.exists():
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    events.append(Event.from_json(decode(line)))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    rest = path.stat().st_size - position
-                    return Contents(
-                        tuple(events),
-                        tuple(ends),
-                        f"line {len(events) + 1} is damaged ({error}); it and what follows, "
-                        f"{rest} bytes, is not read",
-                        torn=rest == len(line),
-                    )
-                position += len(line)
-                ends.append(position)
-    return Contents(tuple(events), tuple(ends))
+    lines = Lines(path, read_event)
+    found = list(lines)
+    events, ends = zip(*found, strict=True) if found else ((), ())
+    return Contents(events, ends, lines.damage, lines.torn)
+
+
+def read_stage(path: Path, stage: str) -> Iterator[Event]:
+    """Iterate over the events of a stage, up to the first damaged line."""
+    mark = f'"stage": {json.dumps(stage, ensure_ascii=False)}'.encode()
+    # What cannot be of the stage is not read further: that takes most of the time.
+    for body, _ in Lines(path, lambda body: body if mark in body else None):
+        event = body and read_event(body)
+        if event and event.stage == stage:
+            yield event
+
+
+@frozen
+class Outline:
+    """How a journal is made up, without what its events say: their lines' end offsets and damage.
+
+    ``finished`` are the stages that came to their end, and where the event ends that says so.
+    """
+
+    ends: Sequence[int]
+    finished: Sequence[tuple[str, int]]
+    damage: str
+    torn: bool
+
+    @property
+    def size(self) -> int:
+        """Length of the valid part in bytes."""
+        return self.ends[-1] if self.ends else 0
+
+    def count(self, offset: int) -> int:
+        """Return how many events end at or before ``offset``."""
+        return bisect_right(self.ends, offset)
+
+
+def outline(path: Path) -> Outline:
+    """Look through a journal: of a long search, a fiftieth of the time that reading it takes."""
+    ends, finished = array("q"), []
+    lines = Lines(path, _stage_that_ends)
+    for stage, end in lines:
+        ends.append(end)
+        if stage:
+            finished.append((stage, end))
+    return Outline(ends, finished, lines.damage, lines.torn)
+
+
+def _stage_that_ends(body: bytes) -> str:
+    """Return the name of the stage whose end a line tells, or an empty string."""
+    if b'"kind": "stage"' not in body:
+        return ""
+    event = read_event(body)
+    return event.stage if event.kind == "stage" and event.message == "finished" else ""
+
+
+def trial_numbers(path: Path) -> Iterator[tuple[str, Trial, int]]:
+    """Iterate over the measured trials without their choices, which are most of a line.
+
+    Yields:
+        The stage, the trial, whose architecture has no choices, and the offset where its line ends.
+    """
+    for found, end in Lines(path, _read_numbers):
+        if found is not None:
+            yield *found, end
+
+
+def _read_numbers(body: bytes) -> tuple[str, Trial] | None:
+    if b'"kind": "trial"' not in body:
+        return None
+    # A quote inside a text is escaped, so these are keys, and of the trial: nothing before them and
+    # nothing between them has such ones.
+    first, last = body.find(_ARCHITECTURE), body.find(_METRICS)
+    if 0 < first < last:
+        body = body[:first] + _NO_CHOICES + body[last:]
+    value = json.loads(body)
+    return value["stage"], Trial.from_json(value["trial"])
+
+
+def event_before(path: Path, end: int) -> Event:
+    """Return the event whose line ends at an offset."""
+    with path.open("rb") as file:
+        # Lines are short, so a few steps back find the beginning.
+        length = 0
+        while True:
+            length = min(end, 2 * length or 4096)
+            file.seek(end - length)
+            line = file.read(length)
+            start = line.rfind(b"\n", 0, -1)
+            if start >= 0 or length == end:
+                return read_event(_proven(line[start + 1 :]))
 
 
 def finished_trials(events: Iterable[Event]) -> dict[str, list[Trial]]:
@@ -110,8 +240,35 @@ def finished_trials(events: Iterable[Event]) -> dict[str, list[Trial]]:
 
 def digest(path: Path, offset: int) -> str:
     """Return what tells the first ``offset`` bytes of a journal from those of any other one."""
-    content = path.read_bytes()[:offset] if path.exists() else b""
-    return hashlib.sha256(content).hexdigest()
+    return Prefix(path).digest(offset)
+
+
+class Prefix:
+    """The digests of a journal's beginnings; in the order of their lengths, it is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._hash = hashlib.sha256()
+        self._length = 0
+
+    def digest(self, offset: int) -> str:
+        """Return the digest of the first ``offset`` bytes."""
+        return self.hash(offset).hexdigest()
+
+    def hash(self, offset: int) -> hashlib._Hash:
+        """Return the hash of the first ``offset`` bytes, as an object that goes on from there."""
+        if offset < self._length:
+            self._hash, self._length = hashlib.sha256(), 0
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._length)
+                while self._length < offset:
+                    part = file.read(min(_BLOCK, offset - self._length))
+                    if not part:
+                        break
+                    self._hash.update(part)
+                    self._length += len(part)
+        return self._hash.copy()
 
 
 class Journal:
@@ -119,7 +276,7 @@ class Journal:
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._path = path
-        self._hash = hashlib.sha256(path.read_bytes()[:offset] if path.exists() else b"")
+        self._hash = Prefix(path).hash(offset)
         # Windows would else write two bytes for a line's end, and offsets would not fit.
         flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(path, flags, 0o644)

@@ -20,6 +20,7 @@ from corenas.runs._stage_files import StageFiles, writing
 from corenas.runs.search import Parts, search
 from corenas.search.config import SearchConfig
 from corenas.search.executors.attempt import is_out_of_memory
+from corenas.show.progress import Standing
 from corenas.stopping import Clock, Stop
 from corenas.values.architecture import Decision
 from corenas.values.quantity import Quantity
@@ -89,7 +90,7 @@ class Run:
         self._finished: dict[str, Result] = {}
         self._files = StageFiles(folder / "models")
         self._checkpoint: Checkpoint | None = None
-        self._last = Event("stage")
+        self._standing = Standing()
         self.begun = self._open()
         """Whether the folder held events when it was opened."""
         self._facts = Facts(folder / "checkpoints", known=self.begun)
@@ -127,7 +128,7 @@ class Run:
 
     def events(self, stage: str) -> list[Event]:
         """Return all events of a stage so far, those of earlier sessions too."""
-        return [e for e in journal.read(self._journal_file).events if e.stage == stage]
+        return list(journal.read_stage(self._journal_file, stage))
 
     def trials(self, stage: str) -> list[Trial]:
         """Return the trials of a stage that were measured so far, in the order of their events."""
@@ -275,7 +276,7 @@ class Run:
             self._save(name, task, self.seconds[name])
             return self._hand_over(name, task, folder)
         result = self._hand_over(name, task, folder)
-        last = self._last
+        last = self._standing.of(name)
         # The files come first, then this event, then the record. A kill between two of them leaves
         # a stage whose end is not proven: it goes on from its last checkpoint.
         self._record(Event("stage", last.step, last.total, message="finished", stage=name))
@@ -342,7 +343,7 @@ class Run:
         """Journal an event, then show it, then tell the observers."""
         with writing(self.folder):
             self._journal.append(event)
-        self._last = event
+        self._standing.take(event)
         self._reporter.event(event)
         # Last: an observer may read the journal, and finds the event there.
         self._observe(self, event)
@@ -350,8 +351,9 @@ class Run:
     def _save(self, name: str, task: Task, seconds: float) -> None:
         with writing(self.folder):
             self._journal.sync()  # a checkpoint must never point behind the journal's end
+            end = self._journal
             checkpoint = Checkpoint(
-                name, self._journal.offset, seconds, task.state(), self._journal.digest
+                name, end.offset, seconds, task.state(), end.digest, self._standing
             )
             checkpoints.save(checkpoint_file(self.folder), checkpoint)
         self._reporter.checkpoint()
@@ -360,14 +362,8 @@ class Run:
         with writing(self.folder):
             # The record says where the journal ends; it must not know more than the disk.
             self._journal.sync()
-            record = Record(
-                name,
-                self._journal.offset,
-                self._journal.digest,
-                self.seconds[name],
-                result,
-                self._files.finish(name),
-            )
+            end, files, seconds = self._journal, self._files.finish(name), self.seconds[name]
+            record = Record(name, end.offset, end.digest, seconds, result, files, self._standing)
             record.write(self.folder)
             checkpoints.remove(checkpoint_file(self.folder))
         self._finished[name] = result
@@ -382,14 +378,14 @@ class Run:
             self._files.add(name, record.digests)
             self.seconds[name] = record.seconds
         self._checkpoint = found.checkpoint
-        for event in found.events:
-            self._reporter.event(event)
-            self._last = event
+        self._standing = found.standing
+        # A copy: both take in the events to come.
+        self._reporter.recall(Standing.from_json(found.standing.to_json()).stages)
         with writing(self.folder):
             self._journal = journal.Journal(self._journal_file, found.offset)
         begun = bool(found.events or found.dropped)
         if begun:
-            message = f"resumed after {len(found.events)} events; {found.dropped} later ones are"
+            message = f"resumed after {found.events} events; {found.dropped} later ones are"
             self._observe(self, Event("stage", message=f"{message} done again"))
         return begun
 

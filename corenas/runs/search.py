@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from corenas.search.rungs.agreement import agreements
 from corenas.stopping import Stop
 from corenas.values.plan import StagePlan
 from corenas.values.search_result import SearchResult
+from corenas.values.trial import Trial
 
 if TYPE_CHECKING:
     from corenas.runs.run import Run
@@ -102,6 +103,7 @@ def _make_problem(
     data: Any,
     where: str,
     folder: Path | None = None,
+    past: Callable[[], Iterable[Trial]] = tuple,
 ) -> Iterator[Problem]:
     remember = config.duplicates == "remember"
     if remember and parts.evaluator.from_scratch() is not parts.evaluator:
@@ -122,6 +124,7 @@ def _make_problem(
             workers,
             folder,
             remember,
+            past,
         )
 
 
@@ -149,6 +152,7 @@ def search(
         data=data,
         where=name,
         folder=states,
+        past=lambda: run.trials(name),
     ) as problem:
         task = parts.strategy.search(problem)
         # Each search has a folder of its own: what one writes, the next one must not replace.

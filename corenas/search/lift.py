@@ -17,6 +17,7 @@ from corenas.errors import SearchError
 from corenas.names import nearest
 from corenas.protocols import Attentive, Job, Problem, Sampler, Search, SearchSpace, Strategy
 from corenas.search._kept_states import states_in
+from corenas.search._known import Known
 from corenas.search.pareto import Front, directions
 from corenas.search.scheduling import Gradual, Scheduler
 from corenas.values.architecture import Architecture
@@ -31,6 +32,12 @@ from corenas.values.trial import Event, Kind, Measurement, Trial
 
 RANKED = 64
 """How many of the best architectures a search remembers for later stages."""
+
+STALENESS = "staleness"
+"""The scalar that says by how many tells a sampler had moved on between a trial's ask and its own.
+
+With one worker it is always 0, and nothing is said of it.
+"""
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -149,7 +156,9 @@ class SampledSearch:
         self._ranking: list[Trial] = []
         self._front = Front(directions(self.quantities))
         self._states = states_in(problem.folder)
-        self._known: dict[tuple[Architecture, float], Trial] = {}
+        self._known = Known()
+        self._told_before: dict[int, int] = {}
+        """Of each trial in flight, how many the sampler had been told of when it was asked for."""
 
     @property
     def quantities(self) -> Sequence[Quantity]:
@@ -196,15 +205,19 @@ class SampledSearch:
         number = self._count.asked
         self._count.asked += 1
         trial = self._trial(number, proposal)
-        known = self._known.get((trial.architecture, trial.fidelity))
+        known = self._known.repeat(trial)
         if known is not None:
-            return self._repeat(trial, proposal, known)
+            # Answered at once and without a job.
+            self._count.repeated += 1
+            self._count.rejected_in_row = 0
+            return self._finish(known, proposal)
         reason = self._submit(number, proposal)
         if reason is not None:
             return self._reject(evolve(trial, status="rejected", reason=reason), proposal)
         # A rejection between two accepted ones is normal where a limit is tight.
         self._count.rejected_in_row = 0
         self._in_flight[number] = proposal
+        self._told_before[number] = self._count.finished
         return self._event("started", architecture=trial.architecture, scalars=_begun(trial))
 
     def _trial(self, number: int, proposal: Proposal) -> Trial:
@@ -239,16 +252,6 @@ class SampledSearch:
         share = evolve(share, annealed=proposal.annealed)
         return evaluator.prepare_share(architecture, share, number=number, seed=seed)
 
-    def _repeat(self, trial: Trial, proposal: Proposal, known: Trial) -> Event:
-        """Answer a candidate that was measured before, at once and without a job."""
-        measurement = known.measurement and evolve(known.measurement, seconds=0.0)
-        self._count.repeated += 1
-        self._count.rejected_in_row = 0
-        return self._finish(
-            evolve(trial, measurement=measurement, score=known.score, repeats=known.number),
-            proposal,
-        )
-
     def _reject(self, trial: Trial, proposal: Proposal) -> Event:
         self._scheduler.drop(evolve(trial, architecture=proposal.architecture))
         self._count.rejected += 1
@@ -263,6 +266,7 @@ class SampledSearch:
     def _conclude(self, number: int, outcome: Outcome | Failure) -> Event:
         """Measure, score, collect and tell; whatever fails makes the trial a failed one."""
         proposal = self._in_flight.pop(number)
+        told_before = self._told_before.pop(number, self._count.finished)
         trial = self._trial(number, proposal)
         if isinstance(outcome, Failure):
             return self._fail(trial, proposal, f"{outcome.kind}: {outcome.message}")
@@ -275,7 +279,7 @@ class SampledSearch:
             return self._fail(trial, proposal, str(error.args[0]))
         trial = evolve(trial, measurement=measurement, score=score)
         evaluator.collect(trial, outcome)
-        event = self._finish(trial, proposal)
+        event = self._finish(trial, proposal, staleness=self._count.finished - told_before)
         # After the scheduler knows the trial: most states are never needed.
         if outcome.state and number in self._scheduler.open():
             self._states.keep(number, trial.architecture.id, outcome.state)
@@ -291,7 +295,7 @@ class SampledSearch:
             raise ValueError(f"the score is {score}")
         return score
 
-    def _finish(self, trial: Trial, proposal: Proposal) -> Event:
+    def _finish(self, trial: Trial, proposal: Proposal, *, staleness: int = 0) -> Event:
         # A policy learns from what it drew, inactive decisions included.
         self._scheduler.tell(evolve(trial, architecture=proposal.architecture))
         self._count.finished += 1
@@ -300,8 +304,11 @@ class SampledSearch:
         self._ranking = ranked(self._ranking, trial, most=RANKED)
         self._front.add(trial)
         if self._problem.remember:
-            self._known.setdefault((trial.architecture, trial.fidelity), trial)
-        return self._event("trial", trial, scalars=self._scheduler.scalars())
+            self._known.add(trial)
+        scalars = self._scheduler.scalars()
+        if self._problem.workers > 1:
+            scalars[STALENESS] = staleness
+        return self._event("trial", trial, scalars=scalars)
 
     def _fail(self, trial: Trial, proposal: Proposal, reason: str) -> Event:
         failed = evolve(trial, status="failed", reason=reason)
@@ -331,7 +338,8 @@ class SampledSearch:
     def state(self) -> State:
         """Return counters, trials in flight, the best, and the states of scheduler and evaluator.
 
-        States of candidates that neither this one nor the two before it need are removed.
+        Its size does not depend on how many trials there were, where the sampler's does not. States
+        of candidates that neither this one nor the two before it need are removed.
         """
         self._states.settle(self._needed_states())
         return {
@@ -341,7 +349,7 @@ class SampledSearch:
             "in_flight": {n: proposal.to_json() for n, proposal in self._in_flight.items()},
             "ranking": [t.to_json() for t in self._ranking],
             "front": [t.to_json() for t in self._front.trials],
-            "known": [t.to_json() for t in self._known.values()],
+            "told_before": dict(self._told_before),
         }
 
     def _needed_states(self) -> set[int]:
@@ -358,8 +366,10 @@ class SampledSearch:
         self._ranking = [Trial.from_json(t) for t in state["ranking"]]
         for value in state["front"]:
             self._front.add(Trial.from_json(value))
-        known = map(Trial.from_json, state.get("known", ()))
-        self._known = {(trial.architecture, trial.fidelity): trial for trial in known}
+        self._told_before = dict(state.get("told_before", {}))
+        if self._problem.remember:
+            # Not from the state: it would grow with the search, and the journal has them.
+            self._known.add_all(self._problem.past())
 
     def result(self, folder: Path) -> Result:
         """Return the best trials, and the files that the evaluator hands over."""

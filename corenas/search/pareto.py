@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right, insort
-from collections.abc import Iterable, Mapping
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from corenas.values.quantity import Quantity
+from corenas.values.ranking import at_highest_fidelity
 from corenas.values.trial import Trial
+
+_BLOCK = 256
+"""How many trials are compared with a front at once; more need more memory and no less time."""
 
 _Point = tuple[float, ...]
 """The numbers of a trial, turned so that lower is better."""
-
-_BY_POINT = itemgetter(0)
 
 
 def directions(quantities: Iterable[Quantity]) -> dict[str, int]:
@@ -32,11 +35,40 @@ def front(trials: Iterable[Trial], directions: Mapping[str, int]) -> list[Trial]
     Returns:
         Trials from the best to the worst in the first number; of equal ones the earliest.
     """
-    found = Front(directions)
-    # By number, because of equal trials the first added stays, and events come in any order.
-    for trial in sorted(trials, key=lambda each: each.number):
-        found.add(trial)
-    return found.trials
+    points = ((trial, _point(trial, directions)) for trial in trials)
+    usable = {trial.number: (trial, point) for trial, point in points if _is_finite(point)}
+    # By number, because of equal trials the first one stays, and events come in any order.
+    numbers = sorted(trial.number for trial in at_highest_fidelity(t for t, _ in usable.values()))
+    if not numbers:
+        return []
+    array = np.array([usable[number][1] for number in numbers]).reshape(len(numbers), -1)
+    return [usable[numbers[row]][0] for row in _best_rows(array)]
+
+
+def _best_rows(points: NDArray[np.float64]) -> Sequence[int]:
+    """Return the rows that no other row is as low as in everything, sorted by their numbers.
+
+    Args:
+        points: Shape (rows, numbers).
+    """
+    # Sorted from the first number on, a row can only be beaten by one before it.
+    order = np.lexsort(points.T[::-1]) if points.shape[1] else np.arange(1)
+    best = order[:0]
+    for start in range(0, len(order), _BLOCK):
+        block = order[start : start + _BLOCK]
+        block = block[~_as_low(points[best], points[block]).any(0)]
+        block = block[~np.triu(_as_low(points[block], points[block]), 1).any(0)]
+        best = np.concatenate([best, block])
+    return best.tolist()
+
+
+def _as_low(ones: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of the ones (rows) are as low as which of the others (columns) in everything."""
+    # Number by number: one array of all comparisons would be larger than the caches.
+    found = np.ones((len(ones), len(others)), bool)
+    for column in range(ones.shape[1]):
+        found &= ones[:, None, column] <= others[None, :, column]
+    return found
 
 
 class Front:
@@ -50,41 +82,39 @@ class Front:
     """
 
     def __init__(self, directions: Mapping[str, int]) -> None:
-        self._directions = tuple(directions.items())
-        self._members: list[tuple[_Point, Trial]] = []
+        self._directions = dict(directions)
+        self._points = np.empty((0, len(directions)))
+        self._members: list[Trial] = []
         self._fidelity = 0.0
 
     @property
     def trials(self) -> list[Trial]:
         """The trials on the front, from the best to the worst in the first number."""
-        return [trial for _, trial in self._members]
+        order = sorted(range(len(self._members)), key=lambda row: tuple(self._points[row]))
+        return [self._members[row] for row in order]
 
     def add(self, trial: Trial) -> None:
         """Take a trial in, unless one that was added before equals or beats it in everything.
 
         A trial that lacks one of the numbers, or has one that is not finite, is left out.
         """
-        point = self._point(trial)
-        if trial.fidelity < self._fidelity or not all(map(math.isfinite, point)):
+        point = _point(trial, self._directions)
+        if trial.fidelity < self._fidelity or not _is_finite(point):
             return
         if trial.fidelity > self._fidelity:
-            self._fidelity, self._members = trial.fidelity, []
-        if self._is_beaten(point):
+            self._fidelity, self._members, self._points = trial.fidelity, [], self._points[:0]
+        if (self._points <= point).all(1).any():
             return
-        self._members = [each for each in self._members if not _as_good(point, each[0])]
-        insort(self._members, (point, trial), key=_BY_POINT)
-
-    def _point(self, trial: Trial) -> _Point:
-        metrics = trial.measurement.metrics if trial.measurement else {}
-        return tuple(-sign * metrics.get(name, math.nan) for name, sign in self._directions)
-
-    def _is_beaten(self, point: _Point) -> bool:
-        # Members are sorted by their points: what comes later is worse in the first number.
-        better = bisect_right(self._members, point, key=_BY_POINT)
-        # Of two numbers the second falls along the front, so the nearest member decides.
-        first = better - 1 if len(point) == 2 else 0
-        return any(_as_good(known, point) for known, _ in self._members[max(first, 0) : better])
+        stays = ~(self._points >= point).all(1)
+        self._members = [one for one, still in zip(self._members, stays, strict=True) if still]
+        self._members.append(trial)
+        self._points = np.vstack([self._points[stays], point])
 
 
-def _as_good(one: _Point, other: _Point) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True))
+def _point(trial: Trial, directions: Mapping[str, int]) -> _Point:
+    metrics = trial.measurement.metrics if trial.measurement else {}
+    return tuple(-sign * metrics.get(name, math.nan) for name, sign in directions.items())
+
+
+def _is_finite(point: _Point) -> bool:
+    return all(map(math.isfinite, point))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from attrs import Factory, define
 
@@ -30,8 +32,8 @@ class StageProgress:
 
     ``counts`` holds the trials by status; ``running`` the numbers of those that have begun only;
     ``rungs`` the finished ones by their share of the full training; ``repeated`` is how many have
-    an earlier one's measurement; ``quantities`` what is known of the numbers that they measure, by
-    name.
+    an earlier one's measurement; ``latest`` is the last epoch that named an architecture;
+    ``quantities`` what is known of the numbers that they measure, by name.
     """
 
     name: str
@@ -49,6 +51,7 @@ class StageProgress:
     rungs: Counter[float] = Factory(Counter)
     repeated: int = 0
     failure: str = ""
+    latest: Event | None = None
     quantities: dict[str, Quantity] = Factory(dict)
     _recent: deque[tuple[float, int]] = Factory(lambda: deque(maxlen=_RECENT_EVENTS))
 
@@ -74,6 +77,8 @@ class StageProgress:
             # What an epoch says holds until the next one, which may have nothing to say.
             if event.message or event.kind == "epoch":
                 self.message = event.message
+            if event.kind == "epoch" and event.architecture is not None:
+                self.latest = event
         if event.trial is not None:
             self._add_trial(event.trial)
         # Not before `begin`: events of earlier sessions took their time then.
@@ -132,18 +137,91 @@ class StageProgress:
             return ""
         return ", ".join(f"{self.rungs[f]} at {format_share(f)}" for f in sorted(self.rungs))
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` turns back into this progress, but for the times.
+
+        Its size does not depend on how many events there were.
+        """
+        return {
+            "name": self.name,
+            "step": self.step,
+            "total": self.total,
+            "finished": self.finished,
+            "scalars": {n: value for n, value in self.scalars.items() if math.isfinite(value)},
+            "message": self.message,
+            "best": [trial.to_json() for trial in self.best],
+            "counts": dict(self.counts),
+            "running": sorted(self.running),
+            "rungs": list(self.rungs.items()),
+            "repeated": self.repeated,
+            "failure": self.failure,
+            "latest": self.latest and self.latest.to_json(),
+            "quantities": [quantity.to_json() for quantity in self.quantities.values()],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> StageProgress:
+        """Read what `to_json` wrote."""
+        quantities = map(Quantity.from_json, value["quantities"])
+        return cls(
+            value["name"],
+            step=value["step"],
+            total=value["total"],
+            finished=value["finished"],
+            scalars=dict(value["scalars"]),
+            message=value["message"],
+            best=list(map(Trial.from_json, value["best"])),
+            counts=Counter(value["counts"]),
+            running=set(value["running"]),
+            rungs=Counter(dict(value["rungs"])),
+            repeated=value["repeated"],
+            failure=value["failure"],
+            latest=value["latest"] and Event.from_json(value["latest"]),
+            quantities={quantity.name: quantity for quantity in quantities},
+        )
+
+
+class Standing:
+    """How far each stage of a run is, in the order in which they began."""
+
+    def __init__(self, stages: Iterable[StageProgress] = ()) -> None:
+        self._stages = {stage.name: stage for stage in stages}
+
+    @property
+    def stages(self) -> list[StageProgress]:
+        """The stages that had an event."""
+        return list(self._stages.values())
+
+    def take(self, event: Event) -> None:
+        """Take in an event."""
+        # No clock: what counts here is the state, not the pace.
+        self.of(event.stage).take(event, 0.0)
+
+    def of(self, stage: str) -> StageProgress:
+        """Return the progress of a stage, which may not have begun."""
+        return self._stages.setdefault(stage, StageProgress(stage))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return what `from_json` turns back into an equal one."""
+        return [stage.to_json() for stage in self._stages.values()]
+
+    @classmethod
+    def from_json(cls, value: Iterable[Mapping[str, Any]]) -> Standing:
+        """Read what `to_json` wrote."""
+        return cls(map(StageProgress.from_json, value))
+
 
 @define
 class RunProgress:
-    """The stages of a run, in the order in which they began in this session.
-
-    Events of a stage that has not begun are those of earlier sessions: they count, but take no
-    time.
-    """
+    """The stages of a run, in the order in which they began in this session."""
 
     stages: list[StageProgress] = Factory(list)
     current: StageProgress | None = None
     _known: dict[str, StageProgress] = Factory(dict)
+
+    def recall(self, earlier: Iterable[StageProgress]) -> None:
+        """Take in what earlier sessions did; from here on it is this object's own."""
+        self._known |= {stage.name: stage for stage in earlier}
 
     def begin(self, name: str, note: str, now: float) -> StageProgress:
         """Begin a stage; the one before it is over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -45,12 +45,11 @@ class Reporter(Protocol):
             note: What is special about it, such as ``already done`` or ``resumed``.
         """
 
-    def event(self, event: Event) -> None:
-        """Show what happened.
+    def recall(self, earlier: Iterable[StageProgress]) -> None:
+        """Take in what earlier sessions of the run did: it counts, but takes no time."""
 
-        Events of a stage that has not begun are those of earlier sessions: what they say counts,
-        but they take no time.
-        """
+    def event(self, event: Event) -> None:
+        """Show what happened."""
 
     def checkpoint(self) -> None:
         """Show that the state of the stage in progress is saved."""
@@ -73,6 +72,8 @@ class Quiet:
     """A reporter that shows nothing."""
 
     def start(self, title: str, folder: Path) -> None: ...
+
+    def recall(self, earlier: Iterable[StageProgress]) -> None: ...
 
     def stage(self, name: str, note: str = "") -> None: ...
 
@@ -103,6 +104,9 @@ class PlainReporter:
 
     def start(self, title: str, folder: Path) -> None:
         self.say(f"{title}: writes into {folder}")
+
+    def recall(self, earlier: Iterable[StageProgress]) -> None:
+        self._progress.recall(earlier)
 
     def stage(self, name: str, note: str = "") -> None:
         self.close()
@@ -196,6 +200,10 @@ class LiveReporter:
     def start(self, title: str, folder: Path) -> None:
         self._screen.title, self._screen.folder = title, str(folder)
         self._live.start()
+
+    def recall(self, earlier: Iterable[StageProgress]) -> None:
+        with self._lock:
+            self._screen.progress.recall(earlier)
 
     def stage(self, name: str, note: str = "") -> None:
         with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ from corenas.values.architecture import Architecture
 from corenas.values.evaluation import Rejected
 from corenas.values.fidelity import Share
 from corenas.values.result import State
-from corenas.values.trial import Trial
+from corenas.values.trial import Event, Trial
 
 LADDER = Ladder(3, 3)
 SCHEDULES: Mapping[str, Callable[[Sampler], Scheduler]] = {
@@ -80,10 +80,12 @@ class Searched:
         remember: bool = True,
         slots: int = 1,
         schedule: Callable[[Sampler], Scheduler] = InFull,
+        past: Sequence[Event] = (),
     ) -> None:
         self.evaluator, self.sampler = Counting(limit=1e12), Few(count)
         problem = surrogate_problem(20, seed=7, slots=slots)
-        problem = evolve(problem, evaluator=self.evaluator, remember=remember)
+        trials = [event.trial for event in past if event.kind == "trial" and event.trial]
+        problem = evolve(problem, evaluator=self.evaluator, remember=remember, past=lambda: trials)
         self.task = SampledSearch(problem, self.sampler, schedule)
 
     def trials(self) -> list[Trial]:
@@ -122,7 +124,7 @@ def test_remembered_candidates_are_found_again_after_a_restore(slots: int) -> No
         events = task.events()
         for _ in range(cut):
             next(events)
-        again = Searched(6, slots=slots)
+        again = Searched(6, slots=slots, past=whole[:cut])
         again.task.restore(reloaded(task.state()))
         assert list(again.task.events()) == whole[cut:]
 
@@ -144,7 +146,7 @@ def test_plain_search_can_be_continued_from_the_state_of_an_earlier_version() ->
     for _ in range(7):
         next(events)
     state = reloaded(task.state())
-    del state["known"]
+    del state["told_before"]
     for name in ("promoted", "repeated"):
         del state["counters"][name]
     assert state["in_flight"]
