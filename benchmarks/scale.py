@@ -69,7 +69,7 @@ def main() -> int:
         return _search(arguments.folder, arguments.search, arguments.trials)
     if arguments.open:
         return _open(arguments.folder)
-    rows = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="scale-") as name:
         for strategy in arguments.strategies:
             folder = Path(name) / strategy

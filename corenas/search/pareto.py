@@ -59,7 +59,8 @@ def _best_rows(points: NDArray[np.float64]) -> Sequence[int]:
         block = block[~_as_low(points[best], points[block]).any(0)]
         block = block[~np.triu(_as_low(points[block], points[block]), 1).any(0)]
         best = np.concatenate([best, block])
-    return best.tolist()
+    rows: list[int] = best.tolist()
+    return rows
 
 
 def _as_low(ones: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -105,9 +106,8 @@ class Front:
             self._fidelity, self._members, self._points = trial.fidelity, [], self._points[:0]
         if (self._points <= point).all(1).any():
             return
-        stays = ~(self._points >= point).all(1)
-        self._members = [one for one, still in zip(self._members, stays, strict=True) if still]
-        self._members.append(trial)
+        stays = np.flatnonzero(~(self._points >= point).all(1))
+        self._members = [self._members[row] for row in stays] + [trial]
         self._points = np.vstack([self._points[stays], point])
 
 
