@@ -15,6 +15,8 @@ from typing import Protocol
 import pytest
 from attrs import frozen
 
+from corenas.files import cache_folder
+
 # Test processes run side by side; more threads in each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -60,6 +62,16 @@ def _write(folder: Path, count: int, *, seed: int) -> None:
         coarse = 255 * torch.rand(1, 3, 8, 9, generator=generator)
         image = F.interpolate(coarse, size=(64, 72), mode="bicubic")[0]
         write_image(folder / f"{folder.name}{number}.png", image.clamp(0, 255).to(torch.uint8))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests cache out of the user's folder; fonts are looked for once all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "MPLCONFIGDIR" not in os.environ:
+            patch.setenv("MPLCONFIGDIR", str(cache_folder().with_name("matplotlib")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

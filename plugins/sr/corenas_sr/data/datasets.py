@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -18,9 +19,9 @@ from corenas.errors import DataError
 from corenas_sr.config import EMBEDDED
 from corenas_sr.data.folders import PairFiles, Split, find_pairs
 from corenas_sr.data.images import LARGEST, crop_to_multiple, read_image, read_size, resize
-from corenas_sr.data.lr_cache import cached_lr
 from corenas_sr.data.packing import Block
 from corenas_sr.data.photographs import photographs
+from corenas_sr.data.store import Entry, Pair, PairSource, Store, open_store
 
 _SHOWN = 10
 
@@ -64,7 +65,9 @@ def load_pairs(
     """Open all image pairs, or return those that this process has opened already.
 
     Where only HR images are given, they are cropped to a multiple of the scale, and the LR side is
-    made by MATLAB's bicubic and kept in the user's cache folder.
+    made by MATLAB's bicubic. Decoded images are kept in the user's cache folder
+    (`corenas_sr.data.store`), where all processes of a machine share them; in this process's memory
+    where that cannot be.
 
     Args:
         source: A folder (`corenas_sr.data.folders`), or ``embedded`` for the bundled photographs.
@@ -81,6 +84,12 @@ def load_pairs(
 @cache
 def _load(source: str, scale: int, split: Split, largest: int) -> tuple[ImagePair, ...]:
     _, openers, problems = _openers(source, scale, split, largest)
+    store = _store(source, split, openers, problems)
+    if store is not None:
+        return tuple(
+            ImagePair(entry.name, lr, hr, opener.paths)
+            for entry, opener, (hr, lr) in zip(store.entries, openers, store.images(), strict=True)
+        )
     # Room is made first: images that are moved into one block later are there twice for a time.
     size = 3 * sum(_pixels_of(opener) for opener in openers)
     lows, highs = Block(size // scale**2), Block(size)
@@ -90,6 +99,41 @@ def _load(source: str, scale: int, split: Split, largest: int) -> tuple[ImagePai
     ]
     refuse(source, problems)
     return tuple(pairs)
+
+
+def _store(
+    source: str, split: Split, openers: Sequence[Opener], problems: Sequence[str]
+) -> Store | None:
+    """Return the store of a source's images; None where there cannot be one.
+
+    Of files that cannot be used, whoever reads them next says what is wrong.
+    """
+    if source == EMBEDDED or problems or not openers:
+        return None
+    kind = f"x{openers[0].scale}, {openers[0].largest} pixels at most"
+    sources = [PairSource(o.files.name, o.paths, partial(_decode, o)) for o in openers]
+    place = f"{Path(source).expanduser().absolute()} ({split})"
+    try:
+        return open_store(sources, place=place, kind=kind)
+    except DataError:
+        return None
+    except OSError as error:
+        reason = str(error) if error.errno is None else error.strerror
+        warnings.warn(f"decoded images cannot be kept for the next run: {reason}", stacklevel=2)
+        return None
+
+
+def _decode(opener: Opener) -> Pair:
+    pair = opener.open()
+    (hr_height, hr_width), (lr_height, lr_width) = pair.hr.shape[1:], pair.lr.shape[1:]
+    entry = Entry(
+        pair.name,
+        (hr_height, hr_width),
+        (lr_height, lr_width),
+        digest_of(pair.hr),
+        digest_of(pair.lr),
+    )
+    return entry, pair.hr, pair.lr
 
 
 def _pixels_of(opener: Opener) -> int:
@@ -102,7 +146,9 @@ def _pixels_of(opener: Opener) -> int:
 
 
 def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> DataReport:
-    """Decode every image once, keeping none in memory.
+    """Look at every image, keeping none in memory.
+
+    What is in the store of decoded images already is not decoded again.
 
     Args:
         source: As in `load_pairs`.
@@ -114,44 +160,38 @@ def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> Dat
         DataError: As in `load_pairs`; also where images are smaller than a patch.
     """
     layout, openers, problems = _openers(source, scale, split)
+    store = _store(source, split, openers, problems)
+    entries = _inspect_all(openers, problems) if store is None else store.entries
     sizes, digests, content = [], {}, hashlib.sha256()
-    for opener in openers:
-        try:
-            seen = _inspect(opener, _stamps(opener.files))
-        except DataError as error:
-            problems.append(str(error))
-            continue
-        if min(seen.size) < patch * scale:
-            problems.append(f"{seen.name}: {seen.lr_size} LR pixels; a patch needs {patch}")
-        sizes.append(seen.size)
-        digests[seen.name] = seen.digest
-        content.update(f"{seen.name} {seen.digest} {seen.lr_digest}\n".encode())
+    for entry in entries:
+        (height, width), (lr_height, lr_width) = entry.hr, entry.lr
+        if min(height, width) < patch * scale:
+            size = f"{lr_width}x{lr_height}"
+            problems.append(f"{entry.name}: {size} LR pixels; a patch needs {patch}")
+        sizes.append((width, height))
+        digests[entry.name] = entry.hr_digest
+        content.update(f"{entry.name} {entry.hr_digest} {entry.lr_digest}\n".encode())
     refuse(source, problems)
     sizes.sort(key=math.prod)
     megapixels = sum(map(math.prod, sizes)) / 1e6
     return DataReport(source, layout, sizes[0], sizes[-1], megapixels, digests, content.hexdigest())
 
 
-@frozen
-class _Inspected:
-    """What is kept of a pair that was decoded; ``size`` is (width, height) of HR."""
-
-    name: str
-    size: tuple[int, int]
-    digest: str
-    lr_size: str
-    lr_digest: str
+def _inspect_all(openers: Iterable[Opener], problems: list[str]) -> Iterator[Entry]:
+    """Decode what can be decoded; append the others' problems."""
+    for opener in openers:
+        try:
+            yield _inspect(opener, _stamps(opener.files))
+        except DataError as error:
+            problems.append(str(error))
 
 
 # Evaluators and recipes check the same folders before a run: what did not change is decoded once.
 @cache
-def _inspect(opener: Opener, stamps: tuple[tuple[int, int], ...]) -> _Inspected:
+def _inspect(opener: Opener, stamps: tuple[tuple[int, int], ...]) -> Entry:
     """Decode a pair of files, whose stamps tell whether they were changed since."""
-    pair = opener.open()
-    height, width = pair.hr.shape[1:]
-    return _Inspected(
-        pair.name, (width, height), digest_of(pair.hr), _size(pair.lr), digest_of(pair.lr)
-    )
+    entry, _, _ = _decode(opener)
+    return entry
 
 
 def _stamps(files: PairFiles) -> tuple[tuple[int, int], ...]:
@@ -193,6 +233,11 @@ class Opener:
     read: Callable[[PairFiles, int, int], ImagePair]
     scale: int
     largest: int
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file of the high-resolution image, and that of the other one where there is one."""
+        return tuple(filter(None, (self.files.hr, self.files.lr)))
 
     def open(self) -> ImagePair:
         """Read the pair.
@@ -267,7 +312,7 @@ def _open(files: PairFiles, scale: int, largest: int) -> ImagePair:
     image = read_image(files.hr, largest=largest)
     hr = crop_hr(files.hr, image, scale)
     if files.lr is None:
-        return ImagePair(files.name, cached_lr(files.hr, hr, scale), hr, (files.hr,))
+        return ImagePair(files.name, resize(hr, Fraction(1, scale)), hr, (files.hr,))
     lr = read_lr(files.lr, files.hr, image, scale, largest=largest)
     return ImagePair(files.name, lr, hr, (files.hr, files.lr))
 
