@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
 
-from corenas_sr.data import datasets, store
+from corenas_sr.data import datasets
 from corenas_sr.data.datasets import ImagePair, check_pairs, load_pairs
 from corenas_sr.data.images import crop_to_multiple, read_image, resize, write_image
 
@@ -57,7 +58,7 @@ def assert_right(pairs: tuple[ImagePair, ...], folder: Path) -> None:
     for pair, file in zip(pairs, files, strict=True):
         hr = crop_to_multiple(read_image(file), 2)
         assert torch.equal(pair.hr, hr)
-        assert torch.equal(pair.lr, resize(hr, datasets.Fraction(1, 2)))
+        assert torch.equal(pair.lr, resize(hr, Fraction(1, 2)))
 
 
 def stores(cache: Path) -> list[Path]:
@@ -132,7 +133,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "pixel changed": lambda made: flip(made / "hr.bin"),
     "small side changed": lambda made: flip(made / "lr.bin"),
     "cut": lambda made: os.truncate(made / "hr.bin", 1000),
@@ -177,7 +178,7 @@ def test_full_disk_is_left_alone(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda path: usage(10**12, 10**12, 2**28))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 10**12, 2**28))
     with pytest.warns(UserWarning, match="the disk is too full"):
         pairs = load(folder)
     assert_right(pairs, folder)

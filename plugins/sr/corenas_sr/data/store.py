@@ -119,7 +119,9 @@ def open_store(sources: Sequence[PairSource], *, place: str, kind: str) -> Store
     root = cache_folder() / "images"
     root.mkdir(parents=True, exist_ok=True)
     note = _Note.of(root, sources, place, kind)
-    contents = None if note.key else [source.content() for source in sources]
+    contents: list[Content] = []
+    if not note.key:
+        contents = [source.content() for source in sources]
     key = note.key or _key_of(kind, sources, contents)
     with _locked(root / f".{key}.lock"):
         store = _open(root / key)
