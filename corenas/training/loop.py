@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from corenas.devices import cpu_threads
 from corenas.errors import Diverged
 from corenas.training.config import TrainingConfig
-from corenas.training.schedules import Schedule, schedule_of
+from corenas.training.schedules import Pace, Schedule, schedule_of
 from corenas.training.step import Stream, TrainingStep
 from corenas.values.fidelity import Share
 from corenas.values.result import Result, State, finite
@@ -61,6 +61,8 @@ class Training:
             the earliest; before any did, and without ``keep``, it is the newest one.
         threads: How many CPU threads torch may use while it trains and validates; between two
             events it is as many as outside.
+        pace: Fits the steps into a time: they are then those of a plan, of which each that is done
+            counts for more or less than one.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class Training:
         save: Save = lambda module, folder: {},
         keep: Score | None = None,
         threads: int = 1,
+        pace: Pace | None = None,
     ) -> None:
         self._threads = threads
+        self._timed = pace
         self._step = step
         self._streams = streams
         self._steps = steps
@@ -102,6 +106,7 @@ class Training:
         validate: Validate = lambda module: {},
         save: Save = lambda module, folder: {},
         keep: Score | None = None,
+        pace: Pace | None = None,
     ) -> Training:
         """Return a training as the options say; the rest is as above.
 
@@ -118,12 +123,18 @@ class Training:
             save=save,
             keep=keep,
             threads=config.threads,
+            pace=pace,
         )
 
     @property
     def steps(self) -> int:
         """How many optimiser steps the full training has."""
         return self._steps
+
+    @property
+    def updates(self) -> int:
+        """How many steps were done."""
+        return self._done
 
     def events(self, until: int | None = None, *, annealed: bool = False) -> Iterator[Event]:
         """Train; yield an ``epoch`` event every so many steps.
@@ -139,31 +150,44 @@ class Training:
         """
         last = self._steps if until is None else min(until, self._steps)
         self._pace = self._steps / last if annealed else 1.0
-        while self._done < last:
+        while self._at < last:
             with cpu_threads(self._threads):
                 remark = self._train_and_measure(last)
-            yield Event("epoch", self._done, self._steps, self._scalars, message=remark)
+            yield Event("epoch", self._at, self._steps, self._scalars, message=remark)
+
+    @property
+    def _at(self) -> int:
+        """The step of the plan that the training is at."""
+        # Rounded: a sum of parts may be a little less than the last step.
+        return self._done if self._timed is None else math.floor(self._timed.position + 1e-6)
 
     def _train_and_measure(self, last: int) -> str:
         """Do the work up to the next event; return the step's remark on it."""
-        self._scalars = self._train(min(last, self._done + self._report_every))
+        first = self._at
+        if self._timed is not None:
+            self._timed.begin()
+        self._scalars = self._train(min(last, first + self._report_every))
         remark = self._step.remark(self._scalars)
-        if self._validation_due():
+        if self._validation_due(first):
             self._measure()
+        if self._timed is not None:
+            self._timed.end()
         return remark
 
     def _train(self, until: int) -> dict[str, float]:
         """Train up to a step; return the mean of each scalar, read from the device once."""
-        first = self._done
+        first, begun = self._at, self._done
         sums: dict[str, Tensor] = {}
-        while self._done < until:
-            self._set_rates(self._schedule(self._done * self._pace))
+        while self._at < until:
+            self._set_rates(self._schedule(self._position * self._pace))
             scalars = self._step.step([stream.next_batch() for stream in self._streams])
             for name, value in scalars.items():
                 # Summed on the device: reading each step's value would make a GPU wait.
                 sums[name] = sums[name] + value if name in sums else value
             self._done += 1
-        means = {name: float(total) / (until - first) for name, total in sums.items()}
+            if self._timed is not None:
+                self._timed.step()
+        means = {name: float(total) / (self._done - begun) for name, total in sums.items()}
         for name, mean in means.items():
             if not math.isfinite(mean):
                 raise Diverged(
@@ -171,6 +195,10 @@ class Training:
                     "learning_rate may help"
                 )
         return means
+
+    @property
+    def _position(self) -> float:
+        return self._done if self._timed is None else self._timed.position
 
     def _set_rates(self, factor: float) -> None:
         for optimiser in self._step.optimisers:
@@ -181,10 +209,10 @@ class Training:
                 else:
                     group["lr"] = rate
 
-    def _validation_due(self) -> bool:
+    def _validation_due(self, first: int) -> bool:
         every = self._validate_every
         # An event may end between two multiples; the first event at or after one is due.
-        return self._done == self._steps or bool(every and self._done % every < self._report_every)
+        return self._at == self._steps or bool(every and self._at // every > first // every)
 
     def _measure(self) -> None:
         """Validate the deliverable, and keep it if it is the best so far."""
@@ -198,7 +226,7 @@ class Training:
             state = self._step.deliverable().state_dict()
             # A copy, as the next step writes into these tensors; on the CPU, to spare the GPU's.
             tensors = {name: tensor.to("cpu", copy=True) for name, tensor in state.items()}
-            self._kept = _Kept(score, self._done, self._scalars, tensors)
+            self._kept = _Kept(score, self._at, self._scalars, tensors)
 
     def deliverable(self) -> nn.Module:
         """Return the network that the training is for, as it is now."""
@@ -212,6 +240,8 @@ class Training:
             "step": self._step.state(),
             "streams": [stream.state() for stream in self._streams],
         }
+        if self._timed is not None:
+            state["pace"] = self._timed.state()
         return state if self._kept is None else {**state, "kept": asdict(self._kept, recurse=False)}
 
     def restore(self, state: State) -> None:
@@ -221,14 +251,19 @@ class Training:
         self._step.restore(state["step"])
         for stream, saved in zip(self._streams, state["streams"], strict=True):
             stream.restore(saved)
+        if self._timed is not None:
+            self._timed.restore(state["pace"])
         self._kept = _Kept(**state["kept"]) if "kept" in state else None
 
     def result(self, folder: Path) -> Result:
         """Return the scalars of the network that counts, and its files.
 
         Without ``keep`` it is the newest one. With it, ``kept_step`` tells of which step it is.
+        With a pace, steps are those of its plan, and ``updates`` is how many were done for them.
         """
-        values: dict[str, Any] = {"steps": self._done, "scalars": finite(self._scalars)}
+        values: dict[str, Any] = {"steps": self._at, "scalars": finite(self._scalars)}
+        if self._timed is not None:
+            values["updates"] = self._done
         if self._kept is None:
             return Result(values, self._save(self._step.deliverable(), folder))
         values |= {"kept_step": self._kept.step, "scalars": finite(self._kept.scalars)}

@@ -40,6 +40,7 @@ class PhasedTraining:
             raise ValueError("a training needs at least one phase")
         self._phases = tuple(phases)
         self._number = 0
+        self._updates = 0
         self._training = phases[0].build(network)
 
     @property
@@ -61,6 +62,7 @@ class PhasedTraining:
         yield from self._events(last, annealed)
         while self._begun(self._number + 1) < last:
             network = self._training.deliverable()
+            self._updates += self._training.updates
             self._number += 1
             self._training = self._phases[self._number].build(network)
             yield from self._events(last, annealed)
@@ -86,10 +88,15 @@ class PhasedTraining:
 
     def state(self) -> State:
         """Return the number of the phase, and the state of its training."""
-        return {"phase": self._number, "training": self._training.state()}
+        return {
+            "phase": self._number,
+            "updates": self._updates,
+            "training": self._training.state(),
+        }
 
     def restore(self, state: State) -> None:
         """Continue from a state, to the same result as without the interruption."""
+        self._updates = state.get("updates", 0)
         if state["phase"] != self._number:
             self._number = state["phase"]
             # Its own weights do not matter: the state has those of the phase.
@@ -99,12 +106,18 @@ class PhasedTraining:
     def result(self, folder: Path) -> Result:
         """Return the newest scalars and the files of the phase in progress."""
         result = self._training.result(folder)
-        before = self._begun(self._number)
         return evolve(
             result,
             values={
                 **result.values,
-                "steps": before + result.values["steps"],
+                **self._counts(result),
                 "phase": self._number + 1,
             },
         )
+
+    def _counts(self, result: Result) -> dict[str, int]:
+        """Return the steps of all phases so far, and the updates where they are another number."""
+        counts = {"steps": self._begun(self._number) + result.values["steps"]}
+        if "updates" in result.values:
+            counts["updates"] = self._updates + result.values["updates"]
+        return counts

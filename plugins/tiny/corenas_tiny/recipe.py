@@ -33,8 +33,8 @@ from corenas_sr.training.timing import time_training
 from corenas_tiny._checks import check_options, find_baselines
 from corenas_tiny.config import TinyConfig
 
-SPARE = 0.9
-"""Share of the time left that final trainings are planned for; the rest is for what they leave."""
+SPARE = 0.95
+"""Share of the time left that final trainings have; the rest is for what they leave."""
 
 LEAST_STEPS = 100
 """Of a final training, however little time there is."""
@@ -160,11 +160,12 @@ def _train_finally(run: Run, config: TinyConfig, winner: _Contender) -> dict[str
         if run.stopping() and not run.events(stage):
             break
         left = len(contenders) - number
-        steps_of = partial(_steps_of, run, config, contender, winner, left)
-        steps = run.remember(f"steps-{contender.name}", steps_of)
-        training = evolve(config.training, steps=steps)
+        plan = run.remember(
+            f"plan-{contender.name}", partial(_plan, run, config, contender, winner, left)
+        )
+        training = evolve(config.training, steps=plan["steps"])
         title = f"x{config.scale}" if first else contender.name
-        models[title] = _train(run, config, contender, training, stage)
+        models[title] = _train(run, config, contender, training, stage, plan["seconds"])
     return models
 
 
@@ -173,25 +174,25 @@ def _known(config: TinyConfig) -> Iterator[_Contender]:
         yield _Contender(name.replace("/", "-"), named.space, named.architecture)
 
 
-def _steps_of(
+def _plan(
     run: Run, config: TinyConfig, contender: _Contender, winner: _Contender, left: int
-) -> int:
-    """Return how many steps a final training has.
+) -> dict[str, Any]:
+    """Return the ``steps`` of a final training, and the ``seconds`` that they have to fit into.
 
-    With a time budget, they are those that fit into its share of what is left. Without one, the
-    network found has the steps of the options, and a known one as many as take the same time.
+    With a time budget, that is its share of what is left. Without one, the network found has the
+    steps of the options, and a known one as many as should take the same time.
     """
-    remaining = run.stop.remaining()
-    if remaining is None and contender is winner:
-        return config.training.steps
-    step = _seconds_of_step(run, config, contender)
+    remaining, first = run.stop.remaining(), contender is winner
+    if remaining is None and first:
+        return {"steps": config.training.steps, "seconds": None}
     if remaining is None:
         seconds = config.training.steps * _seconds_of_step(run, config, winner)
     else:
-        seconds = SPARE * remaining / left
-    steps = max(LEAST_STEPS, int(seconds / step))
-    run.say(f"{contender.name}: {steps} steps in about {seconds / 60:.1f} minutes")
-    return steps
+        # As long as the network found, not longer: what is left may be more by then.
+        seconds = min(SPARE * remaining / left, run.seconds.get("train", remaining))
+    steps = max(LEAST_STEPS, int(seconds / _seconds_of_step(run, config, contender)))
+    run.say(f"{contender.name}: about {steps} steps in {seconds / 60:.1f} minutes")
+    return {"steps": steps, "seconds": None if remaining is None else seconds}
 
 
 def _seconds_of_step(run: Run, config: TinyConfig, contender: _Contender) -> float:
@@ -225,6 +226,7 @@ def _train(
     contender: _Contender,
     training: PixelTrainingConfig,
     stage: str,
+    seconds: float | None,
 ) -> Path:
     final = FinalTraining(
         f"{contender.name if stage != 'train' else 'tiny'}-x{config.scale}.safetensors",
@@ -240,6 +242,7 @@ def _train(
         contender.fresh(run.seed_for(stage, "weights")),
         training,
         seed=run.seed_for("train", "patches"),
+        seconds=seconds,
     )
     result = run.stage(stage, task)
     return run.models / result.files["model"]

@@ -56,6 +56,7 @@ class FinalTraining:
         seed: int,
         loss: Loss | None = None,
         pairs: Sequence[ImagePair] | None = None,
+        seconds: float | None = None,
     ) -> PhasedTraining:
         """Return the training against the ground truth.
 
@@ -65,6 +66,7 @@ class FinalTraining:
             seed: Decides the patches.
             loss: Replaces the loss that the options name; it is on the device already.
             pairs: Images to train on instead of the data's, such as a teacher's.
+            seconds: What it may take; see `pixel_training`.
         """
         return pixel_training(
             model,
@@ -76,6 +78,7 @@ class FinalTraining:
             device=self.device,
             validate=self.validator(),
             save=self.save,
+            seconds=seconds,
         )
 
     def pairs(self) -> Sequence[ImagePair]:

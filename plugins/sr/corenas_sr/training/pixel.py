@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from corenas.training.loop import Save, Training, Validate
 from corenas.training.networks import seeded
 from corenas.training.phases import Phase, PhasedTraining
+from corenas.training.schedules import Pace
 from corenas.training.step import Loss, SupervisedStep
 from corenas.values.seeds import derive_seed
 from corenas_sr.config import PixelTrainingConfig
@@ -110,6 +111,7 @@ def pixel_training(
     device: str = "cpu",
     validate: Validate = lambda module: {},
     save: Save = lambda module, folder: {},
+    seconds: float | None = None,
 ) -> PhasedTraining:
     """Return the training of a network against the ground truth, by the loss of the options.
 
@@ -124,7 +126,9 @@ def pixel_training(
         device: Where to train.
         validate: Measures what is delivered.
         save: Writes what is delivered into a folder; returns file names by purpose.
+        seconds: What all of it may take, in which the steps of the options are made to fit.
     """
+    whole = sum(each.steps for each in config.in_phases())
 
     def phase(number: int, config: PixelTrainingConfig) -> Phase:
         def build(network: nn.Module) -> Training:
@@ -133,7 +137,9 @@ def pixel_training(
                 pairs, scale=scale, patch=config.patch, batch=config.batch, seed=own, device=device
             )
             step = PixelStep.of(network, config, seed=own, loss=loss, device=device)
-            return Training.of(config, step, (stream,), validate=validate, save=save)
+            share = None if seconds is None else seconds * config.steps / whole
+            pace = None if share is None else Pace(config.steps, share)
+            return Training.of(config, step, (stream,), validate=validate, save=save, pace=pace)
 
         return Phase(config.steps, build)
 
