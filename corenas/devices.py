@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -35,6 +36,20 @@ def default_workers(devices: Sequence[str]) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def use_one_thread() -> None:
+    """Let this process use one CPU thread, whenever it imports torch: for a worker beside others.
+
+    Workers are the parallelism; more threads in each would slow all of them down.
+    """
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    # torch reads the variables when a job imports it, unless the user's script did so already.
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
 
 
 @contextmanager

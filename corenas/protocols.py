@@ -272,6 +272,19 @@ class Executor(Protocol):
             Stopped: A stop was requested meanwhile; the jobs in flight are lost.
         """
 
+    def check(self, files: Sequence[Path]) -> None:
+        """Refuse now what would make every job fail; called before the first one.
+
+        Args:
+            files: Files and folders that jobs read, under the names that they have here.
+
+        Raises:
+            CorenasError: A machine with workers lacks one, say.
+        """
+
+    def where(self) -> Mapping[str, int]:
+        """Return how many workers there are on which machine; nothing where all are on this one."""
+
     def close(self) -> None:
         """Stop every worker at once."""
 

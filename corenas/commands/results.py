@@ -14,6 +14,7 @@ from corenas.commands._pareto import print_fronts
 from corenas.commands.output import Json, print_columns, print_json
 from corenas.commands.runs import Folder
 from corenas.errors import CorenasError, InputError
+from corenas.names import printable
 
 if TYPE_CHECKING:
     from corenas.show.progress import StageProgress
@@ -46,6 +47,7 @@ def status(folder: Folder, as_json: Json = False) -> None:
         "finished": state == "finished",
         "trials": sum(stage.counts["finished"] for stage in stages),
         "best": _best(stages),
+        "workers": dict(found.where),
         "stages": [_stage_to_json(stage) for stage in stages],
     }
     if as_json:
@@ -57,6 +59,9 @@ def status(folder: Folder, as_json: Json = False) -> None:
     if found.damage:
         typer.echo(f"journal: {found.damage}")
     print_columns((_stage_row(stage) for stage in stages), indent="  ")
+    if found.where:
+        places = ", ".join(f"{count} on {printable(host)}" for host, count in found.where.items())
+        typer.echo(f"workers: {places}")
     for line in _list_agreements(path, stages):
         typer.echo(line)
     if state == "stopped":

@@ -157,17 +157,17 @@ def _show(value: Any) -> str:
     return "unset" if value is None else json.dumps(value)
 
 
-def places(config: Any, path: str = "") -> list[str]:
-    """Return the paths of the options that say where data lie; see `option`."""
+def places(config: Any, path: str = "") -> dict[str, Any]:
+    """Return the options that say where data lie, with their values, by path; see `option`."""
     if isinstance(config, Chosen):
         return places(config.config, path)
-    found = []
+    found = {}
     for attribute in attrs.fields(type(config)):
         value, name = getattr(config, attribute.name), _join(path, attribute.name)
         if Option.of(attribute).place:
-            found.append(name)
+            found[name] = value
         elif attrs.has(type(value)):
-            found += places(value, name)
+            found |= places(value, name)
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,7 +31,7 @@ class Checkpoint:
     """Where a stage stands: its state, the journal's length then, and the seconds spent so far.
 
     ``journal`` is the journal's digest at that length, ``standing`` how far the run was; None where
-    an earlier version wrote the file.
+    an earlier version wrote the file. ``where`` is how many workers were on which other machine.
     """
 
     stage: str
@@ -40,6 +40,7 @@ class Checkpoint:
     state: State = field(factory=dict)
     journal: str = ""
     standing: Standing | None = None
+    where: Mapping[str, int] = field(factory=dict)
 
 
 def _previous_path(path: Path) -> Path:
@@ -61,6 +62,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "seconds": checkpoint.seconds,
         "journal": checkpoint.journal,
         "standing": checkpoint.standing and checkpoint.standing.to_json(),
+        "where": dict(checkpoint.where),
     }
     # Renamed before the new one is written: a kill in between leaves the one before, and a full
     # disk cannot take both.

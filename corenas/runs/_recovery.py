@@ -80,10 +80,14 @@ def recover(folder: Path, say: Callable[[str], None]) -> Recovered:
 
 @frozen
 class Progress:
-    """How far a run is, read without opening it, and what is wrong with its journal."""
+    """How far a run is, read without opening it, and what is wrong with its journal.
+
+    ``where`` is how many workers were on which other machine when it was last saved.
+    """
 
     standing: Standing
     damage: str
+    where: Mapping[str, int]
 
 
 def read_progress(folder: Path) -> Progress:
@@ -93,14 +97,14 @@ def read_progress(folder: Path) -> Progress:
     only what came after it is read from there.
     """
     path = folder / "journal.jsonl"
-    standing, start = _newest_standing(folder)
+    standing, start, where = _newest_standing(folder)
     lines = journal.Lines(path, journal.read_event, start)
     for event, _ in lines:
         standing.take(event)
-    return Progress(standing, lines.damage)
+    return Progress(standing, lines.damage, where)
 
 
-def _newest_standing(folder: Path) -> tuple[Standing, int]:
+def _newest_standing(folder: Path) -> tuple[Standing, int, Mapping[str, int]]:
     known: list[Record | Checkpoint] = []
     for read, files in (
         (read_record, record_files(folder)),
@@ -115,8 +119,9 @@ def _newest_standing(folder: Path) -> tuple[Standing, int]:
     size = path.stat().st_size if path.exists() else 0
     for one in sorted(known, key=lambda each: each.offset, reverse=True):
         if one.offset <= size and journal.digest(path, one.offset) == one.journal:
-            return one.standing or Standing(), one.offset
-    return Standing(), 0
+            where = one.where if isinstance(one, Checkpoint) else {}
+            return one.standing or Standing(), one.offset, where
+    return Standing(), 0, {}
 
 
 def _replay(path: Path, stop: int) -> Standing:

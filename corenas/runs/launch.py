@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from corenas.devices import cpu_threads, default_workers, pick_devices
 from corenas.errors import InputError, ResumeError, Stopped
 from corenas.files import write_json
+from corenas.options.structuring import places
 from corenas.plugins.hookspecs import Recipe
 from corenas.plugins.registry import Registry, load_attribute
 from corenas.runs._stage_files import writing
@@ -98,7 +99,8 @@ def _carry_out(
             stop=stop,
             reporter=reporter,
             observe=registry.observe,
-            workers=options.workers or default_workers(devices),
+            workers=options.workers,
+            files=_existing_files(config),
             devices=devices,
             moved=options.moved,
         )
@@ -127,6 +129,14 @@ def _carry_out(
         summary = _summarise(folder, recipe, options, run.seconds, summary, stopped)
         write_json(folder / "summary.json", summary)
     return Launched(folder, summary, stopped)
+
+
+def _existing_files(config: Any) -> list[Path]:
+    """Return the files and folders that the options name as places of data, and that are here."""
+    values = places(config).values()
+    named = [name for value in values for name in (value if isinstance(value, tuple) else [value])]
+    paths = [Path(str(name)).expanduser().absolute() for name in named if name]
+    return [path for path in paths if path.exists()]
 
 
 def _check_owner(run: Run) -> None:

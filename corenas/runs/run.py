@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from corenas.devices import default_workers
 from corenas.errors import CorenasError, Diverged, ResumeError, Stopped
 from corenas.protocols import Task
 from corenas.runs import _checkpoint as checkpoints
@@ -55,7 +56,8 @@ class Run:
         stop: Asked after every event.
         reporter: Shows events.
         observe: Called with the run and each event after it is journaled.
-        workers: How many candidates may be evaluated at once.
+        workers: How many candidates may be evaluated at once; None for as many as have room.
+        files: Files and folders that jobs read.
         devices: torch devices; the first one is for what runs in this process.
         moved: Options that say where data lie, and now say something else than at the beginning.
     """
@@ -68,22 +70,25 @@ class Run:
         stop: Stop,
         reporter: Reporter,
         observe: Callable[[Run, Event], None] = lambda run, event: None,
-        workers: int = 1,
+        workers: int | None = 1,
+        files: Sequence[Path] = (),
         devices: Sequence[str] = ("cpu",),
         moved: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.seed = seed
         self.stop = stop
-        self.workers = workers
         self.devices = tuple(devices)
+        self.asked_workers = workers
+        self.workers = workers or default_workers(self.devices)
+        self.files = tuple(files)
+        self.where: Callable[[], Mapping[str, int]] = dict  # see `Executor.where`
         self.seconds: dict[str, float] = {}
         self.decisions: dict[str, Sequence[Decision]] = {}
         """What each search decides, by its stage; for observers, whom trials tell only choices."""
         self.unconfirmed = tuple(moved)
         """Options that `confirm` has not found to be right yet."""
-        self.stopped = False
-        """Whether something was left undone because a stop was requested."""
+        self.stopped = False  # whether something was left undone because a stop was requested
         self._reporter = reporter
         self._observe = observe
         self._journal_file = folder / "journal.jsonl"
@@ -353,7 +358,7 @@ class Run:
             self._journal.sync()  # a checkpoint must never point behind the journal's end
             end = self._journal
             checkpoint = Checkpoint(
-                name, end.offset, seconds, task.state(), end.digest, self._standing
+                name, end.offset, seconds, task.state(), end.digest, self._standing, self.where()
             )
             checkpoints.save(checkpoint_file(self.folder), checkpoint)
         self._reporter.checkpoint()
@@ -374,9 +379,8 @@ class Run:
             (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
             found = recover(self.folder, self.say)
         for name, record in found.records.items():
-            self._finished[name] = record.result
+            self._finished[name], self.seconds[name] = record.result, record.seconds
             self._files.add(name, record.digests)
-            self.seconds[name] = record.seconds
         self._checkpoint = found.checkpoint
         self._standing = found.standing
         # A copy: both take in the events to come.

@@ -102,6 +102,7 @@ def _make_problem(
     seed: int,
     data: Any,
     where: str,
+    asked: int | None = 1,
     folder: Path | None = None,
     past: Callable[[], Iterable[Trial]] = tuple,
 ) -> Iterator[Problem]:
@@ -111,7 +112,7 @@ def _make_problem(
             f"{where}.duplicates: 'remember' is for evaluators whose jobs learn nothing from each "
             "other; here a candidate that comes again would start from better weights"
         )
-    with closing(config.executor.build(stop, workers=workers, devices=devices)) as executor:
+    with closing(config.executor.build(stop, workers=asked, devices=devices)) as executor:
         yield Problem(
             parts.space,
             parts.evaluator,
@@ -147,6 +148,7 @@ def search(
         parts,
         stop=run.stop,
         workers=run.workers,
+        asked=run.asked_workers,
         devices=run.devices,
         seed=run.seed_for(name) if seed is None else seed,
         data=data,
@@ -154,6 +156,9 @@ def search(
         folder=states,
         past=lambda: run.trials(name),
     ) as problem:
+        if name not in run.seconds:  # a finished one needs no worker
+            problem.executor.check(run.files)
+        run.where = problem.executor.where
         task = parts.strategy.search(problem)
         # Each search has a folder of its own: what one writes, the next one must not replace.
         result = run.stage(name, task, quantities=task.quantities, folder=name, seconds=seconds)

@@ -23,6 +23,7 @@ PACKAGES = {
     "corenas_trilevel": ROOT / "plugins/trilevel/corenas_trilevel",
     "corenas_metrics": ROOT / "plugins/metrics/corenas_metrics",
     "corenas_optuna": ROOT / "plugins/optuna/corenas_optuna",
+    "corenas_ray": ROOT / "plugins/ray/corenas_ray",
     **EXAMPLES,
 }
 ALLOWED = {
@@ -33,6 +34,7 @@ ALLOWED = {
     "corenas_trilevel": {"corenas", "corenas_sr", "corenas_trilevel"},
     "corenas_metrics": {"corenas", "corenas_sr", "corenas_metrics"},
     "corenas_optuna": {"corenas", "corenas_optuna"},
+    "corenas_ray": {"corenas", "corenas_ray"},
     **{name: {"corenas", name} for name in EXAMPLES},
 }
 LAYERS = (

@@ -6,11 +6,11 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 from typing import Any
 
+from corenas.devices import use_one_thread
 from corenas.search.executors.attempt import attempt, failure
 
 _ready: Any = None
@@ -21,20 +21,9 @@ def prepare(ready: Any) -> None:
     """Set the process up: one thread, the default for SIGTERM, and an end when its parent ends."""
     global _ready
     _ready = ready
-    _use_one_thread()
+    use_one_thread()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent kills, and waits for no clean-up
     threading.Thread(target=_exit_with_parent, name="parent-watch", daemon=True).start()
-
-
-def _use_one_thread() -> None:
-    """Workers beside each other are the parallelism; more threads each would slow all of them."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-    # torch reads the variables when a job imports it, unless the user's script did so already.
-    if "torch" in sys.modules:
-        import torch
-
-        torch.set_num_threads(1)
 
 
 def _exit_with_parent() -> None:

@@ -9,16 +9,18 @@ import pickle
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import resource_tracker
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from pebble import ProcessExpired, ProcessPool
 
+from corenas.devices import default_workers
 from corenas.errors import CorenasError
 from corenas.protocols import Executor, Job
 from corenas.search.executors._worker import prepare, work
@@ -29,12 +31,16 @@ from corenas.values.evaluation import Failure, Order, Outcome
 
 
 def processes(
-    config: ProcessesConfig, stop: Stop, *, workers: int, devices: Sequence[str] = ("cpu",)
+    config: ProcessesConfig,
+    stop: Stop,
+    *,
+    workers: int | None,
+    devices: Sequence[str] = ("cpu",),
 ) -> Executor:
-    """Build the executor for so many workers, which share the devices."""
+    """Build the executor for so many workers, by default one a core or GPU; they share these."""
     return Processes(
         stop=stop,
-        workers=workers,
+        workers=workers or default_workers(devices),
         devices=devices,
         order=config.order,
         time_limit=config.time_limit,
@@ -120,6 +126,13 @@ class Processes:
             if key is not None and key in self._finished:
                 return key, self._hand_out(key)
             self._wait()
+
+    def check(self, files: Sequence[Path]) -> None:
+        """Find nothing wrong: workers see the files of this machine."""
+
+    def where(self) -> Mapping[str, int]:
+        """Return nothing: all workers are on this machine."""
+        return {}
 
     def close(self) -> None:
         """Kill every worker; a second call does nothing."""

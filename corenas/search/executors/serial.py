@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from corenas.devices import cpu_threads
 from corenas.protocols import Executor, Job
@@ -16,7 +17,11 @@ from corenas.values.evaluation import Failure, Outcome
 
 
 def serial(
-    config: SerialConfig, stop: Stop, *, workers: int = 1, devices: Sequence[str] = ("cpu",)
+    config: SerialConfig,
+    stop: Stop,
+    *,
+    workers: int | None = 1,
+    devices: Sequence[str] = ("cpu",),
 ) -> Executor:
     """Build the executor for the first of the devices; there is always one worker."""
     return Serial(stop=stop, device=devices[0], time_limit=config.time_limit)
@@ -66,6 +71,13 @@ class Serial:
         # What a job gives after it was told to stop, if it gives anything, depends on timing.
         self._stop.check()
         return key, Failure("timeout", f"took longer than its limit of {self._time_limit:g} s")
+
+    def check(self, files: Sequence[Path]) -> None:
+        """Find nothing wrong: what is here is where the jobs are."""
+
+    def where(self) -> Mapping[str, int]:
+        """Return nothing: the worker is this process."""
+        return {}
 
     def close(self) -> None:
         """Forget the jobs that wait."""

@@ -1,0 +1,177 @@
+"""The connection to a cluster: begun when it is needed, and ended as it was found."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from corenas.devices import default_workers
+from corenas.errors import ConfigError, CorenasError
+from corenas_ray._actor import Node, look, versions
+from corenas_ray.config import RayConfig
+
+LOOK_SECONDS = 60.0
+"""How long a node may take to answer before the start."""
+
+KNOCK_SECONDS = 10.0
+"""How long the cluster's head may take to answer at all."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Cluster:
+    """A connection to Ray.
+
+    Args:
+        config: Says which cluster, and what a worker takes of it.
+        workers: How many workers a Ray of this machine alone has to have room for.
+    """
+
+    def __init__(self, config: RayConfig, workers: int | None) -> None:
+        self._config = config
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            _connect(config, workers)
+
+    def room(self) -> int:
+        """Return how many workers all living nodes have room for, whatever else runs there."""
+        return sum(self._room_on(node["Resources"]) for node in ray.nodes() if node["Alive"])
+
+    def _room_on(self, resources: Mapping[str, float]) -> int:
+        needed = {"CPU": self._config.cpus, "GPU": self._config.gpus}
+        # A part of a GPU has to be a part of one GPU: three thirds fit on one, and no more.
+        shares = [
+            math.floor(round(resources.get(name, 0.0) / amount, 6))
+            for name, amount in needed.items()
+            if amount > 0
+        ]
+        return min(shares, default=default_workers(("cpu",)))
+
+    def is_alive(self, node: str) -> bool:
+        """Return whether a node is part of the cluster."""
+        return any(each["NodeID"] == node and each["Alive"] for each in ray.nodes())
+
+    def worker(self, actor: type[Any], **options: Any) -> Any:
+        """Start an actor for a worker; Ray places it where there is room."""
+        environment = dict(self._config.variables)
+        return (
+            ray.remote(actor)
+            .options(
+                num_cpus=self._config.cpus,
+                num_gpus=self._config.gpus,
+                # An idle machine is used before a second worker goes to a busy one.
+                scheduling_strategy="SPREAD",
+                max_restarts=0,
+                runtime_env={"env_vars": environment} if environment else None,
+                **options,
+            )
+            .remote()
+        )
+
+    def check(self, files: Sequence[Path]) -> None:
+        """Look at every node.
+
+        Raises:
+            ConfigError: One has other versions, lacks a file, or does not answer.
+        """
+        names = [str(file) for file in files]
+        for node in (node for node in ray.nodes() if node["Alive"]):
+            problem = describe_misfit(_look_at(node, names))
+            if problem:
+                raise ConfigError(problem)
+
+    def close(self) -> None:
+        """Leave the cluster; a Ray of this machine alone ends."""
+        if self._ours and ray.is_initialized():
+            with _own_signals():
+                ray.shutdown()
+
+
+def describe_misfit(node: Node) -> str:
+    """Return why a node cannot be used, or nothing."""
+    here = versions()
+    others = [
+        f"{name} {node.versions.get(name, 'missing')}, here {version}"
+        for name, version in here.items()
+        if node.versions.get(name) != version
+    ]
+    if others:
+        return f"node {node.host}: has {'; '.join(others)}: results would differ between machines"
+    if node.missing:
+        return (
+            f"node {node.host}: lacks {', '.join(node.missing)}; data have to lie under the same "
+            "path on every machine"
+        )
+    return ""
+
+
+def _look_at(node: Mapping[str, Any], files: Sequence[str]) -> Node:
+    affinity = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    remote = ray.remote(look).options(num_cpus=0, scheduling_strategy=affinity, max_retries=0)
+    name = node.get("NodeManagerHostname") or node["NodeID"]
+    try:
+        found: Node = ray.get(remote.remote(files), timeout=LOOK_SECONDS)
+    except RayError as error:
+        first = str(error).strip().splitlines()[-1:]
+        reason = first[0] if first else type(error).__name__
+        raise ConfigError(f"node {name}: cannot be used: {reason}") from error
+    return found
+
+
+def _connect(config: RayConfig, workers: int | None) -> None:
+    # Ray would tell its makers that it was started.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options: dict[str, Any] = {"address": config.address}
+    if not config.address:
+        options = {"address": "local", "include_dashboard": False}
+        if workers is not None:
+            cores = default_workers(("cpu",))
+            options["num_cpus"] = max(cores, math.ceil(workers * config.cpus))
+    _knock(config.address)
+    with _own_signals():
+        try:
+            ray.init(
+                **options, log_to_driver=False, logging_level=logging.ERROR, namespace="corenas"
+            )
+        except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+            where = config.address or "a local Ray"
+            reason = str(error).strip().splitlines()[0]
+            raise CorenasError(f"{where}: cannot be reached: {reason}") from error
+
+
+def _knock(address: str) -> None:
+    """Find out soon whether anything listens at HOST:PORT; Ray itself tries for over a minute."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise CorenasError(f"{address}: cannot be reached: {reason}") from error
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handlers of this process: Ray puts its own in their place."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
