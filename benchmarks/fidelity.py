@@ -43,9 +43,9 @@ from corenas import (
 )
 from corenas.search.executors.serial import Serial
 from corenas.search.objectives import MetricObjective
-from corenas.search.rungs.agreement import kendall_tau
 from corenas.search.rungs.ladder import Ladder
 from corenas.values.fidelity import FULL_TRAINING, format_share
+from corenas.values.ranking import kendall_tau
 from corenas.values.seeds import derive_seed
 from corenas_digits.config import DataConfig as DigitsData
 from corenas_digits.config import EvaluatorConfig, SpaceConfig

@@ -22,10 +22,10 @@ from attrs import evolve
 
 from corenas import choose, structure
 from corenas.training.networks import seeded
+from corenas.values.ranking import kendall_tau
 from corenas.values.seeds import derive_seed
 from corenas_sr.config import CandidateConfig, DataConfig, PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.results.agreement import kendall_tau
 from corenas_sr.training.candidates import measure_candidate
 from corenas_sr.training.pixel import pixel_training
 

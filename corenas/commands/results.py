@@ -31,12 +31,13 @@ def status(folder: Folder, as_json: Json = False) -> None:
     """Tell how far a run is."""
     from corenas.runs._recovery import read_progress
     from corenas.runs.identity import read_info
+    from corenas.runs.launch import state_of
 
     info = read_info(folder)
     path = folder / "journal.jsonl"
     found = read_progress(folder)
     stages = found.standing.stages
-    state = _state_of(folder)
+    state = state_of(folder)
     value = {
         "folder": str(folder),
         "state": state,
@@ -77,15 +78,6 @@ def _best(stages: Iterable[StageProgress]) -> dict[str, Any] | None:
         for trial in stage.best:
             best = ranked(best, trial, most=1)
     return best[0].to_json() if best else None
-
-
-def _state_of(folder: Path) -> str:
-    """Return ``running``, ``finished`` or ``stopped``."""
-    from corenas.runs.launch import is_finished, is_locked
-
-    if is_locked(folder):
-        return "running"
-    return "finished" if is_finished(folder) else "stopped"
 
 
 def _modification_time(path: Path) -> str:

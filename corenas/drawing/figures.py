@@ -61,22 +61,28 @@ def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG or, where the path ends so, as SVG; equal figures give equal files.
 
-    No window system is asked for, as no canvas of one is made.
-
     Raises:
         CorenasError: The file cannot be written.
     """
+    # Into memory first: matplotlib writes in pieces, and a file must appear whole.
+    write_whole(path, render_figure(figure, svg=path.suffix == ".svg"))
+
+
+def render_figure(figure: Figure, *, svg: bool = False) -> bytes:
+    """Return a figure as PNG or SVG; equal figures give equal bytes.
+
+    No window system is asked for, as no canvas of one is made.
+    """
     from matplotlib import rc_context
 
-    # Into memory first: matplotlib writes in pieces, and a file must appear whole.
     content = io.BytesIO()
-    if path.suffix == ".svg":
+    if svg:
         # Text stays text, and the names of parts are hashes whose salt is random by default.
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": "corenas"}):
             figure.savefig(content, format="svg", metadata={"Date": None})
     else:
         figure.savefig(content, format="png", pil_kwargs={"optimize": True})
-    write_whole(path, content.getvalue())
+    return content.getvalue()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -20,6 +20,7 @@ from corenas.drawing.figures import (
     CALM,
     LONGEST_LABEL,
     legend,
+    render_figure,
     save_figure,
     shortened,
     style,
@@ -42,6 +43,7 @@ _MOST_PLOTS = 12  # four rows fit a screen
 _LONGEST_NAME = LONGEST_LABEL // 2  # as unit and direction follow
 _LONGEST_TITLE = 80
 _LEGEND_LINE = 0.22  # inches
+_MARKERS = "os^Dv<>P*"  # nine, as there are ten colours: 90 points differ
 _LARGEST = 1e100  # matplotlib multiplies ranges, and must not overflow
 
 _Point = tuple[float, float]
@@ -180,6 +182,64 @@ def _plot_front(axes: Axes, trials: Sequence[Trial], x: Quantity, y: Quantity) -
     legend(axes, [name, "best compromises"], [dots, front])
 
 
+@frozen
+class FrontLine:
+    """The front of a run among several: its name, the number of its colour, and its trials."""
+
+    name: str
+    colour: int
+    trials: Sequence[Trial]
+
+
+def fronts_picture(lines: Sequence[FrontLine], aims: Sequence[Quantity]) -> bytes:
+    """Draw the best compromises of several runs over each other, as a PNG file's content.
+
+    Every two numbers have a plot. Runs of one colour belong together; the legend tells them apart
+    by their marks.
+
+    Args:
+        lines: One for each run; one without trials has no line.
+        aims: Two numbers or more, each with a good direction.
+    """
+    from matplotlib.figure import Figure
+
+    shown = [line for line in lines if line.trials]
+    pairs = list(combinations(aims, 2))
+    columns = min(len(pairs), _PLOTS_IN_A_ROW)
+    rows = math.ceil(len(pairs) / columns)
+    height = max(4.2 * rows, 1.0 + _LEGEND_LINE * len(shown))
+    figure = Figure(figsize=(5.5 * columns + 1.5, height), dpi=130, layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, (y, x) in zip(places, pairs, strict=False):
+        marks = _plot_fronts(axes, shown, x, y)
+    for unused in places[len(pairs) :]:
+        unused.set_axis_off()
+    names = [shortened(line.name, _LONGEST_NAME) for line in shown]
+    legend(places[len(pairs) - 1], names, marks, beside=True)
+    return render_figure(figure)
+
+
+def _plot_fronts(
+    axes: Axes, lines: Sequence[FrontLine], x: Quantity, y: Quantity
+) -> list[PathCollection]:
+    style(axes)
+    fronts = []
+    for line in lines:
+        measured = [_metrics_of(trial) for trial in line.trials]
+        both = [(m[x.name], m[y.name]) for m in measured if x.name in m and y.name in m]
+        fronts.append(_find_front([p for p in both if all(map(_is_drawable, p))], x, y))
+    _label_axis(axes.xaxis, _write_label(x), [at for front in fronts for at, _ in front])
+    _label_axis(axes.yaxis, _write_label(y), [at for front in fronts for _, at in front])
+    marks = []
+    for number, (line, front) in enumerate(zip(lines, fronts, strict=True)):
+        xs, ys = [at for at, _ in front], [at for _, at in front]
+        colour = f"C{line.colour % 10}"
+        axes.step(xs, ys, where="post", color=colour, linewidth=1.2, alpha=0.8)
+        mark = _MARKERS[number % len(_MARKERS)]
+        marks.append(axes.scatter(xs, ys, s=30, color=colour, marker=mark, alpha=0.8, zorder=3))
+    return marks
+
+
 def _find_front(points: Iterable[_Point], x: Quantity, y: Quantity) -> list[_Point]:
     """Return the Pareto front, from the best to the worst in x.
 
@@ -259,9 +319,8 @@ def dots_plot(path: Path, dots: Sequence[Dot], *, x: str, y: str, title: str) ->
     axes.set_title(shortened(title, _LONGEST_TITLE), loc="left", fontsize=11, parse_math=False)
     _label_axis(axes.xaxis, x, [dot.x for dot in shown])
     _label_axis(axes.yaxis, y, [dot.y for dot in shown])
-    markers = "os^Dv<>P*"  # nine, as there are ten colours: 90 points differ
     marks = [
-        axes.scatter([dot.x], [dot.y], s=52, marker=markers[number % len(markers)], alpha=0.8)
+        axes.scatter([dot.x], [dot.y], s=52, marker=_MARKERS[number % len(_MARKERS)], alpha=0.8)
         for number, dot in enumerate(shown)
     ]
     # Beside the plot, because good points lie close together.

@@ -213,6 +213,13 @@ def is_locked(folder: Path) -> bool:
         return False
 
 
+def state_of(folder: Path) -> str:
+    """Return whether a run is ``running``, ``finished`` or ``stopped``."""
+    if is_locked(folder):
+        return "running"
+    return "finished" if is_finished(folder) else "stopped"
+
+
 def _write_or_check_identity(
     folder: Path,
     recipe: Recipe,

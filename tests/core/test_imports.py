@@ -45,6 +45,7 @@ LAYERS = (
     {"options"},
     {"search", "training", "drawing", "show", "modelfile"},
     {"runs"},
+    {"comparing"},
     {"builtin", "testing", "commands"},
     {"cli"},
 )

@@ -6,13 +6,12 @@ candidates the ranks agree better than among these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations
-from math import sqrt
+from collections.abc import Iterable
 
 from attrs import frozen
 
 from corenas.values.fidelity import format_share
+from corenas.values.ranking import kendall_tau
 from corenas.values.trial import Trial
 
 
@@ -51,15 +50,3 @@ def agreements(trials: Iterable[Trial]) -> list[Agreement]:
             key = before.fidelity, trial.fidelity
             pairs.setdefault(key, []).append((before.score, trial.score))
     return [Agreement(*key, kendall_tau(found), len(found)) for key, found in sorted(pairs.items())]
-
-
-def kendall_tau(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Kendall's tau-b of value pairs; None where one side has no two different values."""
-    together = [_sign(a[0] - b[0]) * _sign(a[1] - b[1]) for a, b in combinations(pairs, 2)]
-    first = sum(a[0] != b[0] for a, b in combinations(pairs, 2))
-    second = sum(a[1] != b[1] for a, b in combinations(pairs, 2))
-    return sum(together) / sqrt(first * second) if first and second else None
-
-
-def _sign(value: float) -> int:
-    return (value > 0) - (value < 0)

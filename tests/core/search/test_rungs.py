@@ -14,7 +14,7 @@ from corenas.errors import ConfigError
 from corenas.options.structuring import choose, structure
 from corenas.protocols import Strategy
 from corenas.search.rungs._climb import Climb
-from corenas.search.rungs.agreement import agreements, kendall_tau
+from corenas.search.rungs.agreement import agreements
 from corenas.search.rungs.asha import Asha
 from corenas.search.rungs.brackets import Brackets
 from corenas.search.rungs.ladder import Bracket, Ladder, expected_cost, hyperband_brackets
@@ -23,6 +23,7 @@ from corenas.search.strategies.random import RandomSearch
 from corenas.testing.contracts import StrategyContract, reloaded, same
 from corenas.testing.surrogate import SurrogateEvaluator, SurrogateSpace, surrogate_problem
 from corenas.values.fidelity import Proposal
+from corenas.values.ranking import kendall_tau
 from corenas.values.trial import Trial
 
 

@@ -7,7 +7,8 @@ import pytest
 from corenas import Architecture, Run, Trial
 from corenas.show.reporter import Quiet
 from corenas.stopping import Stop
-from corenas_sr.results.agreement import compare_scores, kendall_tau
+from corenas.values.ranking import kendall_tau
+from corenas_sr.results.agreement import compare_scores
 
 
 class Said(Quiet):

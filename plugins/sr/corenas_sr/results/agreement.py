@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from corenas import Architecture, Run, Trial
+from corenas.values.ranking import kendall_tau
 
 LEAST_PAIRS = 5
 """Least pairs for a correlation: of three, one order in six gives +1 by chance."""
-
-
-def kendall_tau(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Kendall's tau-b of value pairs; None where it is undefined."""
-    # Without any spread on one side the coefficient is 0 / 0.
-    if len(pairs) < 2 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
-        return None
-    # Imported here: it takes a third of a second.
-    from scipy.stats import kendalltau
-
-    return float(kendalltau(*zip(*pairs, strict=True)).statistic)
 
 
 def compare_scores(
