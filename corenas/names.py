@@ -1,5 +1,6 @@
 """Names as messages show them: the nearest valid one, and text from outside made safe to print."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -16,6 +17,11 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     if close is not None:
         return f"; did you mean {close!r}?"
     return f"; allowed: {', '.join(sorted(names)) or 'nothing'}"
+
+
+def is_kebab_case(name: str) -> bool:
+    """Return whether a name is of lower-case words and numbers with hyphens: ``gated-conv``."""
+    return re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) is not None
 
 
 def printable(text: str) -> str:

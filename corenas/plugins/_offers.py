@@ -10,6 +10,7 @@ import attrs
 import pluggy
 
 from corenas.errors import PluginError
+from corenas.names import is_kebab_case
 from corenas.plugins._faults import explain
 from corenas.plugins.hookspecs import Component, Kind, Recipe
 from corenas.plugins.needs import Needs
@@ -17,7 +18,6 @@ from corenas.plugins.needs import Needs
 RECIPES = "recipes"
 """Where recipes stand among a plugin's offers; they are not of a kind, as nobody can own theirs."""
 
-_KEBAB_CASE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _SOURCE = re.compile(r"[\w.]+:[\w.]+")
 _ARGUMENTS = re.compile(r"\(config(, .+)?\)")
@@ -135,7 +135,7 @@ def _recipe_problem(value: Any) -> str:
 
 
 def _name_problem(name: Any) -> str:
-    if isinstance(name, str) and _KEBAB_CASE.fullmatch(name):
+    if isinstance(name, str) and is_kebab_case(name):
         return ""
     return f"the name {name!r} is not kebab-case"
 

@@ -70,6 +70,8 @@ def public_modules() -> dict[str, Module]:
 def _modules() -> Iterator[Module]:
     """Yield all modules of the core; a package's is its ``__init__``."""
     for path in sorted(_CORE.rglob("*.py")):
+        if "templates" in path.parts:  # what is written from them is not the core's
+            continue
         parts = (PROJECT, *path.relative_to(_CORE).with_suffix("").parts)
         name = ".".join(parts).removesuffix(".__init__")
         tree = ast.parse(path.read_text(encoding="utf-8"))

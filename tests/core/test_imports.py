@@ -78,6 +78,8 @@ def find_modules() -> dict[str, Path]:
     found = {}
     for package, folder in PACKAGES.items():
         for path in folder.rglob("*.py"):
+            if "templates" in path.parts:  # packages of others, once they are written
+                continue
             parts = (package, *path.relative_to(folder).with_suffix("").parts)
             found[".".join(parts).removesuffix(".__init__")] = path
     return found

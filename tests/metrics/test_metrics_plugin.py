@@ -10,6 +10,8 @@ import torch
 
 from corenas import Component, choose, default_registry
 from corenas_metrics.plugin import corenas_metrics as registered
+from corenas_sr.contracts import ImageMetricContract
+from corenas_sr.metric import ImageMetric
 
 COMPONENTS = {component.name: component for component in registered()}
 
@@ -57,3 +59,14 @@ def test_the_documentation_names_every_metric_and_its_default_protocol() -> None
         assert f"| `{name}` |" in text
     for name in ("psnr", "ssim", "lpips", "niqe"):
         assert COMPONENTS[name].metadata.protocol in text
+
+
+@pytest.mark.parametrize("name", ["psnr", "ssim", "random-features"])
+class TestImageMetric(ImageMetricContract):
+    @pytest.fixture(autouse=True)
+    def _name(self, name: str) -> None:
+        self.name = name
+
+    def make(self) -> ImageMetric:
+        metric: ImageMetric = choose("metrics", self.name).build()
+        return metric

@@ -14,7 +14,16 @@ pytest then runs every test of the contract on that component::
 
 import pytest
 
-for _kind in ("evaluator", "executor", "objective", "reward", "sampler", "space", "strategy"):
+for _kind in (
+    "evaluator",
+    "executor",
+    "objective",
+    "operation",
+    "reward",
+    "sampler",
+    "space",
+    "strategy",
+):
     pytest.register_assert_rewrite(f"{__name__}._{_kind}")  # before they are imported
 
 from corenas.testing.contracts._evaluator import (  # noqa: E402
@@ -23,6 +32,7 @@ from corenas.testing.contracts._evaluator import (  # noqa: E402
 )
 from corenas.testing.contracts._executor import ExecutorContract  # noqa: E402
 from corenas.testing.contracts._objective import ObjectiveContract  # noqa: E402
+from corenas.testing.contracts._operation import OperationContract  # noqa: E402
 from corenas.testing.contracts._reward import RewardContract  # noqa: E402
 from corenas.testing.contracts._sampler import SamplerContract  # noqa: E402
 from corenas.testing.contracts._space import SearchSpaceContract, random_architectures  # noqa: E402
@@ -34,6 +44,7 @@ __all__ = [
     "ExecutorContract",
     "GradualEvaluatorContract",
     "ObjectiveContract",
+    "OperationContract",
     "RewardContract",
     "SamplerContract",
     "SearchSpaceContract",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from corenas.cost import count
 from corenas.errors import ConfigError, InputError
 from corenas.options.structuring import Chosen, choose, structure
+from corenas.testing.contracts import OperationContract
 from corenas_sr.models.kernels import DepthwiseConv2d, PReLU, plain_copy
 from corenas_tpsr._catalogue import OPERATIONS
 from corenas_tpsr.generator.config import (
@@ -190,3 +191,22 @@ def test_operations_are_described_without_importing_torch() -> None:
         "s.GeneratorSpaceConfig(); sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Named(OperationContract):
+    @pytest.fixture(autouse=True)
+    def _name(self, name: str) -> None:
+        self.name = name
+
+    def make(self, channels: int) -> nn.Module:
+        module: nn.Module = choose("operations", self.name).build(channels)
+        return module
+
+
+@pytest.mark.parametrize("name", ["conv3", "gconv3", "dsep3", "inv3", "se", "ca", "rcab"])
+class TestOperation(Named): ...
+
+
+@pytest.mark.parametrize("name", ["reduce-conv3", "reduce-gconv3"])
+class TestReduction(Named):
+    reduction = True

@@ -1,0 +1,1 @@
+"""An image metric for CoreNAS."""

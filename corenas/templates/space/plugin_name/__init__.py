@@ -1,0 +1,1 @@
+"""A space of super-resolution networks for CoreNAS."""

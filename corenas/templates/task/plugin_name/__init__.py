@@ -1,0 +1,1 @@
+"""A task for CoreNAS: small networks that tell two spirals apart."""
