@@ -14,6 +14,7 @@ from corenas.search.objectives import (
 )
 from corenas.search.rungs.config import HalvingConfig, RungsConfig
 from corenas.search.strategies.config import EvolutionConfig
+from corenas.tracking.config import TablesConfig
 
 
 @hookimpl
@@ -25,6 +26,7 @@ def corenas_kinds() -> Iterable[Kind]:
         Kind("evaluators", "evaluator", "(config, space, data)"),
         Kind("objectives", "objective", "(config, quantities)"),
         Kind("rewards", "reward"),
+        Kind("trackers", "tracker"),
         Kind("executors", "executor", "(config, stop, *, workers, devices)"),
     )
 
@@ -78,6 +80,18 @@ def corenas_executors() -> Iterable[Component]:
             "corenas.search.executors.processes:processes",
             ProcessesConfig,
             "worker processes on this machine, with a time limit for each candidate",
+        ),
+    )
+
+
+@hookimpl
+def corenas_trackers() -> Iterable[Component]:
+    return (
+        Component(
+            "csv",
+            "corenas.tracking.tables:Tables",
+            TablesConfig,
+            "tables of options, events and results in the run's folder",
         ),
     )
 

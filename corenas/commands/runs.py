@@ -24,8 +24,10 @@ from corenas.commands.output import print_columns
 from corenas.errors import InputError
 from corenas.options.structuring import places
 from corenas.plugins.registry import default_registry
+from corenas.tracking.choosing import choose_trackers, split_assignments
 
 if TYPE_CHECKING:
+    from corenas.options.structuring import Chosen
     from corenas.plugins.hookspecs import Recipe
     from corenas.runs.identity import RunOptions
     from corenas.values.plan import StagePlan
@@ -47,6 +49,12 @@ MaxTime = Annotated[
     str, typer.Option(metavar="TIME", help="Stop and hand over after 90s, 30m, 2h or 1d12h.")
 ]
 """The option ``--max-time``; see `parse_duration`."""
+
+Track = Annotated[
+    list[str] | None,
+    typer.Option("--track", metavar="NAME", help="Show it elsewhere too; see 'list trackers'."),
+]
+"""The option ``--track``; options of trackers are ``--set track.NAME.KEY=VALUE``."""
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Default: a new folder below runs/.")]
 """The option ``--out``."""
@@ -98,6 +106,7 @@ def run(
     device: Device = "auto",
     workers: Workers = None,
     max_time: MaxTime = "",
+    track: Track = None,
     dry_run: DryRun = False,
 ) -> None:
     """Carry out a recipe, or continue it in --out.
@@ -108,14 +117,16 @@ def run(
 
     found = default_registry().recipe(recipe)
     chosen = choose_preset(found, preset)
-    values = configure(found, preset=chosen, file=config, assignments=assignments or [])
+    for_trackers, others = split_assignments(assignments or [])
+    trackers = choose_trackers(track or [], for_trackers)
+    values = configure(found, preset=chosen, file=config, assignments=others)
     options = RunOptions(
         out, chosen, seed, device, workers, parse_duration(max_time), ("corenas", *sys.argv[1:])
     )
     if dry_run:
-        _dry_run(found, values, options)
+        _dry_run(found, values, options, trackers)
     else:
-        _launch(found, values, options)
+        _launch(found, values, options, trackers)
 
 
 def resume(
@@ -125,26 +136,29 @@ def resume(
     ] = None,
     workers: Workers = None,
     max_time: MaxTime = "",
+    track: Track = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Where data lie now that were moved."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Where data lie now, or of a tracker."),
     ] = None,
 ) -> None:
     """Continue an unfinished run."""
     from corenas.runs.identity import move, saved_run
 
     recipe, begun, options = saved_run(folder, default_registry())
-    config = apply_assignments(recipe, begun, assignments or [])
+    for_trackers, others = split_assignments(assignments or [])
+    trackers = choose_trackers(track or [], for_trackers)
+    config = apply_assignments(recipe, begun, others)
     options = attrs.evolve(
         move(options, begun, config, places(config)),
         device=device or options.device,
         workers=workers or options.workers,
         max_time=parse_duration(max_time),
     )
-    _launch(recipe, config, options)
+    _launch(recipe, config, options, trackers)
 
 
-def _launch(recipe: Recipe, config: Any, options: RunOptions) -> None:
+def _launch(recipe: Recipe, config: Any, options: RunOptions, trackers: Sequence[Chosen]) -> None:
     from rich.console import Console
 
     from corenas.runs.launch import launch
@@ -156,6 +170,7 @@ def _launch(recipe: Recipe, config: Any, options: RunOptions) -> None:
         registry=default_registry(),
         options=options,
         reporter=reporter_for(Console()),
+        trackers=trackers,
     )
     folder = launched.folder
     if launched.stopped:
@@ -164,9 +179,11 @@ def _launch(recipe: Recipe, config: Any, options: RunOptions) -> None:
         typer.echo(f"finished: {folder}")
 
 
-def _dry_run(recipe: Recipe, config: Any, options: RunOptions) -> None:
+def _dry_run(recipe: Recipe, config: Any, options: RunOptions, trackers: Sequence[Chosen]) -> None:
     from corenas.runs.launch import check
+    from corenas.tracking.session import build_trackers
 
+    build_trackers(trackers)
     for plugin in default_registry().plugins:
         if plugin.error:
             typer.echo(f"warning: the plugin {plugin.name} is broken: {plugin.error}", err=True)

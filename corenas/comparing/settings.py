@@ -14,6 +14,7 @@ from corenas.comparing.reading import RunRead, leaves, read_facts
 from corenas.errors import CorenasError
 from corenas.options.structuring import places, structure
 from corenas.plugins.registry import default_registry
+from corenas.runs.identity import flat_options
 from corenas.values.fidelity import format_share
 
 MORE_TIME = 1.5
@@ -82,21 +83,10 @@ def _letters(number: int) -> str:
 
 def _options_of(run: RunRead) -> dict[str, str]:
     """Return a run's options by their paths, as text."""
-    config = run.info.get("config")
     return {
-        path: json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
-        for path, value in _flat(config if isinstance(config, dict) else {})
+        path: value if isinstance(value, str) else json.dumps(value)
+        for path, value in flat_options(run.info).items()
     }
-
-
-def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield options by path; a component stands for its table, whose other options follow it."""
-    for key, value in table.items():
-        name = path if key == "use" and path else f"{path}.{key}" if path else key
-        if isinstance(value, dict) and value:
-            yield from _flat(value, name)
-        else:
-            yield name, value
 
 
 def _places_of(run: RunRead) -> frozenset[str]:

@@ -12,7 +12,7 @@ import pluggy
 from corenas.errors import PluginError
 from corenas.names import is_kebab_case
 from corenas.plugins._faults import explain
-from corenas.plugins.hookspecs import Component, Kind, Recipe
+from corenas.plugins.hookspecs import TRACK, Component, Kind, Recipe
 from corenas.plugins.needs import Needs
 
 RECIPES = "recipes"
@@ -131,6 +131,8 @@ def _recipe_problem(value: Any) -> str:
         return problem
     sources = filter(None, (value.run, value.check))
     problem = _source_problem(*sources) or _config_problem(value.config)
+    if not problem and TRACK in {each.name for each in attrs.fields(value.config)}:
+        problem = f"no option of a recipe can be called {TRACK!r}"
     return problem and f"{value.name!r}: {problem}"
 
 

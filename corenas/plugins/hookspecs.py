@@ -24,6 +24,9 @@ PROJECT = "corenas"
 PREFIX = f"{PROJECT}_"
 """What the name of every hook begins with."""
 
+TRACK = "track"
+"""The table of trackers' options on the command line; no recipe has an option of this name."""
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a plugin's function as the implementation of the hook that has its name."""

@@ -136,6 +136,26 @@ def what_runs(info: Mapping[str, Any]) -> str:
     return _digest([info.get(name) for name in ("recipe", "preset", "seed", "config")])
 
 
+def flat_options(info: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """Return the recipe's options of a ``run.json`` by dotted name, lists and nothing as text.
+
+    A component stands for its table: ``search.strategy`` is its name.
+    """
+    config = info.get("config")
+    return dict(_flatten(config, "")) if isinstance(config, dict) else {}
+
+
+def _flatten(table: Mapping[str, Any], path: str) -> Iterator[tuple[str, str | int | float | bool]]:
+    for key, value in table.items():
+        name = path if key == "use" and path else f"{path}.{key}" if path else key
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, name)
+        elif isinstance(value, str | int | float):
+            yield name, value
+        else:
+            yield name, "none" if value is None else json.dumps(value, ensure_ascii=False)
+
+
 def _read_object(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file; None where there is no such thing."""
     try:

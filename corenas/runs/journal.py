@@ -229,6 +229,42 @@ def event_before(path: Path, end: int) -> Event:
                 return read_event(_proven(line[start + 1 :]))
 
 
+@frozen
+class Entry:
+    """A line of a journal: its event, its number from 1, when it happened, and where it ends.
+
+    ``time`` is UTC in ISO 8601, and ``line`` the bytes.
+    """
+
+    event: Event
+    number: int
+    time: str
+    end: int
+    line: bytes
+
+
+def entries(path: Path, begin: int, end: int, *, number: int = 1) -> Iterator[Entry]:
+    """Yield the lines between two offsets, without holding more than one of them.
+
+    Args:
+        path: The journal's.
+        begin: Where a line begins.
+        end: Where one ends.
+        number: That of the first line.
+
+    Raises:
+        ValueError: A line is damaged.
+    """
+    with path.open("rb") as file:
+        file.seek(begin)
+        position = begin
+        while position < end and (line := file.readline()):
+            value = decode(line)
+            position += len(line)
+            yield Entry(Event.from_json(value), number, str(value["time"]), position, line)
+            number += 1
+
+
 def finished_trials(events: Iterable[Event]) -> dict[str, list[Trial]]:
     """Return the trials that were measured, by stage, in the order of the events."""
     found: dict[str, list[Trial]] = {}

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from corenas.devices import cpu_threads, default_workers, pick_devices
 from corenas.errors import InputError, ResumeError, Stopped
 from corenas.files import write_json
-from corenas.options.structuring import places
+from corenas.options.structuring import Chosen, places
 from corenas.plugins.hookspecs import Recipe
 from corenas.plugins.registry import Registry, load_attribute
 from corenas.runs._stage_files import writing
@@ -32,7 +32,9 @@ from corenas.runs.identity import (
 from corenas.runs.run import Run
 from corenas.show.reporter import Reporter
 from corenas.stopping import Stop
+from corenas.tracking.session import Tracking, build_trackers, tracking
 from corenas.values.plan import StagePlan
+from corenas.values.trial import Event
 
 
 @frozen
@@ -48,31 +50,53 @@ class Launched:
 
 
 def launch(
-    recipe: Recipe, config: Any, *, registry: Registry, options: RunOptions, reporter: Reporter
+    recipe: Recipe,
+    config: Any,
+    *,
+    registry: Registry,
+    options: RunOptions,
+    reporter: Reporter,
+    trackers: Sequence[Chosen] = (),
 ) -> Launched:
-    """Begin or continue a run and carry it to its end.
+    """Begin or continue a run and carry it to its end, with trackers that show it elsewhere.
 
     Raises:
         Stopped: It was stopped by a signal; it is saved and the best so far handed over.
         ResumeError: The folder holds another run, or one that is being worked on.
     """
+    built = build_trackers(trackers)
     folder = options.out or _new_folder(recipe.name)
     _make_folder(folder)
     with _locked(folder):
         _write_or_check_identity(folder, recipe, config, registry, options, reporter)
-        # Asked under the lock: another process may have finished it a moment ago.
-        before = read_summary(folder)
-        if before.get("finished"):
-            reporter.say(f"{folder}: this run is finished; there is nothing left to do")
-            return Launched(folder, before)
         try:
-            with Stop(options.max_time).installed() as stop:
-                launched = _carry_out(folder, recipe, config, registry, options, reporter, stop)
+            with tracking(folder, built, reporter) as tracked:
+                # Asked under the lock: another process may have finished it a moment ago.
+                before = read_summary(folder)
+                if before.get("finished"):
+                    reporter.say(f"{folder}: this run is finished; there is nothing left to do")
+                    launched = Launched(folder, before)
+                else:
+                    launched = _work(folder, recipe, config, registry, options, tracked)
+                tracked.end("stopped" if launched.stopped else "finished", launched.summary)
         except KeyboardInterrupt:
             raise Stopped(f"left at once; {_advise_resume(folder)}") from None
     if launched.stopped == "interrupted":
         raise Stopped(f"stopped; {_advise_resume(folder)}")
     return launched
+
+
+def _work(
+    folder: Path,
+    recipe: Recipe,
+    config: Any,
+    registry: Registry,
+    options: RunOptions,
+    tracked: Tracking,
+) -> Launched:
+    """Do what is left of a run until it is finished or told to stop."""
+    with Stop(options.max_time).installed() as stop:
+        return _carry_out(folder, recipe, config, registry, options, tracked, stop)
 
 
 def _advise_resume(folder: Path) -> str:
@@ -85,10 +109,15 @@ def _carry_out(
     config: Any,
     registry: Registry,
     options: RunOptions,
-    reporter: Reporter,
+    reporter: Tracking,
     stop: Stop,
 ) -> Launched:
     """Do the recipe and write the summary."""
+
+    def observe(run: Run, event: Event) -> None:
+        registry.observe(run, event)
+        reporter.observe(run, event)
+
     devices = pick_devices(options.device)
     work = load_attribute(recipe.run, f"the recipe {recipe.name!r}")
     reporter.start(f"{recipe.name} {options.preset}".strip(), folder)
@@ -98,7 +127,7 @@ def _carry_out(
             seed=options.seed,
             stop=stop,
             reporter=reporter,
-            observe=registry.observe,
+            observe=observe,
             workers=options.workers,
             files=_existing_files(config),
             devices=devices,

@@ -24,6 +24,7 @@ PACKAGES = {
     "corenas_metrics": ROOT / "plugins/metrics/corenas_metrics",
     "corenas_optuna": ROOT / "plugins/optuna/corenas_optuna",
     "corenas_ray": ROOT / "plugins/ray/corenas_ray",
+    "corenas_trackers": ROOT / "plugins/trackers/corenas_trackers",
     **EXAMPLES,
 }
 ALLOWED = {
@@ -35,6 +36,7 @@ ALLOWED = {
     "corenas_metrics": {"corenas", "corenas_sr", "corenas_metrics"},
     "corenas_optuna": {"corenas", "corenas_optuna"},
     "corenas_ray": {"corenas", "corenas_ray"},
+    "corenas_trackers": {"corenas", "corenas_trackers"},
     **{name: {"corenas", name} for name in EXAMPLES},
 }
 LAYERS = (
@@ -44,7 +46,7 @@ LAYERS = (
     {"plugins"},
     {"options"},
     {"search", "training", "drawing", "show", "modelfile"},
-    {"runs"},
+    {"runs", "tracking"},
     {"comparing"},
     {"builtin", "testing", "commands"},
     {"cli"},

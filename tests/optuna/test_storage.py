@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -13,9 +12,11 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import JournalStorage, RDBStorage
 
 from corenas.cli import main
+from corenas.errors import ConfigError
+from corenas.files import write_json
 from corenas.runs import journal
 from corenas.runs.run import Run
 from corenas.search.lift import SampledSearch
@@ -23,10 +24,10 @@ from corenas.search.strategies.random import RandomSearch
 from corenas.show.reporter import Quiet
 from corenas.stopping import Stop
 from corenas.testing.surrogate import surrogate_problem
+from corenas.tracking.session import Ready, tracking
 from corenas.values.trial import Event, Trial
-from corenas_optuna import observer
-from corenas_optuna.observer import VARIABLE, StorageObserver
-from corenas_optuna.storage import NUMBER, open_storage
+from corenas_optuna.config import StorageConfig
+from corenas_optuna.storage import NUMBER, StorageTracker, open_storage
 
 LIMIT = 5.5e9
 
@@ -45,29 +46,29 @@ def search(
     folder: Path, address: str, *, trials: int = 6, stop_after: int = 0, told: Told | None = None
 ) -> list[Trial]:
     """Search in a run, as `corenas run` would; return the trials of its journal."""
-    seen: list[StorageObserver] = []
     stop = Stop()
     events = 0
 
     def observe(run: Run, event: Event) -> None:
         nonlocal events
-        if event.trial is None:
-            return
-        if not seen:
-            seen.append(StorageObserver(address, run))
-        seen[0].observe(event)
-        events += 1
+        tracked.observe(run, event)
+        events += event.trial is not None
         if stop_after and events == stop_after:
             stop.request("for a test")
 
-    folder.mkdir(exist_ok=True)
-    run = Run(folder, seed=1, stop=stop, reporter=told or Told(), observe=observe)
+    if not folder.exists():
+        folder.mkdir()
+        info = {"schema": 2, "recipe": "r", "preset": "", "seed": 1, "created": str(folder)}
+        write_json(folder / "run.json", info)
     problem = surrogate_problem(trials, seed=1, limit=LIMIT)
-    run.decisions["search"] = problem.space.decisions
-    run.stage("search", SampledSearch(problem, RandomSearch(problem.space, 1)))
-    run.close()
-    for one in seen:
-        one.close()
+    tracker = StorageTracker(StorageConfig(address))
+    ready = [Ready("optuna-storage", tracker, address)]
+    with tracking(folder, ready, told or Told()) as tracked:
+        run = Run(folder, seed=1, stop=stop, reporter=tracked, observe=observe)
+        run.decisions["search"] = problem.space.decisions
+        run.stage("search", SampledSearch(problem, RandomSearch(problem.space, 1)))
+        run.close()
+        tracked.end("stopped" if stop.requested else "finished", {})
     return [e.trial for e in run.events("search") if e.trial is not None]
 
 
@@ -146,7 +147,7 @@ def test_failing_storage_is_said_once_and_the_run_ends_as_without_it(tmp_path):
     trials = search(tmp_path / "run", address, told=told)
     assert len([t for t in trials if t.status == "finished"]) == 6
     (said,) = told.said
-    assert "nothing more is written there" in said
+    assert said.startswith("tracker 'optuna-storage' is given up: sqlite:///")
     assert "the run goes on" in said
 
 
@@ -158,36 +159,9 @@ def test_password_is_not_shown(tmp_path):
     assert "host/db" in said
 
 
-def test_slow_storage_holds_nobody_up(tmp_path, monkeypatch):
-    go_on = threading.Event()
-    opened = open_storage
-
-    def slow(address: str) -> BaseStorage:
-        go_on.wait(30)
-        return opened(address)
-
-    monkeypatch.setattr("corenas_optuna.storage.open_storage", slow)
-    run = Run(tmp_path, seed=0, stop=Stop(), reporter=Told())
-    one = StorageObserver(str(tmp_path / "runs.log"), run)
-    architecture = surrogate_problem(1).space.known["surrogate/chain"]
-    started = time.monotonic()
-    for number in range(50):
-        one.observe(Event("trial", trial=Trial(number, architecture, score=1.0), stage="search"))
-    assert time.monotonic() - started < 5
-    go_on.set()
-    one.close()
-    run.close()
-    (study,) = studies(str(tmp_path / "runs.log"))
-    assert len(study.trials) == 50
-
-
-def test_without_the_variable_nothing_is_written(tmp_path, monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
-    run = Run(tmp_path, seed=0, stop=Stop(), reporter=Told(), observe=observer.observe)
-    problem = surrogate_problem(2)
-    run.stage("search", SampledSearch(problem, RandomSearch(problem.space, 1)))
-    run.close()
-    assert not run._facts.has("optuna-study")
+def test_without_an_address_it_is_refused() -> None:
+    with pytest.raises(ConfigError, match="give a URL"):
+        StorageTracker(StorageConfig())
 
 
 @pytest.fixture
@@ -281,16 +255,16 @@ def corenas_recipes(): return [Recipe("made-up", "made_up:run", Config)]
 
 
 @pytest.mark.slow
-def test_command_line_writes_into_the_storage_that_the_variable_names(
-    install_plugin, tmp_path, capsys
-):
+def test_command_line_writes_into_the_storage(install_plugin, tmp_path, capsys):
     install_plugin("made-up", MADE_UP)
     address = f"sqlite:///{tmp_path / 'runs.db'}"
     # A process that ends as the user's does: what is not written yet is written at its exit.
     program = "import sys; from corenas.cli import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", program, "run", "made-up", "--out", str(tmp_path / "run")],
-        env={**os.environ, VARIABLE: address},
+        [
+            *(sys.executable, "-c", program, "run", "made-up", "--out", str(tmp_path / "run")),
+            *("--track", "optuna-storage", "--set", f"track.optuna-storage.address={address}"),
+        ],
         capture_output=True,
         text=True,
     )

@@ -54,3 +54,12 @@ class ReferenceConfig(GeneticConfig):
     """Options of ``nsga3``."""
 
     divisions: int = option(3, "into how many parts reference points divide each axis", ge=1)
+
+
+@frozen
+class StorageConfig:
+    """Options of the tracker ``optuna-storage``."""
+
+    address: str = option(
+        "", "a URL that SQLAlchemy knows, such as sqlite:///runs.db, or a journal file's path"
+    )

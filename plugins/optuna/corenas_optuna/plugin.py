@@ -1,18 +1,18 @@
-"""The hooks: strategies that need Optuna, and the observer that writes into its storages."""
+"""The hooks: strategies that need Optuna, and the tracker that writes into its storages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from corenas.plugins.hookspecs import Component, hookimpl
 from corenas.plugins.needs import Needs
-from corenas_optuna import observer
-from corenas_optuna.config import GeneticConfig, GpConfig, ReferenceConfig, TpeConfig
-
-if TYPE_CHECKING:
-    from corenas.runs.run import Run
-    from corenas.values.trial import Event
+from corenas_optuna.config import (
+    GeneticConfig,
+    GpConfig,
+    ReferenceConfig,
+    StorageConfig,
+    TpeConfig,
+)
 
 OPTUNA = Needs("corenas[optuna]", ("optuna",))
 OPTUNA_AND_SCIPY = Needs("corenas[optuna]", ("optuna", "scipy"))
@@ -53,5 +53,13 @@ def corenas_strategies() -> Iterable[Component]:
 
 
 @hookimpl
-def corenas_event(run: Run, event: Event) -> None:
-    observer.observe(run, event)
+def corenas_trackers() -> Iterable[Component]:
+    return (
+        Component(
+            "optuna-storage",
+            "corenas_optuna.storage:StorageTracker",
+            StorageConfig,
+            "trials in a storage of Optuna, for optuna-dashboard",
+            needs=OPTUNA,
+        ),
+    )

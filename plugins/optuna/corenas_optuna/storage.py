@@ -1,29 +1,28 @@
-"""Writes a run's trials into a storage of Optuna, in a thread of its own."""
+"""The tracker ``optuna-storage``: a run's trials in a storage that optuna-dashboard shows."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import queue
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
-from attrs import frozen
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from corenas.errors import ConfigError, CorenasError
+from corenas.runs.journal import Entry
+from corenas.tracking.tracker import State, Tracked
 from corenas.values.architecture import Decision
-from corenas.values.trial import Event, Trial
+from corenas.values.trial import Trial
+from corenas_optuna.config import StorageConfig
 
 NUMBER = "corenas:number"
 """The attribute that holds a trial's number in the run."""
-
-LAST_WORDS = 30.0
-"""Seconds that the process waits at its end for what is not written yet."""
 
 _STATES = {
     "finished": TrialState.COMPLETE,
@@ -39,91 +38,69 @@ def open_storage(address: str) -> BaseStorage:
     return JournalStorage(JournalFileBackend(address))
 
 
-@frozen
-class Stage:
-    """A stage of a run, as the storage has it: a study of its own.
+class StorageTracker:
+    """Copies trials into a storage, each once: what is there already is known by its number.
 
-    Args:
-        study: The study's name.
-        decisions: Those of the space that is searched; none where they are not known.
-        earlier: Returns the events that the journal has already.
+    Each search of a run is a study of its own.
     """
 
-    study: str
-    decisions: Sequence[Decision]
-    earlier: Callable[[], Sequence[Event]]
-
-
-class Mirror:
-    """Copies trials into a storage: each once, also after a resume; a failing storage is left.
-
-    Everything that touches the storage happens in one thread, so a slow one holds nobody up.
-
-    Args:
-        address: See `open_storage`.
-        say: Tells the user that it is given up, and why; called once at most.
-    """
-
-    def __init__(self, address: str, say: Callable[[str], None]) -> None:
-        self._address = address
-        self._say = say
-        self._waiting: queue.SimpleQueue[tuple[Stage, Trial | None] | None] = queue.SimpleQueue()
+    def __init__(self, config: StorageConfig) -> None:
+        if not config.address:
+            raise ConfigError(
+                "track.optuna-storage.address: give a URL such as sqlite:///runs.db, or the path "
+                "of a journal file"
+            )
+        self._address = config.address
         self._studies: dict[str, tuple[optuna.Study, set[int]]] = {}
-        self._failed = False
-        # A daemon: a storage that hangs must not keep the process; `close` waits for the others.
-        self._thread = threading.Thread(target=self._work, name="optuna-storage", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)
 
-    def begin(self, stage: Stage) -> None:
-        """Have all that the stage's journal holds written, but for what is there already."""
-        self._waiting.put((stage, None))
+    def begin(self, run: Tracked) -> None:
+        """Remember the run, whose studies are named after it."""
+        self._run = run
+        # Not the folder alone: two runs may have one name.
+        own = hashlib.sha256(run.identity.encode()).hexdigest()[:8]
+        self._name = f"{run.folder.resolve().name}-{own}"
 
-    def add(self, stage: Stage, trial: Trial) -> None:
-        """Have a trial written."""
-        self._waiting.put((stage, trial))
+    def log(self, entry: Entry) -> None:
+        """Write a trial.
 
-    def close(self, seconds: float = LAST_WORDS) -> None:
-        """Wait until all is written, at most so many seconds."""
-        atexit.unregister(self.close)
-        self._waiting.put(None)
-        self._thread.join(seconds)
+        Raises:
+            CorenasError: The storage fails.
+        """
+        trial, stage = entry.event.trial, entry.event.stage
+        if trial is None:
+            return
+        try:
+            study, known = self._open(stage)
+            if trial.number not in known:
+                study.add_trial(mirrored(trial, self._run.decisions(stage)))
+                known.add(trial.number)
+        # Whatever a storage raises: a locked file, a lost server, a full disk.
+        except Exception as error:
+            raise CorenasError(
+                f"{_hide_password(self._address)}: {type(error).__name__}: {_first_line(error)}"
+            ) from error
 
-    def _work(self) -> None:
-        """Write what is waiting; after a failure only take it away."""
-        while (task := self._waiting.get()) is not None:
-            if self._failed:
-                continue
-            try:
-                self._write(*task)
-            # Whatever a storage raises: a locked file, a lost server, a full disk.
-            except Exception as error:
-                self._failed = True
-                self._say(
-                    f"optuna-storage {_hide_password(self._address)}: nothing more is written "
-                    f"there ({type(error).__name__}: {_first_line(error)}); the run goes on"
-                )
+    def picture(self, name: str, file: Path) -> None:
+        """Leave pictures out: Optuna has no place for those of a run."""
 
-    def _write(self, stage: Stage, trial: Trial | None) -> None:
-        study, known = self._open(stage)
-        trials = [trial] if trial else [e.trial for e in stage.earlier() if e.trial is not None]
-        for each in trials:
-            if each.number not in known:
-                study.add_trial(mirrored(each, stage.decisions))
-                known.add(each.number)
+    def flush(self) -> None:
+        """Do nothing: every trial is written at once."""
 
-    def _open(self, stage: Stage) -> tuple[optuna.Study, set[int]]:
-        if stage.study not in self._studies:
+    def end(self, state: State, summary: Mapping[str, Any]) -> None:
+        """Do nothing: a study has no end."""
+
+    def _open(self, stage: str) -> tuple[optuna.Study, set[int]]:
+        if stage not in self._studies:
             with _quiet():
                 study = optuna.create_study(
                     storage=open_storage(self._address),
-                    study_name=stage.study,
+                    study_name=f"{self._name}/{stage}",
                     direction="maximize",
                     load_if_exists=True,
                 )
             known = {t.user_attrs[NUMBER] for t in study.get_trials(deepcopy=False)}
-            self._studies[stage.study] = study, known
-        return self._studies[stage.study]
+            self._studies[stage] = study, known
+        return self._studies[stage]
 
 
 @contextlib.contextmanager

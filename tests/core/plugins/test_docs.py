@@ -20,8 +20,13 @@ from corenas.options.structuring import choose, components, option, section
 from corenas.plugins import hookspecs
 from corenas.plugins.hookspecs import Component, Kind, Recipe
 from corenas.plugins.registry import default_registry, load_attribute
+from corenas.runs.journal import Entry
 from corenas.testing import contracts
 from corenas.testing.installed import InstallPlugin
+from corenas.tracking.choosing import choose_trackers, split_assignments
+from corenas.tracking.tracker import Tracked
+from corenas.values.architecture import Architecture
+from corenas.values.trial import Event, Trial
 
 ROOT = Path(__file__).parents[3]
 HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
@@ -185,6 +190,22 @@ def test_the_shown_metric_measures(files: Path, install_plugin: InstallPlugin) -
     assert metric(images, None, scale=1).tolist() == pytest.approx(expected.tolist())
 
 
+def test_the_shown_tracker_tells_every_trial(
+    files: Path, install_plugin: InstallPlugin, tmp_path: Path
+) -> None:
+    install_plugin("corenas-log", (files / "corenas_log.py").read_text())
+    made = choose("trackers", "log").build()
+    place = tmp_path / "log"
+    architecture = Architecture("s", {})
+    for mark in (None, 0):  # a flush that was lost: all comes again
+        made.begin(Tracked(tmp_path, {}, {}, place, mark, lambda stage: ()))
+        for number in range(3):
+            event = Event("trial", trial=Trial(number, architecture, score=1.0))
+            made.log(Entry(event, number + 1, "2026-01-01T00:00:00", 10, b""))
+    assert made.flush() == (place / "trials.txt").stat().st_size
+    assert len((place / "trials.txt").read_text().splitlines()) == 3
+
+
 def test_other_code_on_the_page_runs() -> None:
     others = [body for body in blocks(PAGE, "python") if not re.match(r"# \w+\.py\n", body)]
     assert others
@@ -245,7 +266,9 @@ def refused_values(line: str, command: Any, words: list[str]) -> Iterator[str]:
         if {"recipe", "assignments"} <= given.keys():
             recipe = default_registry().recipe(given["recipe"])
             preset = choose_preset(recipe, given["preset"])
-            configure(recipe, preset=preset, file=None, assignments=given["assignments"] or [])
+            for_trackers, others = split_assignments(given["assignments"] or [])
+            choose_trackers(given.get("track") or [], for_trackers)
+            configure(recipe, preset=preset, file=None, assignments=others)
     except Exception as error:
         yield f"{line}: {error}"
 

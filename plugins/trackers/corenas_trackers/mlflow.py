@@ -1,0 +1,113 @@
+"""The tracker ``mlflow``: a run in a database or on a server."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from corenas.runs.journal import Entry
+from corenas.tracking.tracker import State, Tracked, flat_numbers, numbers_of
+from corenas_trackers.config import MlflowConfig
+
+OFFSET = "corenas.offset"
+"""The tag that holds where in the journal the last of the metrics stood."""
+
+IDENTITY = "corenas.run"
+"""The tag that tells a run from all others."""
+
+MOST_METRICS = 900
+"""In a batch; a server takes a thousand."""
+
+_LONGEST = 6000
+_STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+
+
+class MlflowTracker:
+    """Logs a run; what the store has already is found there by a tag, not by a mark.
+
+    A database takes the same metric twice as one, so nothing is there twice whenever it stops.
+    """
+
+    def __init__(self, config: MlflowConfig) -> None:
+        self._config = config
+        self._metrics: list[Metric] = []
+
+    def begin(self, run: Tracked) -> None:
+        """Find the run in the store, or create it with the options."""
+        for name in ("mlflow.store.db.utils", "alembic"):  # they tell of every table they make
+            logging.getLogger(name).setLevel(logging.WARNING)
+        address = self._config.address
+        artifacts = None
+        if not address:
+            run.place.mkdir(parents=True, exist_ok=True)
+            address = f"sqlite:///{run.place.resolve() / 'mlflow.db'}"
+            artifacts = (run.place / "artifacts").resolve().as_uri()
+        self._client = MlflowClient(address)
+        experiment = self._experiment(artifacts)
+        # Quotes end a string of the filter, and none is in an identity: its parts are names.
+        known = self._client.search_runs(
+            [experiment], f"tags.`{IDENTITY}` = '{run.identity}'", max_results=1
+        )
+        if known:
+            self._id = known[0].info.run_id
+            self._offset = int(known[0].data.tags.get(OFFSET, 0))
+            self._client.update_run(self._id, status="RUNNING")
+        else:
+            name = run.folder.resolve().name
+            made = self._client.create_run(experiment, tags={IDENTITY: run.identity}, run_name=name)
+            self._id, self._offset = made.info.run_id, 0
+        params = [Param(_key(k), str(v)[:_LONGEST]) for k, v in run.parameters.items()]
+        for start in range(0, len(params), 100):
+            self._client.log_batch(self._id, params=params[start : start + 100])
+
+    def _experiment(self, artifacts: str | None) -> str:
+        name = self._config.experiment
+        known = self._client.get_experiment_by_name(name)
+        if known is not None:
+            return str(known.experiment_id)
+        return str(self._client.create_experiment(name, artifact_location=artifacts))
+
+    def log(self, entry: Entry) -> None:
+        """Keep the numbers of an event until `flush`."""
+        if entry.end <= self._offset:
+            return
+        self._offset = entry.end
+        at = round(1000 * datetime.fromisoformat(entry.time).timestamp())
+        for name, value in numbers_of(entry).items():
+            key = _key(f"{entry.event.stage}/{name}")
+            self._metrics.append(Metric(key, value, at, entry.event.step))
+        if len(self._metrics) >= MOST_METRICS:
+            self.flush()
+
+    def picture(self, name: str, file: Path) -> None:
+        """Store a picture among the run's artifacts."""
+        self._client.log_artifact(self._id, str(file), "images")
+
+    def flush(self) -> dict[str, Any]:
+        """Send what was kept, and with the last of it how far that is."""
+        sent = self._metrics
+        for start in range(0, len(sent), MOST_METRICS):
+            self._client.log_batch(self._id, metrics=sent[start : start + MOST_METRICS])
+        self._metrics = []
+        self._client.log_batch(self._id, tags=[RunTag(OFFSET, str(self._offset))])
+        return {"run": self._id}
+
+    def end(self, state: State, summary: Mapping[str, Any]) -> None:
+        """Log the results, and say how the run ended."""
+        found = flat_numbers(summary) if state == "finished" else {}
+        at = round(1000 * datetime.now().timestamp())
+        self._metrics += [Metric(_key(f"results/{k}"), v, at, 0) for k, v in found.items()]
+        self.flush()
+        self._client.set_terminated(self._id, _STATES[state])
+
+
+def _key(name: str) -> str:
+    """Return a name with what MLflow takes in one: others become underscores."""
+    return re.sub(r"[^\w\-./ :]", "_", name, flags=re.ASCII)[:250]
