@@ -15,6 +15,7 @@ from corenas.runs.journal import Entry, entries
 from corenas.testing.installed import InstallPlugin
 from corenas.tracking import session
 from corenas.tracking._cursor import Cursor
+from corenas.tracking._pump import Pump
 from corenas.tracking.tracker import numbers_of
 
 
@@ -69,9 +70,9 @@ def test_every_event_is_there_once(tmp_path: Path) -> None:
 
 @pytest.mark.abuse("a tracked run is killed, and resumed")
 @pytest.mark.parametrize(
-    "moments", [("first 3",), ("second 1",), ("first 5", "first 7", "second 8")]
+    ("moments", "save_always"),
+    [(("first 3",), True), (("second 1",), False), (("first 5", "first 7", "second 8"), False)],
 )
-@pytest.mark.parametrize("save_always", [False, True])
 def test_after_a_kill_every_event_is_there_once(
     command: Any, tmp_path: Path, moments: tuple[str, ...], save_always: bool
 ) -> None:
@@ -335,6 +336,21 @@ def test_wrong_words_are_refused_before_anything_starts(
     assert cli.main([*RUN, str(tmp_path / "run"), *words]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_second_interrupt_waits_for_no_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(pump: Pump, seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Pump, "wait", interrupted)
+        assert cli.main([*RUN, str(out), "--track", "csv"]) == 130
+    assert f"corenas resume {out}" in capsys.readouterr().err
+    assert cli.main(["resume", str(out), "--track", "csv"]) == 0
+    check_events(out)
 
 
 def test_a_recipe_that_fails_ends_with_its_own_error(
