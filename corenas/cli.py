@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from corenas.commands import compare, describe, doctor, init, results, runs
+from corenas.commands import compare, describe, doctor, init, report, results, runs
 from corenas.commands.streams import lasting_streams
 from corenas.errors import CorenasError, Stopped
 from corenas.names import printable_lines
@@ -121,7 +121,7 @@ def build_app(registry: Registry) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_declare_global_options)
-    for module in (runs, results, compare, describe, doctor, init):
+    for module in (runs, results, compare, report, describe, doctor, init):
         module.add_commands(app)
     registry.add_commands(app)
     return app

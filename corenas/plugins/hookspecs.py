@@ -17,6 +17,8 @@ from corenas.plugins.needs import Needs
 if TYPE_CHECKING:
     import typer
 
+    from corenas.report.record import RunRecord
+    from corenas.report.sections import Section
     from corenas.runs.run import Run
     from corenas.values.trial import Event
 
@@ -142,3 +144,8 @@ def corenas_commands(app: typer.Typer) -> None:
 @hookspec
 def corenas_event(run: Run, event: Event) -> None:
     """Observe an event, after it is journaled."""
+
+
+@hookspec
+def corenas_report_sections(record: RunRecord) -> Iterable[Section]:  # type: ignore[empty-body]
+    """Return sections for a run's report; none where the run left nothing to show."""

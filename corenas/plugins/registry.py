@@ -28,6 +28,7 @@ from corenas.plugins.hookspecs import PREFIX, PROJECT, Component, Kind, Recipe
 if TYPE_CHECKING:
     import typer
 
+    from corenas.report.record import RunRecord
     from corenas.runs.run import Run
     from corenas.values.trial import Event
 
@@ -197,6 +198,23 @@ class Registry:
             except Exception as error:
                 plugin.hooks = None
                 run.say(f"plugin {plugin.name!r} observes no more: {explain(error)}")
+
+    def ask_for_sections(self, record: RunRecord) -> Iterator[tuple[str, list[object] | str]]:
+        """Yield the name of each plugin that answers, with its sections of a run's report.
+
+        Args:
+            record: What the run's folder tells.
+
+        Yields:
+            Instead of the sections, why the plugin failed, if it did.
+        """
+        for plugin, hooks in self._hooks():
+            try:
+                answers = hooks.corenas_report_sections(record=record)
+                yield plugin.name, [section for answer in answers for section in answer]
+            # A page without its pictures is worth more than none.
+            except Exception as error:
+                yield plugin.name, explain(error)
 
     def _working(self) -> list[_Plugin]:
         return [plugin for plugin in self._plugins if plugin.works]

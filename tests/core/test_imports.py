@@ -46,7 +46,7 @@ LAYERS = (
     {"plugins"},
     {"options"},
     {"search", "training", "drawing", "show", "modelfile"},
-    {"runs", "tracking"},
+    {"runs", "report", "tracking"},
     {"comparing"},
     {"builtin", "testing", "commands"},
     {"cli"},
