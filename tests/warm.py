@@ -29,6 +29,7 @@ def warm_up() -> None:
 
     for module in ("corenas_metrics.psnr", "corenas_metrics.ssim", "corenas_sr.commands.images"):
         import_module(module)
+    import_module("corenas.report.page")
     for module in ("corenas_tpsr.dry_run", "corenas_tpsr.policy.reinforce", "corenas_tiny.recipe"):
         import_module(module)
 

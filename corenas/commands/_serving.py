@@ -30,7 +30,7 @@ _READ = ("journal.jsonl", "summary.json")
 _LEAST_SECONDS = 1.0
 _REST = 9.0
 
-_SERVED = ("models", "images", "summary.json", "config.toml", "run.json", "journal.jsonl")
+_SERVED = ("models", "images", "crops", "summary.json", "config.toml", "run.json", "journal.jsonl")
 
 _WAITING = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>waiting</title>
 <meta http-equiv="refresh" content="2"><p>{}</p></html>

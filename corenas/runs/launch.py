@@ -96,7 +96,13 @@ def _work(
 ) -> Launched:
     """Do what is left of a run until it is finished or told to stop."""
     with Stop(options.max_time).installed() as stop:
-        return _carry_out(folder, recipe, config, registry, options, tracked, stop)
+        try:
+            launched = _carry_out(folder, recipe, config, registry, options, tracked, stop)
+        except Exception:
+            _report(folder, registry, tracked, "failed")
+            raise
+        _report(folder, registry, tracked, "stopped" if launched.stopped else "finished")
+    return launched
 
 
 def _advise_resume(folder: Path) -> str:
@@ -166,6 +172,20 @@ def _existing_files(config: Any) -> list[Path]:
     named = [name for value in values for name in (value if isinstance(value, tuple) else [value])]
     paths = [Path(str(name)).expanduser().absolute() for name in named if name]
     return [path for path in paths if path.exists()]
+
+
+def _report(folder: Path, registry: Registry, reporter: Reporter, state: str) -> None:
+    """Write the run's report; where that fails it is said, and costs the run nothing."""
+    journal = folder / "journal.jsonl"
+    if not journal.exists() or journal.stat().st_size == 0:  # nothing has happened yet
+        return
+    try:
+        # Imported here: nothing of it is needed before.
+        from corenas.report.page import write_report
+
+        reporter.say(f"report: {write_report(folder, registry=registry, state=state)}")
+    except Exception as error:
+        reporter.say(f"the report of the run is not written: {error}")
 
 
 def _check_owner(run: Run) -> None:

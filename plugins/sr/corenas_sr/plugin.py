@@ -12,6 +12,9 @@ from corenas_sr.metric import MetricInfo
 if TYPE_CHECKING:
     import typer
 
+    from corenas.report.record import RunRecord
+    from corenas.report.sections import Section
+
 
 @hookimpl
 def corenas_kinds() -> Iterable[Kind]:
@@ -59,3 +62,10 @@ def corenas_commands(app: typer.Typer) -> None:
     from corenas_sr.commands.images import add_commands
 
     add_commands(app)
+
+
+@hookimpl
+def corenas_report_sections(record: RunRecord) -> Iterable[Section]:
+    from corenas_sr.results.comparing import compare_pictures
+
+    return compare_pictures(record.folder)

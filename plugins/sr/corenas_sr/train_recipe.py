@@ -12,7 +12,7 @@ from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import TrainConfig
 from corenas_sr.data.preflight import check_data, check_run_data
 from corenas_sr.models.files import load_model
-from corenas_sr.models.named import Named, find_architecture, scale_of
+from corenas_sr.models.named import Named, draw, find_architecture, scale_of
 from corenas_sr.results.evaluation import build_metrics
 from corenas_sr.results.report import hand_over
 from corenas_sr.training.final import FinalTraining, plan_training
@@ -36,6 +36,7 @@ def train(run: Run, config: TrainConfig) -> dict[str, Any]:
     network = _network(config, named, seed=run.seed_for("train", "weights"))
     task = final.task(network, config.training, seed=run.seed_for("train", "patches"))
     result = run.stage("train", task)
+    draw(run.images / "network", named.space.build(), named.architecture)
     files = {f"x{scale}": run.models / result.files["model"]}
     return hand_over(run, files, data=config.data, metrics=config.metrics)
 

@@ -1,4 +1,4 @@
-"""Measuring networks (`evaluation`) and reporting a finished run (`report`).
+"""Measuring networks (`evaluation`) and reporting a finished run (`report`, `comparing`).
 
 The layout of pictures is private.
 """

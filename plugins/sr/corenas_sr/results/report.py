@@ -19,7 +19,9 @@ from corenas_sr.data.datasets import ImagePair, describe_lr, load_pairs
 from corenas_sr.metric import ImageMetric
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
+from corenas_sr.results._crops import save_crops
 from corenas_sr.results._pictures import comparison
+from corenas_sr.results.comparing import CROPS
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
 
 
@@ -75,8 +77,13 @@ def _measure_model(
     measured = measure(model, pairs, metrics, source=data.validation, device=run.device)
     cost = cost_at_output(model)
     height, width = cost.input[-2:]
-    picture = draw(
-        run.images / f"comparison-{name}.png", model, pairs[0], measured, device=run.device
+    picture = draw_models(
+        run.images / f"comparison-{name}.png",
+        {"ours": model},
+        pairs[0],
+        {"bicubic": measured.bicubic, "ours": measured.ours},
+        crops=crops_folder(run, name),
+        device=run.device,
     )
     benchmarks = {}
     for source in data.benchmarks:
@@ -125,12 +132,9 @@ def measure(
     return Measured(source, ours, base)
 
 
-def draw(
-    path: Path, model: LoadedModel, pair: ImagePair, measured: Measured, *, device: str
-) -> Path:
-    """Draw low resolution, bicubic, ours and ground truth of one image side by side."""
-    values = {"bicubic": measured.bicubic, "ours": measured.ours}
-    return draw_models(path, {"ours": model}, pair, values, device=device)
+def crops_folder(run: Run, name: str) -> Path:
+    """Return where the report of a run looks for parts of images to compare."""
+    return run.folder / CROPS / name
 
 
 def draw_models(
@@ -139,6 +143,7 @@ def draw_models(
     pair: ImagePair,
     measured: Mapping[str, Evaluation],
     *,
+    crops: Path,
     device: str,
 ) -> Path:
     """Draw low resolution, bicubic, each model's output and ground truth side by side.
@@ -148,6 +153,7 @@ def draw_models(
         models: Models of one scale, by the label of their image.
         pair: The image.
         measured: Evaluations that include this image, by the same labels and ``bicubic``.
+        crops: Folder for the same part of all of them, pixel by pixel, for the run's report.
         device: Where to compute.
 
     Returns:
@@ -160,6 +166,7 @@ def draw_models(
     images = {"bicubic": bicubic(pair.lr, scale), **images}
     numbers = {name: _numbers(measured[name].images[pair.name]) for name in images}
     comparison(path, name=pair.name, lr=pair.lr, hr=pair.hr, images=images, numbers=numbers)
+    save_crops(crops, name=pair.name, lr=pair.lr, hr=pair.hr, images=images, numbers=numbers)
     return Path(os.path.relpath(path))
 
 

@@ -17,7 +17,7 @@ from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.models.inference import bicubic, upscale
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
-from corenas_sr.results.report import align_columns, draw_models, format_number
+from corenas_sr.results.report import align_columns, crops_folder, draw_models, format_number
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.full_task import Contender, final_metrics
 
@@ -92,6 +92,7 @@ def report(
         {name: model for name, model in models.items() if name in (START, _winner_name(best))},
         pairs[0],
         {"bicubic": base, **measured},
+        crops=crops_folder(run, "perceptual"),
         device=run.device,
     )
     run.say(f"picture: {picture}")
