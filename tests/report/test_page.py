@@ -1,0 +1,405 @@
+"""What a report says of runs, real and invented, and what it never does."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from corenas.errors import InputError, ResumeError
+from corenas.plugins.registry import default_registry
+from corenas.report.page import make_page, write_report
+from corenas.search.pareto import front
+from corenas.show.progress import format_number
+from corenas.testing.installed import InstallPlugin
+from corenas.values.architecture import Architecture
+from corenas.values.trial import Event
+
+from .inventing import HOSTILE, WriteRun, begun, measured, refused
+from .parsing import Page, read
+
+
+def make(folder: Path, *, state: str = "finished") -> Page:
+    return Page(make_page(folder, registry=default_registry(), state=state))
+
+
+def events_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+
+
+def trials_of(folder: Path, stage: str = "search") -> list[dict[str, Any]]:
+    found = [e["trial"] for e in events_of(folder) if e["stage"] == stage and "trial" in e]
+    return [trial for trial in found if trial["status"] == "finished"]
+
+
+def test_the_answer_comes_first_with_its_numbers_and_limits(digits_run: Path) -> None:
+    page = read(digits_run / "report.html")
+    summary = json.loads((digits_run / "summary.json").read_text())
+    (model,) = summary["models"]
+    answer = page.text[: page.text.index("The network drawn")]
+    assert f"The network found {summary['architecture']['id']}" in answer
+    assert f"test accuracy {format_number(model['test_accuracy'])}" in answer
+    assert f"params {model['params']} {model['params'] / 60:.1f} % of the limit, 6000" in answer
+    row = page.table("The model and its numbers")[1]
+    assert row[0].startswith("digits ")
+    assert row[2] == str(model["params"])
+
+
+def test_the_search_is_told_as_the_journal_has_it(digits_run: Path) -> None:
+    page, trials = read(digits_run / "report.html"), trials_of(digits_run)
+    best = max(trials, key=lambda trial: (trial["score"], -trial["number"]))
+    rows = page.table("The best")[1:]
+    assert rows[0][0] == str(best["number"])
+    assert len(rows) == len({json.dumps(trial["architecture"]) for trial in trials})
+    refusals = [e["trial"] for e in events_of(digits_run) if e["kind"] == "rejected"]
+    if refusals:
+        assert page.table("Candidates without")[1][0] == str(len(refusals))
+    # A second algorithm for the mean scores: straight from the lines of the journal.
+    for decision in trials[0]["architecture"]["choices"]:
+        scores: dict[str, list[float]] = {}
+        for trial in trials:
+            option = trial["architecture"]["choices"][decision]
+            scores.setdefault(option, []).append(trial["score"])
+        for row in page.table(f"{decision} differs")[1:]:
+            option = row[0].removesuffix(", chosen")
+            if option in scores:
+                mean = sum(scores[option]) / len(scores[option])
+                assert float(row[1]) == pytest.approx(mean, rel=1e-3)
+                assert row[3] == str(len(scores[option]))
+
+
+def test_what_was_asked_is_enough_to_repeat_it(digits_run: Path) -> None:
+    page = read(digits_run / "report.html")
+    asked = page.text[page.text.index("What was asked", 200) :]
+    for text in ("recipe digits", "preset quick", "seed 0", "torch 2.", "data: split_seed 0"):
+        assert text in asked, text
+    assert "search.steps: 40 -> 6" in asked
+    config = digits_run / "config.toml"
+    assert f"corenas run digits --config {config} --preset quick --seed 0" in asked
+    assert "[search.evaluator.training]" in asked
+    assert "finished" in page.tables[""][-1][-1]  # the last line of the journal
+    links = [unquote(each["href"]) for each in page.all("a") if each["href"].startswith("./")]
+    assert "./models/digits.safetensors" in links
+    assert all((digits_run / link).is_file() for link in links)
+
+
+def test_second_look_and_baselines_of_super_resolution(tiny_run: Path) -> None:
+    page = read(tiny_run / "report.html")
+    summary = json.loads((tiny_run / "summary.json").read_text())
+    (model,) = summary["models"]
+    gain = model["metrics"]["psnr"] - model["bicubic"]["psnr"]
+    assert f"{gain:+.3g} against bicubic".replace("-", "\u2212") in page.text
+    assert "Y of BT.601 studio range, shave = 4" in page.text
+    scored = summary["search"]
+    for network, first, _, then, later in page.table("Scores and ranks in both")[1:]:
+        key = network.split()[0]
+        assert float(first) == pytest.approx(scored["short"][key], rel=1e-3)
+        assert float(then) == pytest.approx(scored["longer"][key], rel=1e-3)
+        assert (network.endswith("chosen"), key) == (
+            key == summary["architecture"]["id"],
+            key,
+        )
+        others = [score for score in scored["longer"].values() if score > scored["longer"][key]]
+        assert later == str(1 + len(others))
+
+
+def test_pictures_are_the_ones_of_the_run_pixel_by_pixel(tiny_run: Path) -> None:
+    page = read(tiny_run / "report.html")
+    shots = [e for e in page.all("img") if e["src"].startswith("data:image/png")]
+    labels = [each["alt"].split(",")[0] for each in shots]
+    assert labels == ["low resolution", "bicubic", "ours", "ground truth"]
+    for number, shot in enumerate(shots):
+        file = tiny_run / "crops" / "x4" / f"{number}.png"
+        assert base64.b64decode(shot["src"].partition(",")[2]) == file.read_bytes()
+
+
+def check_harmless(page: Page) -> None:
+    """Check that nothing in a page acts but its own scripts, and that it asks nobody."""
+    for tag, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        assert attributes.get("src", "data:").startswith("data:"), tag
+        assert tag not in ("link", "iframe", "object", "base", "form")
+        href = attributes.get("href", "#")
+        assert href.startswith(("#", "./")), href
+    assert "\x1b" not in page.source
+    (policy,) = [e["content"] for e in page.all("meta") if "http-equiv" in e]
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert (rules["default-src"], rules["img-src"]) == ("'none'", "data:")
+    for tag in ("script", "style"):
+        digests = [hashlib.sha256(block.encode()).digest() for block in page.blocks(tag)]
+        hashes = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+        assert rules[f"{tag}-src"].split() == hashes
+    assert "unsafe" not in policy
+    assert "style" not in {name for _, attributes in page.elements for name in attributes}
+
+
+@pytest.mark.abuse("a report of names that would act")
+def test_names_from_outside_stand_on_the_page_as_text(tiny_run: Path, write_run: WriteRun) -> None:
+    page = read(tiny_run / "report.html")
+    check_harmless(page)
+    assert f"{HOSTILE}" in page.text
+    assert "<b>run</b>" in page.text
+    red = "\x1b[31m[red]"
+    folder = write_run(
+        [
+            begun(),
+            measured(0, {HOSTILE: red}, score=1.0),
+            refused(1, f"{HOSTILE} {red}"),
+            Event("epoch", 1, scalars={HOSTILE: 1.0}, stage=HOSTILE, message=red),
+            Event("epoch", 2, scalars={HOSTILE: 2.0}, stage=HOSTILE),
+        ],
+        summary={
+            "models": [
+                {
+                    "name": HOSTILE,
+                    "file": f"models/{HOSTILE}",
+                    HOSTILE: 3,
+                    "metrics": {HOSTILE: 1.0},
+                    '"><script>': {HOSTILE: 2.0},
+                },
+                {"name": "away", "file": "../../etc/passwd"},
+                {"name": "script", "file": "javascript:alert(1)"},
+            ]
+        },
+        config={"data": {HOSTILE: "<script>alert(1)</script>"}},
+    )
+    (folder / "models").mkdir()
+    for name in (HOSTILE, "javascript:alert(1)"):
+        (folder / "models" / name.replace("/", "")).write_bytes(b"")
+    invented = make(folder)
+    check_harmless(invented)
+    assert invented.text.count(HOSTILE) >= 8
+    assert "passwd" not in invented.source
+
+
+@pytest.mark.parametrize("run", ["digits_run", "tiny_run"])
+def test_a_screen_reader_finds_its_way(run: str, request: pytest.FixtureRequest) -> None:
+    page = read(request.getfixturevalue(run) / "report.html")
+    assert [e.get("lang") for e in page.all("html")] == ["en"]
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for chart in [e for e in page.all("svg") if e.get("class") == "chart"]:
+        assert chart["role"] == "img"
+        assert chart["aria-labelledby"] in ids
+    assert all(image["alt"] for image in page.all("img"))
+    levels = [int(tag[1]) for tag, _ in page.elements if tag in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b <= a + 2 for a, b in pairwise(levels))
+    for link in [e["href"] for e in page.all("a") if e["href"].startswith("#")]:
+        assert link[1:] in ids
+
+
+def spread(count: int) -> Iterator[Event]:
+    """Yield a search of many trials, whose scores any program can make again."""
+    yield begun()
+    for number in range(count):
+        score = 30 + number * 7919 % 10_007 / 10_007
+        choices = {f"d{place}": f"o{number // 7**place % 7}" for place in range(8)}
+        if number % 5 == 4:
+            yield refused(number, f"{number} parameters, the limit is 3")
+            continue
+        scalars = {"entropy": 1 / (1 + number)}
+        yield measured(number, choices, score=score, cost=1e6 + number * 31 % 997, scalars=scalars)
+
+
+@pytest.mark.slow
+def test_fifty_thousand_trials_make_a_page_of_seconds_and_say_what_they_left_out(
+    write_run: WriteRun,
+) -> None:
+    folder = write_run(spread(50_000))
+    started = time.process_time()
+    page = make(folder)
+    assert time.process_time() - started < 10
+    assert len(page.source.encode()) < 3_000_000
+    assert "Charts draw 1,200 of 40,000 trials, chosen at random" in page.text
+    assert "Of each stretch the least and the greatest value are drawn" in page.text
+    assert page.table("Candidates without")[1] == [
+        "10000",
+        "rejected",
+        "49999 parameters, the limit is 3",
+    ]
+    best = max(
+        (e.trial for e in spread(50_000) if e.trial and e.trial.score),
+        key=lambda trial: (trial.score, -trial.number),
+    )
+    assert page.table("The best 10")[1][0] == str(best.number)
+    dots = [e for e in page.all("circle") if "data-t" in e]
+    assert len(dots) < 6000
+    assert any(f"trial {best.number}," in dot["data-t"] for dot in dots)
+
+
+def test_all_of_the_front_is_drawn_and_told(write_run: WriteRun) -> None:
+    folder = write_run(spread(4000))
+    page = make(folder)
+    trials = [e.trial for e in spread(4000) if e.trial and e.trial.measurement]
+    best = front(trials, {"quality": 1, "cost": -1})
+    drawn = [
+        e["data-t"]
+        for e in page.all("circle")
+        if e.get("class") in ("front", "chosen") and "data-t" in e
+    ]
+    for trial in best:
+        assert any(text.startswith(f"trial {trial.number},") for text in drawn)
+    assert f"{len(best)} of {len(trials):,} trials are on the front" in page.text
+
+
+def test_rank_correlation_of_a_second_look_is_that_of_scipy(write_run: WriteRun) -> None:
+    scipy = pytest.importorskip("scipy.stats")
+    first = [3.0, 1.0, 4.0, 1.5, 5.0, 9.0, 2.0]
+    again = [2.0, 7.0, 1.0, 8.0, 2.5, 8.5, 1.9]
+    events = [begun(), *(measured(n, {"op": str(n)}, score=s) for n, s in enumerate(first))]
+    events += [measured(n, {"op": str(n)}, score=s, stage="fresh") for n, s in enumerate(again)]
+    tau = float(scipy.kendalltau(first, again).statistic)
+    page = make(write_run(events))
+    assert f"rank correlation (Kendall's tau) {tau:+.2f}" in " ".join(page.tables)
+
+
+def test_a_one_shot_search_without_trials_has_its_curves(write_run: WriteRun) -> None:
+    scalars = [{"loss": 1 / n, "path/a": 0.5 - n / 100, "path/b": 0.5 + n / 100} for n in (1, 2, 3)]
+    network = Architecture("space", {"op": "a"})
+    events = [
+        Event("epoch", n, 3, values, architecture=network, stage="search")
+        for n, values in enumerate(scalars, start=1)
+    ]
+    page = make(write_run(events), state="running")
+    assert f"The best network so far {network.id}" in page.text
+    assert "The run goes on" in page.text
+    assert "path over steps: the 2 that end highest, of 2" in page.text
+    assert "loss over 3 steps" in page.text
+
+
+# Damage
+
+
+@pytest.fixture
+def broken(digits_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(digits_run, tmp_path / "broken"))
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+def test_a_torn_journal_gives_a_page_of_the_rest_and_a_note(broken: Path) -> None:
+    content = (broken / "journal.jsonl").read_bytes()
+    (broken / "journal.jsonl").write_bytes(content[: len(content) * 2 // 3])
+    page = make(broken)
+    assert "The journal is damaged: line " in page.text
+    assert "The network found" in page.text
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+@pytest.mark.parametrize("content", [None, "", "[1, 2", '{"models": 3, "run": "another"}'])
+def test_without_a_summary_the_search_still_stands(broken: Path, content: str | None) -> None:
+    (broken / "summary.json").unlink()
+    if content is not None:
+        (broken / "summary.json").write_text(content)
+    shutil.rmtree(broken / "images")
+    shutil.rmtree(broken / "models")
+    page = make(broken, state="stopped")
+    assert "The best network so far" in page.text
+    assert "summary.json" in page.text
+    assert "was stopped before its end" in page.text
+    assert page.table("The best")
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+@pytest.mark.parametrize(
+    "models",
+    [3, [3], [{}], [{"name": None, "file": 3, "metrics": [1], "benchmarks": {"a": 3}}], {"a": 1}],
+)
+def test_a_strangers_summary_of_another_form_costs_no_page(
+    write_run: WriteRun, models: Any
+) -> None:
+    summary = {"models": models, "architecture": "x", "data": 3, "seconds": {"a": "b"}}
+    page = make(write_run([begun(), measured(0, {"op": "a"}, score=1.0)], summary=summary))
+    assert "What was asked" in page.text
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+def test_missing_or_damaged_pictures_are_said(tiny_run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    (folder / "crops" / "x4" / "2.png").unlink()
+    shutil.rmtree(folder / "images")
+    assert "Missing: ours." in make(folder).text
+    (folder / "crops" / "x4" / "crops.json").write_text('{"pictures": 3}')
+    assert "1 comparison cannot be read" in make(folder).text
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+def test_without_a_journal_there_is_an_error_that_says_so(broken: Path, tmp_path: Path) -> None:
+    (broken / "journal.jsonl").write_bytes(b"")
+    with pytest.raises(InputError, match=r"journal\.jsonl: has no event yet; there is nothing"):
+        make(broken)
+    (broken / "journal.jsonl").write_bytes(b"not a journal\n")
+    with pytest.raises(InputError, match="line 1 is damaged"):
+        make(broken)
+    (broken / "journal.jsonl").unlink()
+    with pytest.raises(InputError, match=r"journal\.jsonl: is missing"):
+        make(broken)
+    with pytest.raises(ResumeError, match="not a run folder"):
+        make(tmp_path / "elsewhere")
+
+
+def test_another_file_is_not_replaced_and_links_lead_back(digits_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    for _ in range(2):  # a report is replaced by a report
+        write_report(digits_run, registry=default_registry(), state="finished", out=out)
+    links = [each["href"] for each in read(out).all("a")]
+    assert f"{digits_run.as_uri()}/./summary.json" in links
+    out.write_text("a thesis")
+    with pytest.raises(InputError, match="is no report, and is not replaced"):
+        write_report(digits_run, registry=default_registry(), state="finished", out=out)
+    assert out.read_text() == "a thesis"
+
+
+# Plugins
+
+ADDING = """
+from corenas import hookimpl
+from corenas.report.sections import Section, render
+
+
+@hookimpl
+def corenas_report_sections(record):
+    body = render("<p>{{ name }} of {{ n }}</p>", {"name": "<i>ours</i>", "n": len(record.stages)})
+    return [Section("theirs", "A stranger's", body, "training", "p { margin: 0; }", "0;")]
+"""
+
+FAILING = """
+from corenas import hookimpl
+
+
+@hookimpl
+def corenas_report_sections(record):
+    raise RuntimeError("<no> pictures")
+"""
+
+ODD = """
+from corenas import hookimpl
+
+
+@hookimpl
+def corenas_report_sections(record):
+    return ["text"]
+"""
+
+
+def test_plugins_add_sections_and_a_broken_one_costs_a_note(
+    write_run: WriteRun, install_plugin: InstallPlugin
+) -> None:
+    install_plugin("adding", ADDING)
+    install_plugin("failing", FAILING)
+    install_plugin("odd", ODD)
+    page = make(write_run([begun(), measured(0, {"op": "a"}, score=1.0)]))
+    assert "A stranger's <i>ours</i> of 1" in page.text
+    assert "The plugin failing added nothing: RuntimeError: <no> pictures (" in page.text
+    assert "The plugin odd gave a str where a Section is expected." in page.text
+    check_harmless(page)
