@@ -51,18 +51,19 @@ def draw_curves(stage: StageRecord, *, x: str) -> list[Panel]:
 def _draw(stage: str, name: str, curve: Curve, x: str) -> Panel:
     values = [value for _, value in curve]
     thinned = thin_curve(curve)
+    shown = name.replace("_", " ")
     title = (
-        f"{name} over {len(curve):,} {x}: from {format_number(values[0])} to "
+        f"{shown} over {len(curve):,} {x}: from {format_number(values[0])} to "
         f"{format_number(values[-1])}."
     )
     if len(thinned) < len(curve):
         title += " Of each stretch the least and the greatest value are drawn."
     drawn = chart(
-        _name(stage, name), title, x=x, y=name, lines=[Line(thinned, "curve")], log=min(values) > 0
+        _name(stage, name), title, x=x, y=shown, lines=[Line(thinned, "curve")], log=min(values) > 0
     )
     steps = sorted({round(i * (len(curve) - 1) / (_ROWS - 1)) for i in range(_ROWS)})
     rows = [(format_number(curve[i][0]), format_number(curve[i][1])) for i in steps]
-    return Panel(name.replace("_", " "), title, drawn, (x, name), rows)
+    return Panel(shown, title, drawn, (x, name), rows)
 
 
 def _draw_groups(stage: StageRecord, x: str) -> Iterator[Panel]:

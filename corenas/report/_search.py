@@ -222,8 +222,8 @@ def _draw_front(
     ]
     points = sorted(_pair(trial, cost, quality) for trial in best)
     title = (
-        f"{quality.name} against {cost.name}: {len(best)} of {len(trials):,} trials are on the "
-        "front, where no other trial is better in both."
+        f"{_title(quality)} against {_title(cost)}: {len(best)} of {len(trials):,} trials are on "
+        "the front, where no other trial is better in both."
     )
     if lost:
         title += f" {lost} without both numbers are left out."

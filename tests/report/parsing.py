@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+
+from corenas.plugins.registry import default_registry
+from corenas.report.page import make_page
 
 VOID = {"meta", "img", "br", "hr", "input", "link", "base"}
 
@@ -72,3 +77,27 @@ class Page(HTMLParser):
 
 def read(path: Path) -> Page:
     return Page(path.read_text(encoding="utf-8"))
+
+
+def make(folder: Path, *, state: str = "finished") -> Page:
+    return Page(make_page(folder, registry=default_registry(), state=state))
+
+
+def check_harmless(page: Page) -> None:
+    """Check that nothing in a page acts but its own scripts, and that it asks nobody."""
+    for tag, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        assert attributes.get("src", "data:").startswith("data:"), tag
+        assert tag not in ("link", "iframe", "object", "base", "form")
+        href = attributes.get("href", "#")
+        assert href.startswith(("#", "./")), href
+    assert "\x1b" not in page.source
+    (policy,) = [e["content"] for e in page.all("meta") if "http-equiv" in e]
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert (rules["default-src"], rules["img-src"]) == ("'none'", "data:")
+    for tag in ("script", "style"):
+        digests = [hashlib.sha256(block.encode()).digest() for block in page.blocks(tag)]
+        hashes = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+        assert rules[f"{tag}-src"].split() == hashes
+    assert "unsafe" not in policy
+    assert "style" not in {name for _, attributes in page.elements for name in attributes}

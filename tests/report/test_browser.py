@@ -18,13 +18,20 @@ from corenas.commands import _serving
 from corenas.commands._serving import make_server
 from corenas.plugins.registry import default_registry
 from corenas.runs import journal
+from corenas.testing.browser import (
+    console_of,
+    look_like,
+    missing_programs,
+    open_browser,
+    requests_of,
+)
 from corenas.values.trial import Event
-
-from .browser import MISSING, console_of, look_like, open_browser, requests_of
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+    pytest.mark.skipif(
+        bool(missing_programs()), reason=f"not installed: {', '.join(missing_programs())}"
+    ),
 ]
 pytest.importorskip("selenium", reason="it drives the browser")
 

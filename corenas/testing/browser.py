@@ -1,7 +1,11 @@
-"""A headless Chromium, where the machine has one."""
+"""A headless Chromium for tests of pages, such as a report with a plugin's sections.
+
+It needs the packages ``selenium`` of Python, and ``chromium`` and ``chromium-driver`` of Debian.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -9,8 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = ("chromium", "chromedriver")
-MISSING = [name for name in PROGRAMS if shutil.which(name) is None]
+_PROGRAMS = ("chromium", "chromedriver")
+
+
+def missing_programs() -> list[str]:
+    """Return which of the programs that it takes are not installed."""
+    return [name for name in _PROGRAMS if shutil.which(name) is None]
+
 
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -63,3 +72,21 @@ def requests_of(driver: Any) -> list[str]:
 def console_of(driver: Any) -> list[str]:
     """Return what the console said since the last call."""
     return [entry["message"] for entry in driver.get_log("browser")]
+
+
+def screenshot(driver: Any, path: Path, *, top: int = 0, height: int = 0) -> None:
+    """Write what a page shows as a PNG file, all of its width.
+
+    Args:
+        driver: Has loaded the page.
+        path: Where to.
+        top: Where to begin, in pixels of the page.
+        height: How much to show; by default all.
+    """
+    size = driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
+    shown = height or size["height"] - top
+    clip = {"x": 0, "y": top, "width": size["width"], "height": shown, "scale": 1}
+    shot = driver.execute_cdp_cmd(
+        "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
+    )
+    path.write_bytes(base64.b64decode(shot["data"]))

@@ -1,0 +1,141 @@
+"""Reports of folders and summaries that are not as they should be, and of plugins that fail."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corenas.errors import InputError, ResumeError
+from corenas.plugins.registry import default_registry
+from corenas.report.page import write_report
+from corenas.testing.installed import InstallPlugin
+
+from .inventing import WriteRun, begun, measured
+from .parsing import check_harmless, make, read
+
+
+@pytest.fixture
+def broken(digits_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(digits_run, tmp_path / "broken"))
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+def test_a_torn_journal_gives_a_page_of_the_rest_and_a_note(broken: Path) -> None:
+    content = (broken / "journal.jsonl").read_bytes()
+    (broken / "journal.jsonl").write_bytes(content[: len(content) * 2 // 3])
+    page = make(broken)
+    assert "The journal is damaged: line " in page.text
+    assert "The network found" in page.text
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+@pytest.mark.parametrize("content", [None, "", "[1, 2", '{"models": 3, "run": "another"}'])
+def test_without_a_summary_the_search_still_stands(broken: Path, content: str | None) -> None:
+    (broken / "summary.json").unlink()
+    if content is not None:
+        (broken / "summary.json").write_text(content)
+    shutil.rmtree(broken / "images")
+    shutil.rmtree(broken / "models")
+    page = make(broken, state="stopped")
+    assert "The best network so far" in page.text
+    assert "summary.json" in page.text
+    assert "was stopped before its end" in page.text
+    assert page.table("The best")
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+@pytest.mark.parametrize(
+    "models",
+    [3, [3], [{}], [{"name": None, "file": 3, "metrics": [1], "benchmarks": {"a": 3}}], {"a": 1}],
+)
+def test_a_strangers_summary_of_another_form_costs_no_page(
+    write_run: WriteRun, models: Any
+) -> None:
+    summary = {"models": models, "architecture": "x", "data": 3, "seconds": {"a": "b"}}
+    page = make(write_run([begun(), measured(0, {"op": "a"}, score=1.0)], summary=summary))
+    assert "What was asked" in page.text
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+def test_missing_or_damaged_pictures_are_said(tiny_run: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    (folder / "crops" / "x4" / "2.png").unlink()
+    shutil.rmtree(folder / "images")
+    assert "Missing: ours." in make(folder).text
+    (folder / "crops" / "x4" / "crops.json").write_text('{"pictures": 3}')
+    assert "1 comparison cannot be read" in make(folder).text
+
+
+@pytest.mark.abuse("a report of a damaged folder")
+def test_without_a_journal_there_is_an_error_that_says_so(broken: Path, tmp_path: Path) -> None:
+    (broken / "journal.jsonl").write_bytes(b"")
+    with pytest.raises(InputError, match=r"journal\.jsonl: has no event yet; there is nothing"):
+        make(broken)
+    (broken / "journal.jsonl").write_bytes(b"not a journal\n")
+    with pytest.raises(InputError, match="line 1 is damaged"):
+        make(broken)
+    (broken / "journal.jsonl").unlink()
+    with pytest.raises(InputError, match=r"journal\.jsonl: is missing"):
+        make(broken)
+    with pytest.raises(ResumeError, match="not a run folder"):
+        make(tmp_path / "elsewhere")
+
+
+def test_another_file_is_not_replaced_and_links_lead_back(digits_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    for _ in range(2):  # a report is replaced by a report
+        write_report(digits_run, registry=default_registry(), state="finished", out=out)
+    links = [each["href"] for each in read(out).all("a")]
+    assert f"{digits_run.as_uri()}/./summary.json" in links
+    out.write_text("a thesis")
+    with pytest.raises(InputError, match="is no report, and is not replaced"):
+        write_report(digits_run, registry=default_registry(), state="finished", out=out)
+    assert out.read_text() == "a thesis"
+
+
+# Plugins
+
+ADDING = """
+from corenas import hookimpl
+from corenas.report.sections import Section, render
+
+
+@hookimpl
+def corenas_report_sections(record):
+    body = render("<p>{{ name }} of {{ n }}</p>", {"name": "<i>ours</i>", "n": len(record.stages)})
+    return [Section("theirs", "A stranger's", body, "training", "p { margin: 0; }", "0;")]
+"""
+
+FAILING = """
+from corenas import hookimpl
+
+
+@hookimpl
+def corenas_report_sections(record):
+    raise RuntimeError("<no> pictures")
+"""
+
+ODD = """
+from corenas import hookimpl
+
+
+@hookimpl
+def corenas_report_sections(record):
+    return ["text"]
+"""
+
+
+def test_plugins_add_sections_and_a_broken_one_costs_a_note(
+    write_run: WriteRun, install_plugin: InstallPlugin
+) -> None:
+    install_plugin("adding", ADDING)
+    install_plugin("failing", FAILING)
+    install_plugin("odd", ODD)
+    page = make(write_run([begun(), measured(0, {"op": "a"}, score=1.0)]))
+    assert "A stranger's <i>ours</i> of 1" in page.text
+    assert "The plugin failing added nothing: RuntimeError: <no> pictures (" in page.text
+    assert "The plugin odd gave a str where a Section is expected." in page.text
+    check_harmless(page)
