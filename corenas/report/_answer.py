@@ -18,6 +18,7 @@ from attrs import frozen
 from corenas.report._files import FileLink, link
 from corenas.report.record import RunRecord, mapping
 from corenas.show.progress import format_number
+from corenas.values.architecture import Architecture
 from corenas.values.quantity import Quantity
 from corenas.values.trial import Trial
 
@@ -88,6 +89,7 @@ class Answer:
 
     network: str
     models: tuple[Model, ...]
+    architecture: Architecture | None
     candidate: Trial | None
     found: tuple[Number, ...]
     columns: tuple[str, ...]
@@ -115,7 +117,8 @@ def find_answer(record: RunRecord) -> Answer:
     found = tuple(_describe(n, v, known, limits, {}, {}) for n, v in metrics.items())
     rows = [each for model in models for each in model.sets]
     columns = tuple(dict.fromkeys(number.name for row in rows for number in row.numbers))
-    return Answer(network, models, candidate, found, columns)
+    architecture = _find_architecture(record, network, candidate)
+    return Answer(network, models, architecture, candidate, found, columns)
 
 
 def _find_candidate(record: RunRecord, network: str) -> Trial | None:
@@ -125,6 +128,16 @@ def _find_candidate(record: RunRecord, network: str) -> Trial | None:
         if trials:
             return max(trials, key=lambda trial: (trial.fidelity, trial.score or 0.0))
     return None
+
+
+def _find_architecture(
+    record: RunRecord, network: str, candidate: Trial | None
+) -> Architecture | None:
+    """Return the network chosen; a one-shot search names it without a trial."""
+    if candidate is not None:
+        return candidate.architecture
+    leaders = (stage.leader for stage in record.stages.values())
+    return next((each for each in leaders if each and each.id == network), None)
 
 
 def find_limits(record: RunRecord) -> dict[str, float]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from attrs import frozen
 from markupsafe import Markup
@@ -54,7 +56,9 @@ class _Training:
     panels: Sequence[Panel]
 
 
-def write_report(folder: Path, *, registry: Registry, state: str, out: Path | None = None) -> Path:
+def write_report(
+    folder: Path, *, registry: Registry, state: str, out: Path | None = None, failure: str = ""
+) -> Path:
     """Write the report of a run and return its path.
 
     Args:
@@ -62,6 +66,7 @@ def write_report(folder: Path, *, registry: Registry, state: str, out: Path | No
         registry: Whose plugins may add sections.
         state: How the run stands: ``running``, ``finished``, ``stopped`` or ``failed``.
         out: Where to; by default `REPORT` in the folder. Another file there is not replaced.
+        failure: Why the run failed, where that is known.
 
     Raises:
         InputError: The journal is missing or empty, or the file is no report, or it cannot be
@@ -69,7 +74,9 @@ def write_report(folder: Path, *, registry: Registry, state: str, out: Path | No
         ResumeError: It is no run folder.
     """
     path = folder / REPORT if out is None else out
-    page = make_page(folder, registry=registry, state=state, base=_base(folder, path))
+    page = make_page(
+        folder, registry=registry, state=state, base=_base(folder, path), failure=failure
+    )
     if path.exists() and not _is_report(path):
         raise InputError(f"{path}: is no report, and is not replaced: name another file")
     try:
@@ -82,9 +89,13 @@ def write_report(folder: Path, *, registry: Registry, state: str, out: Path | No
 
 def _base(folder: Path, path: Path) -> str:
     """Return what leads from the report to the run's folder, for links; empty within it."""
-    if path.absolute().parent == folder.absolute():
+    here, there = path.absolute().parent, folder.absolute()
+    if here == there:
         return ""
-    return folder.absolute().as_uri() + "/"
+    try:
+        return f"./{quote(os.fsencode(os.path.relpath(there, here)))}/"
+    except ValueError:  # another drive of Windows
+        return f"{there.as_uri()}/"
 
 
 def _is_report(path: Path) -> bool:
@@ -96,7 +107,13 @@ def _is_report(path: Path) -> bool:
 
 
 def make_page(
-    folder: Path, *, registry: Registry, state: str, base: str = "", live: str = ""
+    folder: Path,
+    *,
+    registry: Registry,
+    state: str,
+    base: str = "",
+    live: str = "",
+    failure: str = "",
 ) -> str:
     """Return the report of a run as HTML.
 
@@ -105,6 +122,7 @@ def make_page(
         registry: Whose plugins may add sections.
         state: How the run stands.
         base: What stands before the links to the run's files.
+        failure: Why the run failed, where that is known.
         live: Tells this page from a later one, for a page that is served and reloads itself.
 
     Raises:
@@ -116,7 +134,6 @@ def make_page(
     sections, faults = _ask_plugins(record, registry)
     searches = view_searches(record, answer.network, find_limits(record))
     again = compare_again(record, answer.network)
-    candidate = answer.candidate.architecture if answer.candidate else None
     styles = [_read("page.css"), *dict.fromkeys(s.style for s in sections if s.style)]
     scripts = [_read("page.js"), *dict.fromkeys(s.script for s in sections if s.script)]
     scripts += [_read(_LIVE)] if live else []
@@ -132,11 +149,11 @@ def make_page(
         "answer": answer,
         "headline": _make_headline(record, answer),
         "lede": list(_explain_choice(record, answer, searches, again)),
-        "notes": [*record.notes, *faults],
+        "notes": [*([failure] if failure else []), *record.notes, *faults],
         "diagrams": find_diagrams(folder),
         "written": _write_architecture(record),
         "searches": [
-            (view, score_options(view.stage.trials, candidate) if number == 0 else [])
+            (view, score_options(view.stage.trials, answer.architecture) if number == 0 else [])
             for number, view in enumerate(searches)
         ],
         "again": again,

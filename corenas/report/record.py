@@ -164,7 +164,8 @@ def _explain_nothing(path: Path, contents: journal.Contents) -> str:
 def _find_faults(
     folder: Path, contents: journal.Contents, summary: Mapping[str, Any], state: str
 ) -> Iterable[str]:
-    if contents.damage:
+    # A run that goes on may be in the middle of a line.
+    if contents.damage and not (contents.torn and state == "running"):
         yield f"The journal is damaged: {contents.damage}. What follows was made of the rest."
     if not summary and (folder / "summary.json").exists():
         yield "summary.json cannot be read, or is that of another run: its numbers are left out."

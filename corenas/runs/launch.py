@@ -98,8 +98,8 @@ def _work(
     with Stop(options.max_time).installed() as stop:
         try:
             launched = _carry_out(folder, recipe, config, registry, options, tracked, stop)
-        except Exception:
-            _report(folder, registry, tracked, "failed")
+        except Exception as error:
+            _report(folder, registry, tracked, "failed", str(error))
             raise
         _report(folder, registry, tracked, "stopped" if launched.stopped else "finished")
     return launched
@@ -174,7 +174,9 @@ def _existing_files(config: Any) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
-def _report(folder: Path, registry: Registry, reporter: Reporter, state: str) -> None:
+def _report(
+    folder: Path, registry: Registry, reporter: Reporter, state: str, failure: str = ""
+) -> None:
     """Write the run's report; where that fails it is said, and costs the run nothing."""
     journal = folder / "journal.jsonl"
     if not journal.exists() or journal.stat().st_size == 0:  # nothing has happened yet
@@ -183,7 +185,8 @@ def _report(folder: Path, registry: Registry, reporter: Reporter, state: str) ->
         # Imported here: nothing of it is needed before.
         from corenas.report.page import write_report
 
-        reporter.say(f"report: {write_report(folder, registry=registry, state=state)}")
+        path = write_report(folder, registry=registry, state=state, failure=failure)
+        reporter.say(f"report: {path}")
     except Exception as error:
         reporter.say(f"the report of the run is not written: {error}")
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from corenas.commands import _serving
+from corenas.commands._serving import make_server
+from corenas.plugins.registry import default_registry
 from corenas.runs import journal
 from corenas.testing.installed import install_plugin
 from corenas.values.trial import Event
@@ -120,3 +126,22 @@ def write_run(tmp_path: Path) -> WriteRun:
         return folder
 
     return write
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], ThreadingHTTPServer]]:
+    """Serve the report of a run as ``corenas watch`` does, but without a rest between two pages."""
+    monkeypatch.setattr(_serving, "_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(_serving, "_REST", 0.0)
+    with ExitStack() as stack:
+
+        def start(folder: Path) -> ThreadingHTTPServer:
+            server = make_server(folder, port=0, registry=default_registry())
+            stack.enter_context(server)
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return server
+
+        yield start

@@ -6,7 +6,7 @@ import base64
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from corenas.commands import _serving
-from corenas.commands._serving import make_server
-from corenas.plugins.registry import default_registry
 from corenas.runs import journal
 from corenas.testing.browser import (
     console_of,
@@ -85,7 +82,7 @@ def test_its_policy_forbids_requests_and_foreign_code(page: Any) -> None:
     asked: list[str] = []
     handler = type("Handler", (_Counting,), {"asked": asked})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}/"
         found = page.execute_async_script(
@@ -237,29 +234,21 @@ def test_it_fits_a_phone_follows_the_colour_scheme_and_prints_on_a4(page: Any) -
 
 
 def test_the_served_page_reloads_itself(
-    browser: Any, digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Any, digits_run: Path, tmp_path: Path, serve: Callable[[Path], HTTPServer]
 ) -> None:
-    monkeypatch.setattr(_serving, "_LEAST_SECONDS", 0.0)
     folder = Path(shutil.copytree(digits_run, tmp_path / "run"))
-    with make_server(folder, port=0, registry=default_registry()) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        address = f"http://127.0.0.1:{server.server_port}/"
-        requests_of(browser)
-        browser.get(address)
-        event = Event("epoch", 21, 20, {"loss": 0.5}, stage="train", message="another line")
-        line = {"time": "2026-11-27T20:01:02.345+00:00", **event.to_json()}
-        with (folder / "journal.jsonl").open("ab") as file:
-            file.write(journal.encode(line))
-        until = time.monotonic() + 60
-        while "another line" not in run_script(browser, "document.body.textContent"):
-            assert time.monotonic() < until
-            time.sleep(0.2)
-        assert console_of(browser) == []
-        assert {each for each in requests_of(browser) if each != f"{address}favicon.ico"} == {
-            address,
-            f"{address}version",
-        }
-        browser.get("about:blank")
-        server.shutdown()
-        thread.join()
+    address = f"http://127.0.0.1:{serve(folder).server_port}/"
+    requests_of(browser)
+    browser.get(address)
+    event = Event("epoch", 21, 20, {"loss": 0.5}, stage="train", message="another line")
+    line = {"time": "2026-11-27T20:01:02.345+00:00", **event.to_json()}
+    with (folder / "journal.jsonl").open("ab") as file:
+        file.write(journal.encode(line))
+    until = time.monotonic() + 30
+    while "another line" not in run_script(browser, "document.body.textContent"):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert console_of(browser) == []
+    asked = {each for each in requests_of(browser) if each != f"{address}favicon.ico"}
+    assert asked == {address, f"{address}version"}
+    browser.get("about:blank")

@@ -93,7 +93,8 @@ def test_a_run_that_fails_leaves_a_report(
     out = tmp_path / "run"
     monkeypatch.setenv("END", "failure")
     assert cli.main(["run", "count", "--out", str(out)]) == 2
-    assert "The run failed" in read(out / "report.html").text
+    told = read(out / "report.html").text
+    assert "The run failed. This is the best that it had. photograph.png: damaged" in told
     assert "error: photograph.png: damaged" in capsys.readouterr().err
 
 

@@ -9,17 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from corenas import cli
-from corenas.commands import _serving
-from corenas.commands._serving import make_server
-from corenas.plugins.registry import default_registry
 from corenas.runs import journal
 from corenas.values.trial import Event
 
@@ -32,15 +28,8 @@ def folder(digits_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
-    monkeypatch.setattr(_serving, "_LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(_serving, "_REST", 0.0)
-    with make_server(folder, port=0, registry=default_registry()) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def server(folder: Path, serve: Callable[[Path], ThreadingHTTPServer]) -> ThreadingHTTPServer:
+    return serve(folder)
 
 
 def get(server: ThreadingHTTPServer, path: str, host: str = "") -> tuple[int, bytes]:
