@@ -71,7 +71,7 @@ def _draw_groups(stage: StageRecord, x: str) -> Iterator[Panel]:
     groups: dict[str, dict[str, Curve]] = {}
     for name, curve in stage.curves.items():
         prefix, slash, member = name.partition(DETAIL)
-        if slash:
+        if slash and len(curve) > 1:
             groups.setdefault(prefix, {})[member] = curve
     for prefix, members in groups.items():
         last = sorted(members, key=lambda member: -members[member][-1][1])

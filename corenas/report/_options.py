@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -9,7 +10,7 @@ from attrs import frozen
 
 from corenas.show.progress import format_number
 from corenas.values.architecture import Architecture
-from corenas.values.ranking import at_highest_fidelity
+from corenas.values.fidelity import format_share
 from corenas.values.trial import Trial
 
 _MOST_OPTIONS = 12
@@ -50,21 +51,37 @@ class DecisionRow:
         return format_number(self.spread)
 
 
-def score_options(trials: Sequence[Trial], chosen: Architecture | None) -> list[DecisionRow]:
-    """Return the decisions of a search, from the one on which scores differ most.
+@frozen
+class OptionScores:
+    """What the trials of one share of the training say of all decisions.
+
+    ``rows`` begin with the decision on which scores differ most.
+    """
+
+    share: str
+    count: int
+    rows: Sequence[DecisionRow]
+
+
+def score_options(trials: Sequence[Trial], chosen: Architecture | None) -> OptionScores:
+    """Return the mean score of each option, at the share of the training that most trials had.
 
     An inactive decision stands at its first option, so that the mean of it says less.
     """
+    scored = [trial for trial in trials if trial.score is not None]
+    shares = Counter(trial.fidelity for trial in scored)
+    share = max(shares, key=lambda fidelity: (shares[fidelity], fidelity), default=1.0)
     scores: dict[str, dict[str, list[float]]] = {}
-    for trial in at_highest_fidelity(trials):
-        if trial.score is not None:
+    for trial in scored:
+        if trial.fidelity == share and trial.score is not None:
             for decision, option in trial.architecture.choices:
                 scores.setdefault(decision, {}).setdefault(option, []).append(trial.score)
     choices = dict(chosen.choices) if chosen else {}
     for decision, option in choices.items():
         scores.setdefault(decision, {}).setdefault(option, [])
     rows = [_describe(name, found, choices.get(name, "")) for name, found in scores.items()]
-    return sorted(rows, key=lambda row: -row.spread)
+    rows.sort(key=lambda row: -row.spread)
+    return OptionScores(format_share(share), shares[share], rows)
 
 
 def _describe(name: str, scores: dict[str, list[float]], chosen: str) -> DecisionRow:

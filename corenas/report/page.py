@@ -153,7 +153,7 @@ def make_page(
         "diagrams": find_diagrams(folder),
         "written": _write_architecture(record),
         "searches": [
-            (view, score_options(view.stage.trials, answer.architecture) if number == 0 else [])
+            (view, score_options(view.stage.trials, answer.architecture) if number == 0 else None)
             for number, view in enumerate(searches)
         ],
         "again": again,
@@ -230,7 +230,16 @@ def _make_headline(record: RunRecord, answer: Answer) -> str:
 def _write_architecture(record: RunRecord) -> str:
     """Return the architecture as its recipe wrote it down for people; maybe nothing."""
     described = {n: v for n, v in mapping(record.summary.get("architecture")).items() if n != "id"}
-    return json.dumps(described, indent=1, ensure_ascii=False) if described else ""
+    return _write(described) if described else ""
+
+
+def _write(value: Any, indent: str = "") -> str:
+    """Return JSON in which an object has a line for each entry, and a list stands on one."""
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False)
+    inner = indent + "  "
+    entries = (f"{inner}{json.dumps(key)}: {_write(each, inner)}" for key, each in value.items())
+    return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
 
 
 def _explain_choice(
@@ -242,7 +251,10 @@ def _explain_choice(
         counts = view.counts
         refused = [f"{counts[s]:,} {s}" for s in ("rejected", "failed") if counts.get(s)]
         others = f"; {' and '.join(refused)}" if refused else ""
-        measured = f"{counts.get('finished', 0):,} candidates were measured in {view.stage.name}"
+        candidates = sum(each.continues is None for each in view.stage.trials)
+        measured = f"{candidates:,} candidates were measured in {view.stage.name}"
+        if candidates < counts.get("finished", 0):
+            measured += f", in {counts['finished']:,} trainings"
         if trial is None or trial not in view.stage.trials:
             if view is searches[0]:
                 yield f"{measured}{others}."

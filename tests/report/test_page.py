@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from attrs import evolve
 
 from corenas.search.pareto import front
 from corenas.show.progress import format_number
@@ -234,6 +235,30 @@ def test_rank_correlation_of_a_second_look_is_that_of_scipy(write_run: WriteRun)
     assert f"rank correlation (Kendall's tau) {tau:+.2f}" in " ".join(page.tables)
 
 
+def test_options_of_a_search_in_shares_are_compared_where_most_trials_are(
+    write_run: WriteRun,
+) -> None:
+    scores = {"a": [1.0, 2.0], "b": [4.0, 6.0, 8.0]}
+    small = [(op, score) for op, found in scores.items() for score in found]
+    events = [begun()]
+    for number, (op, score) in enumerate(small):
+        event = measured(number, {"op": op, "place": str(number)}, score=score)
+        assert event.trial is not None
+        events.append(evolve(event, trial=evolve(event.trial, fidelity=1 / 3)))
+    full = measured(5, {"op": "b", "place": "4"}, score=7.0)
+    assert full.trial is not None
+    events.append(evolve(full, trial=evolve(full.trial, rung=1, continues=4)))
+    page = make(write_run(events))
+    assert "5 candidates were measured in search, in 6 trainings." in page.text
+    assert "all 5 trials at 1/3 of the training" in page.text
+    rows = page.table("op differs by 4.5")[1:]
+    assert [(row[0], row[1], row[3]) for row in rows] == [
+        ("b, chosen", "6", "3"),
+        ("a", "1.500", "2"),
+    ]
+    assert page.table("Candidates by their share")[1:] == [["1/3", "5", "8"], ["all", "1", "7"]]
+
+
 def test_a_one_shot_search_without_trials_has_its_curves(write_run: WriteRun) -> None:
     scalars = [{"loss": 1 / n, "path/a": 0.5 - n / 100, "path/b": 0.5 + n / 100} for n in (1, 2, 3)]
     network = Architecture("space", {"op": "a"})
@@ -244,5 +269,6 @@ def test_a_one_shot_search_without_trials_has_its_curves(write_run: WriteRun) ->
     page = make(write_run(events), state="running")
     assert f"The best network so far {network.id}" in page.text
     assert "The run goes on" in page.text
+    assert "neither an architecture" not in page.text
     assert "path over steps: the 2 that end highest, of 2" in page.text
     assert "loss over 3 steps" in page.text

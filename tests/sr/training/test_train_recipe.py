@@ -17,6 +17,7 @@ def run(tmp_path):
     return SimpleNamespace(
         device="cpu",
         models=tmp_path,
+        images=tmp_path,
         seed_for=lambda *names: derive_seed(5, *names),
         confirm=lambda name, value: None,
         stage=lambda name, task: SimpleNamespace(files={"model": "x2.safetensors"}),
@@ -36,6 +37,7 @@ def test_weights_and_patches_have_seeds_of_their_own(run, monkeypatch):
     monkeypatch.setattr(train_recipe, "seeded", record_weights)
     monkeypatch.setattr(FinalTraining, "task", record_patches)
     monkeypatch.setattr(train_recipe, "check_data", lambda data, *, patches: [])
+    monkeypatch.setattr(train_recipe, "draw", lambda path, space, architecture: None)
     monkeypatch.setattr(train_recipe, "hand_over", lambda run, files, **options: {})
     train_recipe.train(run, structure(TrainConfig, {}))
     assert seeds == {name: derive_seed(5, "train", name) for name in ("weights", "patches")}
