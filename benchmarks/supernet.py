@@ -18,11 +18,12 @@ import torch.nn.functional as F
 from timing import Row, interleaved_medians, print_rows
 from torch import Tensor, nn
 
-from corenas_trilevel.search.sparsestmax import sparsemax
+from corenas.supernets.mixtures import Mixture
+from corenas_oneshot.relaxing.sparsestmax import sparsemax
 from corenas_trilevel.space.config import TrilevelBConfig
 from corenas_trilevel.space.derived import RESIDUAL_SCALE
 from corenas_trilevel.space.operations import SlimDwsBlock, SlimResBlock
-from corenas_trilevel.space.relaxation import Mixture, relaxation
+from corenas_trilevel.space.relaxation import relaxation
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.space.supernet import MixedCell, TrilevelSupernet
 

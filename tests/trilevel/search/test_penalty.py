@@ -2,11 +2,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from corenas.supernets.mixtures import one_hot
 from corenas.testing.contracts import random_architectures
+from corenas_oneshot.relaxing.sparsestmax import softmax
 from corenas_trilevel.search._penalty import adapted_lambda, cost_term, order_term
-from corenas_trilevel.search.sparsestmax import softmax
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
-from corenas_trilevel.space.relaxation import one_hot, relaxation
+from corenas_trilevel.space.relaxation import relaxation
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.space.supernet import TrilevelSupernet
 

@@ -20,15 +20,18 @@ from corenas import (
 from corenas.cost import count
 from corenas.runs import run as run_module
 from corenas.show.reporter import Quiet
+from corenas.supernets.supervision import halves
 from corenas.testing.contracts import StrategyContract
 from corenas.testing.surrogate import surrogate_problem
+from corenas_oneshot.search import search as search_module
 from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import load_model
 from corenas_sr.models.inference import upscale
+from corenas_sr.training import supervision as supervision_module
 from corenas_trilevel.search import strategy as strategy_module
 from corenas_trilevel.search.config import TrilevelStrategyConfig
-from corenas_trilevel.search.strategy import TrilevelStrategy, halves
+from corenas_trilevel.search.strategy import TrilevelStrategy
 from corenas_trilevel.space.config import TrilevelBConfig
 from corenas_trilevel.space.space import TrilevelSpace
 
@@ -160,7 +163,7 @@ def test_result_before_the_beginning_is_empty(problem, tmp_path):
 def test_phases_learn_from_their_half_of_the_teachers_images(problem, monkeypatch):
     streams = []
 
-    class Recorder(strategy_module.PatchSampler):
+    class Recorder(supervision_module.PatchSampler):
         def __init__(self, pairs, **options):
             streams.append({pair.name for pair in pairs})
             super().__init__(pairs, **options)
@@ -169,7 +172,7 @@ def test_phases_learn_from_their_half_of_the_teachers_images(problem, monkeypatc
         assert (config.source, scale, device) == ("ground-truth", 2, "cpu")
         return tuple(ImagePair(f"taught-{pair.name}", pair.lr, pair.hr) for pair in pairs)
 
-    monkeypatch.setattr(strategy_module, "PatchSampler", Recorder)
+    monkeypatch.setattr(supervision_module, "PatchSampler", Recorder)
     monkeypatch.setattr(strategy_module, "taught_pairs", taught)
     for _ in strategy(pretrain={"steps": 1}, search={"steps": 1}).search(problem).events():
         pass
@@ -262,8 +265,13 @@ def test_all_that_is_random_has_a_seed_of_its_own(problem, monkeypatch):
 
         return record
 
-    for name in ("halves", "seeded", "PatchSampler", "PretrainStep", "SearchStep"):
-        monkeypatch.setattr(strategy_module, name, recording(getattr(strategy_module, name)))
+    places = {
+        search_module: ("seeded", "OneShotStep"),
+        supervision_module: ("halves", "PatchSampler"),
+    }
+    for module, names in places.items():
+        for name in names:
+            monkeypatch.setattr(module, name, recording(getattr(module, name)))
     list(strategy().search(problem).events())
-    assert len(seeds) == 7, "halves, weights, draws of each phase, and three streams of patches"
-    assert len(set(seeds)) == len(seeds)
+    assert len(seeds) == 8, "halves of each phase, weights, two draws, three streams of patches"
+    assert len(set(seeds)) == 7, "both phases have the same halves"

@@ -9,15 +9,20 @@ import torch.nn.functional as F
 from torch import nn
 
 from corenas import ConfigError, Diverged, structure
+from corenas.supernets.mixtures import one_hot
 from corenas.training.networks import seeded
-from corenas_trilevel.search._logits import Logits, gumbel_one_hot, uniform_one_hot
+from corenas_oneshot.relaxing.draws import gumbel_one_hot
+from corenas_oneshot.relaxing.logits import Logits
+from corenas_oneshot.relaxing.sparsestmax import sparsemax, sparsestmax
+from corenas_oneshot.search.step import OneShotStep
+from corenas_sr.training.supervision import PatchSupervision
 from corenas_trilevel.search._penalty import cost_term, order_term
-from corenas_trilevel.search._step import PretrainStep, SearchStep
-from corenas_trilevel.search.config import PhaseConfig, TrilevelStrategyConfig
-from corenas_trilevel.search.sparsestmax import sparsemax, sparsestmax
+from corenas_trilevel.search._terms import TrilevelTerms
+from corenas_trilevel.search.config import TrilevelStrategyConfig
+from corenas_trilevel.search.strategy import learning_of, relaxing_of
 from corenas_trilevel.space._expected_cost import ExpectedCost
 from corenas_trilevel.space.config import TrilevelBConfig
-from corenas_trilevel.space.relaxation import one_hot, relaxation
+from corenas_trilevel.space.relaxation import relaxation
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.teacher.loss import TeacherLoss
 
@@ -47,14 +52,43 @@ def options(**changes):
     return structure(TrilevelStrategyConfig, defaults, changes)
 
 
-def make(kind=SearchStep, space=SMALLER, **changes):
+def make_logits(space, config, generator):
+    fixed = {"path": config.fixed_path} if config.fixed_path else {}
+    return Logits(space, relaxing_of(config), generator=generator, fixed=fixed)
+
+
+def path(logits):
+    """Return the logits of the paths, shape (candidates,)."""
+    return logits.levels[0][0]
+
+
+def operations(logits):
+    """Return the logits of the operations, shape (cells, 5, 4)."""
+    return logits.levels[1].unflatten(0, (-1, 5))
+
+
+def widths(logits):
+    """Return the logits of the widths, shape (cells, 4, widths)."""
+    return logits.levels[2].unflatten(0, (-1, 4))
+
+
+def make(*, learns=True, space=SMALLER, **changes):
     config = options(**changes)
     with seeded(0):
         supernet = space.supernet()
-    generator = torch.Generator().manual_seed(1)
-    logits = Logits(space, config.architecture, generator=generator)
+    logits = make_logits(space, config.architecture, torch.Generator().manual_seed(1))
     loss = TeacherLoss(config.search)
-    return kind(supernet, logits, loss, config, learning_rate=1e-2, seed=2), supernet, logits
+    step = OneShotStep(
+        supernet,
+        logits,
+        PatchSupervision(lambda device: (), loss, scale=2, patch=6, batch=2),
+        TrilevelTerms(supernet, config),
+        learning_of(config),
+        steps=config.search.steps if learns else None,
+        learning_rate=1e-2,
+        seed=2,
+    )
+    return step, supernet, logits
 
 
 def tensors(module):
@@ -79,14 +113,14 @@ class Reference:
         self.a = torch.optim.Adam(logits.parameters(), lr=0.1, betas=(0.5, 0.999))
 
     def points(self, radius):
-        widths = self.logits.widths
-        first, last = torch.zeros_like(widths), torch.zeros_like(widths)
+        mixed = widths(self.logits)
+        first, last = torch.zeros_like(mixed), torch.zeros_like(mixed)
         first[..., 0] = last[..., -1] = 1
-        drawn = gumbel_one_hot(widths, temperature=1.0, generator=self.generator)
-        path = sparsestmax(self.logits.path, radius)
-        operations = sparsestmax(self.logits.operations, radius)
+        drawn = gumbel_one_hot(mixed, temperature=1.0, generator=self.generator)
+        paths = sparsestmax(path(self.logits), radius)
+        chosen = sparsestmax(operations(self.logits), radius)
         return [
-            relaxation(SMALLER, path=path, operations=operations, widths=each)
+            relaxation(SMALLER, path=paths, operations=chosen, widths=each)
             for each in (drawn, first, last)
         ]
 
@@ -107,8 +141,8 @@ class Reference:
         points = self.points(radius)
         loss = self.loss(points, low, high)
         cost = self.config.cost.weight * cost_term(self.supernet, points[0])
-        path, chains = self.logits.path, SMALLER.chains
-        order = order_term("difference", logits=path, weights=points[0]["path"], chains=chains)
+        paths, chains = path(self.logits), SMALLER.chains
+        order = order_term("difference", logits=paths, weights=points[0]["path"], chains=chains)
         (loss + cost + 0.5 * order).backward()
         self.a.step()
         return [float(term.detach()) for term in (loss, cost, 0.5 * order)]
@@ -150,7 +184,7 @@ def test_architecture_step_leaves_no_gradient_of_the_weights(alternate):
 
 
 def test_pretraining_moves_the_weights_and_no_logit():
-    step, supernet, logits = make(PretrainStep)
+    step, supernet, logits = make(learns=False)
     weights, levels = tensors(supernet), tensors(logits)
     scalars = step.step(BATCHES[:1])
     assert scalars.keys() == {"loss"}
@@ -160,14 +194,14 @@ def test_pretraining_moves_the_weights_and_no_logit():
 
 
 def test_pretraining_sees_the_widest_the_narrowest_and_two_random_networks_of_all_paths():
-    step, supernet, _ = make(PretrainStep)
+    step, supernet, _ = make(learns=False)
     points = []
     supernet.register_forward_pre_hook(lambda module, inputs: points.append(inputs[1]))
     step.step(BATCHES[:1])
-    widths = [torch.stack([row for n, row in p.items() if "width" in n]) for p in points]
-    assert [rows.argmax(-1).unique().tolist() for rows in widths] == [[1], [0], [0, 1], [0, 1]]
-    assert not torch.equal(widths[2], widths[3])
-    assert all(set(rows.unique().tolist()) == {0, 1} for rows in widths)
+    seen = [torch.stack([row for n, row in p.items() if "width" in n]) for p in points]
+    assert [rows.argmax(-1).unique().tolist() for rows in seen] == [[1], [0], [0, 1], [0, 1]]
+    assert not torch.equal(seen[2], seen[3])
+    assert all(set(rows.unique().tolist()) == {0, 1} for rows in seen)
     for point in points:
         assert (point["path"] == 1 / len(SMALLER.candidates)).all()
         assert (point["cell-0-operation-3"] == 0.25).all()
@@ -182,7 +216,7 @@ def test_weights_off_the_path_stay_as_they_are_and_have_no_state_in_adam():
     skips = {name for name in on_path if ".skip." in name}  # used between unequal widths alone
     assert on_path - skips <= trained <= on_path < weights.keys()
     assert len(step.state()["weights_optimiser"]["state"]) == len(trained)
-    assert moved(levels, logits) == {"operations", "widths"}
+    assert moved(levels, logits) == {"levels.1", "levels.2"}
     assert SPACE.format(logits.architecture())["path"] == "01"
     report = step.report()
     assert [name for name in report if name.startswith("path/")] == ["path/01"]
@@ -229,7 +263,7 @@ def test_order_takes_weight_from_deep_paths(mode):
             order={"mode": mode, "weight": weight}, architecture={"path": "softmax"}, steps=3
         )
         deep = SMALLER.candidates.index("00")
-        shares.append(float(logits.path_weights(0.0)[deep].detach()))
+        shares.append(float(logits.weights(0.0)["path"][deep].detach()))
     assert shares[1] < 0.5  # where it began
     assert shares[1] < shares[0]
 
@@ -254,39 +288,47 @@ def test_lambda_follows_the_derived_cost_at_its_interval(cost, expected):
 
 def some_logits(space=SPACE, **changes):
     generator = torch.Generator().manual_seed(5)
-    logits = Logits(space, options(architecture=changes).architecture, generator=generator)
+    logits = make_logits(space, options(architecture=changes).architecture, generator)
     with torch.no_grad():
         for level in logits.searched:
             level.copy_(torch.randn(level.shape, generator=generator))
     return logits
 
 
+def scalars_of(logits, radius, space=SPACE):
+    """Return the scalars of the logits where only cells on a path count."""
+    weights = logits.weights(radius)
+    taking_part = TrilevelTerms(space.supernet(), options()).taking_part(weights)
+    return logits.scalars(weights, taking_part)
+
+
 def test_every_level_is_one_hot_at_radius_1():
     logits = some_logits(widths="sparsestmax")
-    scalars = logits.scalars(1.0)
+    scalars = scalars_of(logits, 1.0)
     shares = {n: v for n, v in scalars.items() if n.endswith("_sparsity")}
     count = len(SPACE.candidates)
     assert shares == pytest.approx(
         {"path_sparsity": 1 - 1 / count, "operation_sparsity": 0.75, "width_sparsity": 0.5}
     )
     assert all(value == 0 for name, value in scalars.items() if name.endswith("_entropy"))
-    path = SPACE.format(logits.architecture())["path"]
-    assert {n: v for n, v in scalars.items() if "/" in n} == {f"path/{path}": 1.0}
+    chosen = SPACE.format(logits.architecture())["path"]
+    assert {n: v for n, v in scalars.items() if "/" in n} == {f"path/{chosen}": 1.0}
 
 
 @pytest.mark.parametrize("center", ["simplex", "support"])
 def test_levels_become_weights_as_the_options_say(center):
     logits = some_logits(path="sparsestmax", operations="sparsemax", center=center)
-    expected = sparsestmax(logits.path, 0.6, center=center)
-    assert torch.equal(logits.path_weights(0.6), expected)
-    assert torch.equal(logits.operation_weights(0.6), sparsemax(logits.operations))
-    assert torch.equal(logits.width_weights(0.6), logits.widths.softmax(-1))
-    both = (sparsestmax(logits.path, 0.6, center=each) for each in ("simplex", "support"))
+    point, number = logits.weights(0.6), SPACE.cells.index("0")
+    assert torch.equal(point["path"], sparsestmax(path(logits), 0.6, center=center))
+    chosen, drawn = point["cell-0-operation-3"], point["cell-0-width-2"]
+    assert torch.equal(chosen, sparsemax(operations(logits))[number, 2])
+    assert torch.equal(drawn, widths(logits).softmax(-1)[number, 1])
+    both = (sparsestmax(path(logits), 0.6, center=each) for each in ("simplex", "support"))
     assert not torch.equal(*both)
 
 
 def test_softmax_leaves_nothing_out():
-    scalars = some_logits(path="softmax", operations="softmax").scalars(1.0)
+    scalars = scalars_of(some_logits(path="softmax", operations="softmax"), 1.0)
     assert scalars["path_sparsity"] == scalars["operation_sparsity"] == 0
     assert len([name for name in scalars if "/" in name]) == len(SPACE.candidates)
 
@@ -295,9 +337,9 @@ def test_entropy_is_the_mean_over_decisions_of_cells_that_take_part():
     logits = some_logits(fixed_path="0", operations="softmax")
     (cell,) = (i for i, name in enumerate(SPACE.cells) if name == "0")
     assert len(SPACE.cells) > 1
-    weights = logits.operations[cell].detach().softmax(-1)
+    weights = operations(logits)[cell].detach().softmax(-1)
     expected = float(-(weights * weights.log()).sum(-1).mean())
-    assert logits.scalars(0.0)["operation_entropy"] == pytest.approx(expected)
+    assert scalars_of(logits, 0.0)["operation_entropy"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("level", ["softmax", "sparsemax"])
@@ -305,64 +347,24 @@ def test_search_runs_with_other_levels_and_mixed_widths(level):
     logits, report = trained(
         steps=2, architecture={"path": level, "operations": level, "widths": "sparsestmax"}
     )
-    assert all(level.grad.abs().max() > 0 for level in (logits.path, logits.operations))
+    assert all(level.grad.abs().max() > 0 for level in logits.levels[:2])
     assert report["width_entropy"] == 0
     assert report["radius"] == 1
     assert math.isfinite(report["expected_cost"])
 
 
 def test_initial_logits_are_the_published_ones():
-    logits = Logits(SPACE, options().architecture, generator=torch.Generator())
-    assert (logits.path == 0.3).all()
-    assert (logits.operations == 1e-3).all()
-    assert 0.5e-3 < logits.widths.std() < 2e-3
-    drawn = Logits(
-        SPACE, options(architecture={"initial": "random"}).architecture, generator=torch.Generator()
-    )
-    assert 0.5e-3 < drawn.operations.std() < 2e-3
-
-
-def test_drawn_widths_and_their_gradient_are_those_of_torchs_gumbel_softmax():
-    logits = torch.randn(50, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    generator = torch.Generator().manual_seed(3)
-    drawn = gumbel_one_hot(logits, temperature=0.7, generator=generator)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        expected = F.gumbel_softmax(logits, tau=0.7, hard=True)
-    assert set(drawn.detach().unique().tolist()) == {0.0, 1.0}
-    assert (drawn.sum(-1) == 1).all()
-    torch.testing.assert_close(drawn, expected)
-    cotangent = torch.randn(50, 5, generator=generator)
-    gradients = [torch.autograd.grad(y, logits, cotangent)[0] for y in (drawn, expected)]
-    torch.testing.assert_close(*gradients)
-    assert gradients[0].abs().max() > 0
-
-
-def test_random_widths_are_one_hot_and_all_occur():
-    drawn = uniform_one_hot(torch.zeros(1000, 4), torch.Generator().manual_seed(0))
-    assert (drawn.sum(-1) == 1).all()
-    assert (drawn.sum(0) > 200).all()
-
-
-class Stub(nn.Module):
-    def forward(self, image, target):
-        return (image - target).mean().square()
-
-
-def test_loss_weighs_l1_in_0_to_1_and_features():
-    image, target = torch.full((1, 3, 4, 4), 100.0), torch.full((1, 3, 4, 4), 49.0)
-    assert float(TeacherLoss(PhaseConfig())(image, target)) == pytest.approx(0.2)
-    visual = TeacherLoss(PhaseConfig(pixel=1e-2, perceptual=2.0), Stub())
-    assert float(visual(image, target)) == pytest.approx(0.2e-2 + 2 * 51.0**2)
-    features = TeacherLoss(PhaseConfig(pixel=0.0, perceptual=1.0), Stub())
-    assert float(features(image, target)) == pytest.approx(51.0**2)
-    assert TeacherLoss(PhaseConfig(), Stub()).features is None
-    with pytest.raises(ValueError, match="there are no features"):
-        TeacherLoss(PhaseConfig(perceptual=1.0))
+    logits = make_logits(SPACE, options().architecture, torch.Generator())
+    assert (path(logits) == 0.3).all()
+    assert (operations(logits) == 1e-3).all()
+    assert 0.5e-3 < widths(logits).std() < 2e-3
+    random = options(architecture={"initial": "random"}).architecture
+    drawn = make_logits(SPACE, random, torch.Generator())
+    assert 0.5e-3 < operations(drawn).std() < 2e-3
 
 
 def test_state_shares_its_tensors_with_the_network():
-    step, supernet, _ = make(PretrainStep)
+    step, supernet, _ = make(learns=False)
     step.step(BATCHES[:1])
     saved = step.state()["supernet"]
     for name, tensor in supernet.state_dict().items():
@@ -372,7 +374,7 @@ def test_state_shares_its_tensors_with_the_network():
 def test_an_architecture_that_left_the_finite_numbers_is_no_architecture():
     step, _, logits = make()
     with torch.no_grad():
-        logits.path[0] = math.nan
+        path(logits)[0] = math.nan
     with pytest.raises(Diverged, match="became nan"):
         step.report()
 

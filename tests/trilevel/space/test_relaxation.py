@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from corenas.supernets.mixtures import argmax, mixtures, one_hot
 from corenas.testing.contracts import random_architectures
 from corenas_trilevel.space.config import TrilevelBConfig
-from corenas_trilevel.space.relaxation import argmax, mixtures, one_hot, relaxation
+from corenas_trilevel.space.relaxation import relaxation
 from corenas_trilevel.space.space import TrilevelSpace
 
 SPACE = TrilevelSpace(

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from corenas.errors import InputError
+from corenas.supernets.mixtures import one_hot
 from corenas.testing.contracts import random_architectures
 from corenas.values.architecture import Architecture
-from corenas_trilevel.search.sparsestmax import softmax, sparsestmax
+from corenas_oneshot.relaxing.sparsestmax import softmax, sparsestmax
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
 from corenas_trilevel.space.counting import count
 from corenas_trilevel.space.operations import SlimDwsBlock, SlimOperation, SlimResBlock
-from corenas_trilevel.space.relaxation import one_hot, relaxation
+from corenas_trilevel.space.relaxation import relaxation
 from corenas_trilevel.space.space import TrilevelSpace
 from corenas_trilevel.space.supernet import TrilevelSupernet
 

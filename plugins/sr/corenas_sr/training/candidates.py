@@ -39,7 +39,9 @@ from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import typical_network
 from corenas_sr.results.evaluation import Crops, build_metrics
+from corenas_sr.training.losses import pixel_loss
 from corenas_sr.training.pixel import pixel_training
+from corenas_sr.training.supervision import PatchSupervision
 from corenas_sr.training.timing import time_forward, time_training
 
 
@@ -107,6 +109,18 @@ class CandidateEvaluator(IndependentJobs):
         )
         return StagePlan(
             "candidate", training.steps, seconds, 1, measuring, memory=memory, note=note
+        )
+
+    def supervision(self) -> PatchSupervision:
+        """Return the ground truth and the loss of a candidate's training, in its first phase."""
+        first = next(self._config.training.in_phases())
+        return PatchSupervision(
+            lambda device: load_pairs(self._data.train, scale=self._scale, split="train"),
+            pixel_loss(first.loss, fft_weight=first.fft_weight),
+            scale=self._scale,
+            patch=first.patch,
+            batch=first.batch,
+            output=self._config.output,
         )
 
     def advice(self, name: str) -> str:

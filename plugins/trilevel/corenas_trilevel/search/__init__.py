@@ -1,5 +1,5 @@
 """The search by gradients over path, operations and widths: the strategy ``trilevel``.
 
-`strategy` is the way in, `config` has the options, `sparsestmax` the function that makes weights of
-logits, `plots` the pictures of a search. Logits, penalties and training steps are private.
+`strategy` is the way in: it configures the search of `corenas_oneshot`. `config` has the options,
+`plots` the pictures of a search. The terms that an architecture pays for are private.
 """

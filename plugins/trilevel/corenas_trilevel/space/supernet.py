@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from corenas.supernets.mixtures import Mixture, mixtures
 from corenas.values.architecture import Architecture, Relaxation
 from corenas_trilevel.space._expected_cost import ExpectedCost
 from corenas_trilevel.space.config import SpaceConfig
@@ -29,7 +30,6 @@ from corenas_trilevel.space.derived import (
 )
 from corenas_trilevel.space.operations import OPERATIONS, copy_slices
 from corenas_trilevel.space.paths import steps
-from corenas_trilevel.space.relaxation import Mixture, mixtures
 
 if TYPE_CHECKING:
     from corenas_trilevel.space.space import TrilevelSpace

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from corenas_trilevel.search.sparsestmax import (
+from corenas_oneshot.relaxing.sparsestmax import (
     NORMALIZERS,
     radius_at,
     softmax,
