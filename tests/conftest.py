@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from attrs import frozen
 
 from corenas.files import cache_folder
+from corenas.plugins.registry import default_registry
 
 # Test processes run side by side; more threads in each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -135,6 +139,47 @@ def _command_in(process: subprocess.Popen[str], folder: Path) -> Command:
 @pytest.fixture
 def command(command_in: Callable[[Path], Command], tmp_path: Path) -> Command:
     return command_in(tmp_path)
+
+
+InstallProject = Callable[[Path], None]
+"""Installs the project in a folder, as pip would: its modules, its name and its entry points."""
+
+
+@pytest.fixture(scope="module")
+def install_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InstallProject]:
+    """Install projects for the tests of one module, and for the processes that they start."""
+    site = tmp_path_factory.mktemp("site-packages")
+    modules: set[str] = set()
+
+    def install(folder: Path) -> None:
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        modules.update(path.stem for path in folder.iterdir())
+        shutil.copytree(folder, site, dirs_exist_ok=True)
+        stem = project["name"].replace("-", "_")  # what follows a hyphen is the version
+        _write_metadata(site / f"{stem}-{project['version']}.dist-info", project)
+        importlib.invalidate_caches()
+        default_registry.cache_clear()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        patch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+        yield install
+    default_registry.cache_clear()
+    for name in list(sys.modules):
+        if name.split(".")[0] in modules:
+            del sys.modules[name]
+
+
+def _write_metadata(folder: Path, project: dict[str, Any]) -> None:
+    folder.mkdir()
+    header = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (folder / "METADATA").write_text(header, encoding="utf-8")
+    lines = [
+        line
+        for group, entries in project["entry-points"].items()
+        for line in (f"[{group}]", *(f"{name} = {source}" for name, source in entries.items()))
+    ]
+    (folder / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

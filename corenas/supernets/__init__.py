@@ -1,5 +1,6 @@
 """What a supernet is made of, and what it is trained by: for spaces and for one-shot strategies.
 
-`mixtures` has points between architectures, and which options take part in one; `supervision` is
-what a one-shot strategy asks of a task. All modules are public.
+`mixtures` has points between architectures, and which options take part in one; `sharing` weights
+that networks of different widths share; `supervision` is what a one-shot strategy asks of a task.
+All modules are public.
 """

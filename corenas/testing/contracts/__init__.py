@@ -23,6 +23,7 @@ for _kind in (
     "sampler",
     "space",
     "strategy",
+    "supernet",
 ):
     pytest.register_assert_rewrite(f"{__name__}._{_kind}")  # before they are imported
 
@@ -38,6 +39,7 @@ from corenas.testing.contracts._sampler import SamplerContract  # noqa: E402
 from corenas.testing.contracts._space import SearchSpaceContract, random_architectures  # noqa: E402
 from corenas.testing.contracts._states import global_random_states, reloaded, same  # noqa: E402
 from corenas.testing.contracts._strategy import StrategyContract  # noqa: E402
+from corenas.testing.contracts._supernet import SupernetContract  # noqa: E402
 
 __all__ = [
     "EvaluatorContract",
@@ -49,6 +51,7 @@ __all__ = [
     "SamplerContract",
     "SearchSpaceContract",
     "StrategyContract",
+    "SupernetContract",
     "global_random_states",
     "random_architectures",
     "reloaded",

@@ -33,7 +33,7 @@ from corenas.training.timing import peak_memory, seconds_of, time_step
 from corenas_digits.config import DataConfig, EvaluatorConfig
 from corenas_digits.data import load
 from corenas_digits.space import DigitsSpace
-from corenas_digits.training import accuracy, training_of
+from corenas_digits.training import DigitsSupervision, accuracy, training_of
 
 ACCURACY = Quantity("accuracy", "higher", "%", "360 validation images, after a short training")
 MULT_ADDS_OF_AN_IMAGE = evolve(MULT_ADDS, protocol="one image of 8x8")
@@ -120,6 +120,10 @@ class DigitsEvaluator(IndependentJobs):
 
     def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
         return Measurement({**outcome.metrics, **self._costs_of(architecture)}, outcome.seconds)
+
+    def supervision(self) -> DigitsSupervision:
+        """Return what a supernet learns from instead of candidates: their training images."""
+        return DigitsSupervision(load(self._data).train, self._config.training.batch)
 
     def _costs_of(self, architecture: Architecture) -> dict[str, float]:
         cost = self._costs.cost(architecture, (1, 1, 8, 8), lambda: self._space.build(architecture))

@@ -10,44 +10,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from corenas import Architecture, Decision, InputError, check_choices
 from corenas.drawing.diagrams import draw_graph
 from corenas.drawing.parts import Kind, Node
 from corenas_digits.config import SpaceConfig
+from corenas_digits.network import CLASSES, OPERATIONS, WIDTHS, Block, head, stem
+from corenas_digits.supernet import DigitsSupernet
 
-OPERATIONS: Mapping[str, tuple[str, int]] = {
-    "conv3": ("conv", 3),
-    "conv5": ("conv", 5),
-    "sep3": ("separable", 3),
-    "sep5": ("separable", 5),
-}
-"""Kind and kernel size of each operation; separable is depthwise, then 1x1."""
-
-WIDTHS = (8, 12, 16, 24)
 BLOCKS, WIDTH = "blocks", "width"
-CLASSES = 10
-
-
-class Block(nn.Module):
-    """An operation with batch norm and ReLU, a shortcut around it, and a pooling behind it."""
-
-    def __init__(self, operation: str, width: int, *, shortcut: bool, pool: bool) -> None:
-        super().__init__()
-        kind, kernel = OPERATIONS[operation]
-        groups = width if kind == "separable" else 1
-        layers = [nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=groups, bias=False)]
-        if kind == "separable":
-            layers.append(nn.Conv2d(width, width, 1, bias=False))
-        self.operation = nn.Sequential(*layers, nn.BatchNorm2d(width))
-        self.shortcut = shortcut
-        self.pool = nn.MaxPool2d(2, ceil_mode=True) if pool else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.operation(x)
-        result: Tensor = self.pool(nn.functional.relu(x + y if self.shortcut else y))
-        return result
 
 
 class DigitsSpace:
@@ -73,7 +45,7 @@ class DigitsSpace:
         if reason := self.check(architecture):
             raise InputError(reason)
         width = int(architecture[WIDTH])
-        stem = nn.Sequential(nn.Conv2d(1, width, 3, padding=1), nn.ReLU())
+        first = stem(width)
         blocks = [
             Block(
                 architecture[f"op_{number}"],
@@ -83,8 +55,11 @@ class DigitsSpace:
             )
             for number in _numbers(architecture)
         ]
-        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, CLASSES)]
-        return nn.Sequential(stem, *blocks, *head)
+        return nn.Sequential(first, *blocks, *head(width))
+
+    def supernet(self) -> DigitsSupernet:
+        """Return all networks in one, freshly initialised."""
+        return DigitsSupernet(self)
 
     def check(self, architecture: Architecture) -> str:
         """Return why the architecture is not of this space, or an empty string."""

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from attrs import frozen
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from corenas import Architecture, Chosen
+from corenas.modelfile import save_model
+from corenas.supernets.supervision import Part, halves
 from corenas.training.batches import ShuffledBatches
 from corenas.training.config import TrainingConfig
 from corenas.training.loop import Save, Training
@@ -55,3 +59,31 @@ def accuracy(network: nn.Module, images: Images, device: str) -> float:
         predicted = network(images.pixels.to(device)).argmax(dim=1).cpu()
     network.train(training)
     return 100 * float((predicted == images.classes).double().mean())
+
+
+@frozen
+class DigitsSupervision:
+    """What a supernet learns from: half of the images for weights, and half for choices."""
+
+    images: Images
+    batch: int
+    shape: tuple[int, ...] = (1, 1, 8, 8)
+    protocol: str = "one image of 8x8"
+
+    def stream(self, part: Part, *, split: int, seed: int, device: str) -> ShuffledBatches:
+        """Return batches of one half."""
+        weights, architecture = halves(range(len(self.images.classes)), seed=split)
+        chosen = list(weights if part == "weights" else architecture)
+        pixels, classes = self.images.pixels[chosen], self.images.classes[chosen]
+        return ShuffledBatches(pixels.to(device), classes.to(device), batch=self.batch, seed=seed)
+
+    def place(self, values: Tensor, device: torch.device) -> Tensor:
+        return values.to(device)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(outputs, targets)
+
+    def save(
+        self, path: Path, module: nn.Module, *, space: Chosen, architecture: Architecture
+    ) -> None:
+        save_model(path, module, space=space, architecture=architecture)

@@ -152,11 +152,12 @@ class Passed:
         self.count += report.when == "call" and report.passed
 
 
-def test_the_shown_search_keeps_its_contracts(files: Path) -> None:
+@pytest.mark.parametrize(("name", "tests"), [("flip", 10), ("bends", 8)])
+def test_what_is_shown_keeps_its_contracts(files: Path, name: str, tests: int) -> None:
     passed = Passed()
-    arguments = ["-q", "-p", "no:cacheprovider", str(files / "test_corenas_flip.py")]
+    arguments = ["-q", "-p", "no:cacheprovider", str(files / f"test_corenas_{name}.py")]
     assert pytest.main(arguments, plugins=[passed]) == 0
-    assert passed.count > 10
+    assert passed.count > tests
 
 
 def test_the_shown_search_is_found(files: Path, install_plugin: InstallPlugin) -> None:

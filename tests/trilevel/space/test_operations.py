@@ -3,8 +3,9 @@ import itertools
 import pytest
 import torch
 
+from corenas.supernets.sharing import copy_slices
 from corenas_trilevel.space.config import OPERATION_NAMES
-from corenas_trilevel.space.operations import OPERATIONS, copy_slices, operation_cost
+from corenas_trilevel.space.operations import OPERATIONS, operation_cost
 
 WIDTHS = (3, 4, 6, 8)
 PAIRS = list(itertools.product(WIDTHS, WIDTHS))

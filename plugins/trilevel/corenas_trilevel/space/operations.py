@@ -190,11 +190,3 @@ def operation_cost(operation: str, inputs: int, outputs: int) -> int:
     with torch.device("meta"):
         module = OPERATIONS[operation].plain(inputs, outputs)
     return sum(weight.numel() for weight in module.parameters())
-
-
-@torch.no_grad()
-def copy_slices(source: nn.Module, target: nn.Module) -> None:
-    """Fill the target's weights with the leading slices of the source's of the same name."""
-    weights = dict(source.named_parameters())
-    for name, weight in target.named_parameters():
-        weight.copy_(weights[name][tuple(slice(size) for size in weight.shape)])

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from corenas.supernets.mixtures import Mixture, mixtures
+from corenas.supernets.sharing import copy_slices
 from corenas.values.architecture import Architecture, Relaxation
 from corenas_trilevel.space._expected_cost import ExpectedCost
 from corenas_trilevel.space.config import SpaceConfig
@@ -28,7 +29,7 @@ from corenas_trilevel.space.derived import (
     path_convolution,
     tail,
 )
-from corenas_trilevel.space.operations import OPERATIONS, copy_slices
+from corenas_trilevel.space.operations import OPERATIONS
 from corenas_trilevel.space.paths import steps
 
 if TYPE_CHECKING:
