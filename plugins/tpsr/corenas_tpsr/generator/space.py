@@ -12,21 +12,17 @@ from torch import nn
 from corenas.cost import Cost, CostTable
 from corenas.errors import InputError
 from corenas.names import nearest
-from corenas.options.structuring import Chosen
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.models.kernels import PReLU
 from corenas_tpsr.generator.config import GeneratorSpaceConfig
 from corenas_tpsr.generator.network import Generator, head, leaves, upsampler
+from corenas_tpsr.generator.supernet import GeneratorSupernet
 
 PAPER_CELL = (
     *(("dsep5", 0), ("conv7", 1), ("conv7", 2), ("conv3", 3), ("conv3", 3)),
     *(("conv5", 5), ("dsep3", 6), ("conv5", 4), ("conv3", 8), ("conv7", 0)),
 )
 """The discovered cell: operation and source of nodes 1 to 10."""
-
-
-def _node(operation: Chosen, channels: int) -> nn.Module:
-    return nn.Sequential(operation.build(channels), PReLU())
 
 
 class GeneratorSpace:
@@ -55,14 +51,21 @@ class GeneratorSpace:
         """
         cell = self._cell(architecture)
         sources = [source for _, source in cell]
-        channels = self.config.channels
         return Generator(
-            [_node(self.operations[name], channels) for name, _ in cell],
+            [self.node(name) for name, _ in cell],
             sources,
             PReLU() if self._merges(sources) else nn.Identity(),
-            channels=channels,
+            channels=self.config.channels,
             scale=self.config.scale,
         )
+
+    def node(self, operation: str) -> nn.Module:
+        """Return a fresh node of this operation."""
+        return nn.Sequential(self.operations[operation].build(self.config.channels), PReLU())
+
+    def supernet(self) -> GeneratorSupernet:
+        """Return a freshly initialised supernet (torch's global random state is used)."""
+        return GeneratorSupernet(self)
 
     def cost(self, architecture: Architecture, *, height: int, width: int) -> Cost:
         """Return the generator's cost for one low-resolution image of this size.
@@ -71,24 +74,36 @@ class GeneratorSpace:
         """
         # Wiring costs nothing: with every node used or a leaf, all operations are always computed.
         cell = self._cell(architecture)
-        channels, scale = self.config.channels, self.config.scale
-        inside = (1, channels, height, width)
-        image = (1, 3, height, width)
-        parts = [
-            self._costs.cost(
-                ("node", name), inside, partial(_node, self.operations[name], channels)
-            )
-            for name, _ in cell
-        ]
-        parts.append(self._costs.cost("head", image, partial(head, channels)))
-        parts.append(self._costs.cost("up1", inside, partial(upsampler, channels)))
-        if scale == 4:
-            middle = (1, 3, 2 * height, 2 * width)
-            parts.append(self._costs.cost("up2", middle, partial(upsampler, 3)))
+        channels = self.config.channels
+        inside, image = (1, channels, height, width), (1, 3, height, width)
+        parts = [self._node_cost(name, height, width) for name, _ in cell]
+        parts += self._fixed_costs(height, width)
         if self._merges([source for _, source in cell]):
             parts.append(self._costs.cost("merge", inside, PReLU))
         params = sum(part.params for part in parts)
         return Cost(params, sum(part.mult_adds for part in parts), image)
+
+    def mult_adds(self, *, height: int, width: int) -> tuple[int, list[int]]:
+        """Return the mult-adds of all that is not searched, and of a node of each operation."""
+        fixed = sum(part.mult_adds for part in self._fixed_costs(height, width))
+        nodes = [self._node_cost(name, height, width).mult_adds for name in self.operations]
+        return fixed, nodes
+
+    def _node_cost(self, name: str, height: int, width: int) -> Cost:
+        inside = (1, self.config.channels, height, width)
+        return self._costs.cost(("node", name), inside, partial(self.node, name))
+
+    def _fixed_costs(self, height: int, width: int) -> list[Cost]:
+        channels = self.config.channels
+        inside, image = (1, channels, height, width), (1, 3, height, width)
+        parts = [
+            self._costs.cost("head", image, partial(head, channels)),
+            self._costs.cost("up1", inside, partial(upsampler, channels)),
+        ]
+        if self.config.scale == 4:
+            middle = (1, 3, 2 * height, 2 * width)
+            parts.append(self._costs.cost("up2", middle, partial(upsampler, 3)))
+        return parts
 
     def check(self, architecture: Architecture) -> str:
         """Return why the architecture is not of this space, or an empty string."""
