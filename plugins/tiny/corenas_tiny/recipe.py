@@ -46,12 +46,12 @@ def tiny(run: Run, config: TinyConfig) -> dict[str, Any]:
     search = config.limited_search
     shares = _seconds_of_shares(run, config)
     found = run.search("search", search, data=config.data, seconds=shares["search"])
-    if not found.trials:
+    if found.chosen is None:
         raise NothingYet("stopped before the first candidate was measured: nothing to hand over")
     front = draw_trials(run, found, stage="search")
     best = found.trials[: config.finalists.count]
     scores, tau = _train_finalists(run, config, search, best, shares["finalists"])
-    winner = _pick_winner(config, found, scores)
+    winner = _pick_winner(config, found, scores) or found.chosen
     run.say(f"winner: {winner.id}")
     space = search.space.build()
     draw(run.images / "network", space, winner)
@@ -127,10 +127,11 @@ def _longer(evaluator: Chosen, factor: float) -> Chosen:
 
 def _pick_winner(
     config: TinyConfig, found: SearchResult, scores: Mapping[Architecture, float]
-) -> Architecture:
+) -> Architecture | None:
+    """Return the best trial's architecture; None after a one-shot search, which has no trials."""
     if config.finalists.pick == "finalists" and scores:
         return max(scores, key=lambda architecture: scores[architecture])
-    return found.trials[0].architecture
+    return found.trials[0].architecture if found.trials else None
 
 
 @frozen

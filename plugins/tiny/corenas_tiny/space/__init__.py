@@ -1,5 +1,5 @@
 """The space ``tiny``: its options, operations, network and diagrams.
 
 Read `space` and `network` first. `convolutions` and `attention` have the operations, `parts` what
-several of them need. All modules are public.
+several of them need; `supernet` all networks in one. All modules are public.
 """

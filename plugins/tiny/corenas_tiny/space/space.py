@@ -17,6 +17,7 @@ from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_tiny.space.config import IDENTITY, Skip, TinySpaceConfig
 from corenas_tiny.space.network import TinyNetwork, last_convolution
 from corenas_tiny.space.parts import conv1, conv3
+from corenas_tiny.space.supernet import TinySupernet
 
 _NO, _YES = "no", "yes"
 _DEFAULTS: Mapping[str, Any] = {"fusion": False, "tail": 3, "skip": "nearest"}
@@ -45,6 +46,20 @@ class Shape:
     fusion: bool
     tail: int
     skip: Skip
+
+
+@frozen
+class PartCosts:
+    """Mult-adds of the parts of networks of one width.
+
+    ``blocks`` has a row for each operation and a column for each expansion; ``fused_block`` is what
+    a fusion takes for each of the blocks that it fuses.
+    """
+
+    head: int
+    blocks: tuple[tuple[int, ...], ...]
+    tails: tuple[int, ...]
+    fused_block: int
 
 
 class TinySpace:
@@ -98,30 +113,77 @@ class TinySpace:
         block: nn.Module = self._operations[name].filled(expansion=expansion).build(width)
         return block
 
+    @property
+    def operations(self) -> Sequence[str]:
+        """The names of what a block can be."""
+        return tuple(self._operations)
+
+    def expands(self, operation: str) -> bool:
+        """Return whether an operation has an expansion, which then is a decision."""
+        return operation in self._expanding
+
+    def supernet(self) -> TinySupernet:
+        """Return a freshly initialised supernet (torch's global random state is used)."""
+        return TinySupernet(self)
+
     def cost(self, architecture: Architecture, *, height: int, width: int) -> Cost:
         """Return the network's cost for one low-resolution image of this size.
 
         It is the sum over its parts, each counted once and remembered.
         """
         shape = self.shape(architecture)
-        image, inside = (1, 3, height, width), (1, shape.width, height, width)
+        channels = shape.width
         parts = [
-            self._costs.cost(("head", shape.width), image, partial(conv3, 3, shape.width)),
-            self._costs.cost(
-                ("tail", shape.tail),
-                inside,
-                partial(last_convolution, shape.width, self.config.scale, shape.tail),
-            ),
+            self._head_cost(channels, height, width),
+            self._tail_cost(channels, shape.tail, height, width),
         ]
         for name, expansion in shape.blocks:
-            build = partial(self.block, name, shape.width, expansion)
-            parts.append(self._costs.cost((name, expansion), inside, build))
+            parts.append(self._block_cost(channels, name, expansion, height, width))
         if shape.fusion:
-            channels = shape.width * len(shape.blocks)
-            fuse = partial(conv1, channels, shape.width)
-            parts.append(self._costs.cost("fuse", (1, channels, height, width), fuse))
+            parts.append(self._fuse_cost(channels, len(shape.blocks), height, width))
         params = sum(part.params for part in parts)
-        return Cost(params, sum(part.mult_adds for part in parts), image)
+        return Cost(params, sum(part.mult_adds for part in parts), (1, 3, height, width))
+
+    def mult_adds(self, channels: int, *, height: int, width: int) -> PartCosts:
+        """Return the mult-adds of all parts of networks of one width."""
+        return PartCosts(
+            self._head_cost(channels, height, width).mult_adds,
+            tuple(
+                tuple(
+                    0
+                    if name == IDENTITY
+                    else self._block_cost(channels, name, expansion, height, width).mult_adds
+                    for expansion in self.config.expansions
+                )
+                for name in self.operations
+            ),
+            tuple(
+                self._tail_cost(channels, size, height, width).mult_adds
+                for size in self.config.tails
+            ),
+            self._fuse_cost(channels, 1, height, width).mult_adds,
+        )
+
+    def _head_cost(self, channels: int, height: int, width: int) -> Cost:
+        image = (1, 3, height, width)
+        return self._costs.cost(("head", channels), image, partial(conv3, 3, channels))
+
+    def _tail_cost(self, channels: int, size: int, height: int, width: int) -> Cost:
+        build = partial(last_convolution, channels, self.config.scale, size)
+        return self._costs.cost(("tail", size), (1, channels, height, width), build)
+
+    def _block_cost(
+        self, channels: int, name: str, expansion: int | None, height: int, width: int
+    ) -> Cost:
+        if not self.expands(name):
+            expansion = None
+        build = partial(self.block, name, channels, expansion)
+        return self._costs.cost((name, expansion), (1, channels, height, width), build)
+
+    def _fuse_cost(self, channels: int, blocks: int, height: int, width: int) -> Cost:
+        inputs = channels * blocks
+        build = partial(conv1, inputs, channels)
+        return self._costs.cost(("fuse", channels), (1, inputs, height, width), build)
 
     def shape(self, architecture: Architecture) -> Shape:
         """Return what an architecture stands for.
@@ -136,7 +198,7 @@ class TinySpace:
             name = architecture[f"block_{number}"]
             if name == IDENTITY:
                 break
-            expands = name in self._expanding
+            expands = self.expands(name)
             expansion = int(architecture[f"expand_{number}"]) if expands else None
             blocks.append((name, expansion))
         return Shape(
