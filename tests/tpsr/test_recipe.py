@@ -277,3 +277,26 @@ def test_full_training_starts_from_the_weights_that_the_search_cached(
 
 STILL = {"steps": 1, "learning_rate": 1e-12}
 """A training that leaves the weights as they are."""
+
+
+@pytest.mark.slow
+def test_full_training_starts_from_the_weights_that_a_supernet_trained(
+    tmp_path: Path, command: Command, tiny: TinyRun
+) -> None:
+    still = {f"{x}.{option}": value for x in ("x2", "x4") for option, value in STILL.items()}
+    strategy = {
+        "search.strategy": "sparsestmax",
+        "search.strategy.warmup.steps": 1,
+        "search.strategy.search.steps": 2,
+        "search.space.nodes": 3,
+    }
+    done = command(*tiny(tmp_path / "run", {**strategy, **still}))
+    assert done.status == 0, done.err
+    models = tmp_path / "run" / "models"
+    trained = load_model(models / "tpsr-x2.safetensors")
+    searched = load_model(models / "search" / "tpsr-generator-inherited.safetensors")
+    assert trained.architecture == searched.architecture
+    weights = trained.module.state_dict()
+    for name, tensor in searched.module.state_dict().items():
+        torch.testing.assert_close(weights[name], tensor, atol=1e-9, rtol=0)
+    assert read_json(tmp_path / "run" / "summary.json")["search"]["fresh"] == {}

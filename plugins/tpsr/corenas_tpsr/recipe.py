@@ -91,7 +91,7 @@ def _make_generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict
     front = draw_trials(run, found, stage="search")
     best = found.trials[: config.fresh.count]
     scores = _train_from_scratch(run, config, best)
-    winner = _pick_winner(config, found, scores)
+    winner = _pick_winner(config, found, scores) or found.chosen
     run.say(f"winner: {winner.id}")
     space = config.search.space.build()
     draw(run.images / "generator", space, winner)
@@ -150,16 +150,17 @@ def _train_from_scratch(
 
 def _pick_winner(
     config: TpsrConfig, found: SearchResult, scores: Mapping[Architecture, float]
-) -> Architecture:
+) -> Architecture | None:
+    """Return the best trial's architecture; None after a one-shot search, which has no trials."""
     if config.fresh.pick == "fresh" and scores:
         return max(scores, key=lambda architecture: scores[architecture])
-    return found.trials[0].architecture
+    return found.trials[0].architecture if found.trials else None
 
 
 def _train_fully(
     run: Run, config: TpsrConfig, winner: Architecture, found: SearchResult
 ) -> dict[str, Path]:
-    """Train the winner at x2 from the cached weights, then at x4 from the x2 model."""
+    """Train the winner at x2 from the search's weights, then at x4 from the x2 model."""
     space = config.search.space
     # Seeded although the cache follows: what it does not hold keeps these weights.
     with seeded(run.seed_for("train-x2", "weights")):
@@ -167,6 +168,8 @@ def _train_fully(
     if "cache" in found.files:
         weights = read_weights(run.file(found, "cache"), winner)
         model.load_state_dict(weights, strict=False)
+    if "inherited" in found.files:
+        model = load_model(run.file(found, "inherited")).module
     files = {"x2": _train_at_scale(run, config, space, winner, model, config.x2)}
     if run.stopping():
         return files
