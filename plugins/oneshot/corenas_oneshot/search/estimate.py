@@ -9,7 +9,7 @@ from attrs import evolve
 
 from corenas import Problem, StagePlan
 from corenas.training.timing import peak_memory
-from corenas_oneshot.search.plan import SearchPlan
+from corenas_oneshot.search.plan import SearchPlan, refuse_nothing
 from corenas_oneshot.search.search import RANKING, OneShotSearch
 
 STEPS = 4
@@ -23,6 +23,8 @@ def estimate(plan: SearchPlan, problem: Problem) -> StagePlan:
         phases=[
             evolve(phase, steps=min(STEPS, phase.steps), report_every=1) for phase in plan.phases
         ],
+        # Refusals have nothing to do with how long a step takes.
+        refuse=refuse_nothing,
         ranking=plan.ranking
         and evolve(plan.ranking, candidates=min(STEPS, plan.ranking.candidates), report_every=1),
     )

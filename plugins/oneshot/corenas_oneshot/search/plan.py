@@ -14,6 +14,13 @@ from corenas_oneshot.relaxing.relaxing import Relaxing
 from corenas_oneshot.search.step import Learning
 from corenas_oneshot.search.terms import Terms
 
+Refuse = Callable[[Architecture], Rejected | None]
+"""Says why an architecture is not to be considered, such as its cost; None if it is."""
+
+
+def refuse_nothing(architecture: Architecture) -> None:
+    """Consider every architecture."""
+
 
 @frozen
 class PhasePlan:
@@ -40,14 +47,12 @@ class RankingPlan:
         candidates: How many are ranked.
         batches: Batches by whose mean loss they are.
         report_every: Candidates from one event to the next.
-        refuse: Says why a candidate is not to be considered, such as its cost; None if it is.
         rejections: So many of them in a row end the search.
     """
 
     candidates: int
     batches: int
     report_every: int
-    refuse: Callable[[Architecture], Rejected | None]
     rejections: int = 1000
 
 
@@ -62,6 +67,8 @@ class SearchPlan:
         terms: Makes what the architecture pays for.
         fixed: Options of decisions that are not searched.
         ranking: How paths are ranked at the end; without it, logits choose the architecture.
+        refuse: Says which architectures are not to be considered. None of them is ranked; logits
+            may choose one all the same, and then the last event says so.
     """
 
     phases: Sequence[PhasePlan]
@@ -70,6 +77,7 @@ class SearchPlan:
     terms: Callable[[SearchSpace, Supernet], Terms]
     fixed: Mapping[str, str] = field(factory=dict)
     ranking: RankingPlan | None = None
+    refuse: Refuse = refuse_nothing
 
     @property
     def supervision(self) -> Supervision:

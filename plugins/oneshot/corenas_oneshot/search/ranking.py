@@ -14,7 +14,7 @@ from corenas.supernets.mixtures import one_hot
 from corenas.supernets.supervision import Supervision
 from corenas.training.step import Stream
 from corenas.values.seeds import derive_seed
-from corenas_oneshot.search.plan import RankingPlan
+from corenas_oneshot.search.plan import RankingPlan, Refuse
 from corenas_oneshot.search.step import module_of
 from corenas_oneshot.search.terms import Terms
 
@@ -35,7 +35,8 @@ class Ranking:
         supernet: Trained, on the device.
         supervision: Compares outputs with targets.
         terms: Counts costs.
-        plan: How many, and which are refused.
+        plan: How many.
+        refuse: Says which are not ranked.
         stream: Batches of the half on which the weights did not learn.
         seed: Decides the candidates; each depends on it and its number alone.
         device: Where the supernet is.
@@ -48,6 +49,7 @@ class Ranking:
         supervision: Supervision,
         terms: Terms,
         plan: RankingPlan,
+        refuse: Refuse,
         stream: Stream,
         *,
         seed: int,
@@ -59,6 +61,7 @@ class Ranking:
         self._supervision = supervision
         self._terms = terms
         self._plan = plan
+        self._refuse = refuse
         self._device = torch.device(device)
         self._seed = seed
         self._batches = [self._place(stream.next_batch()) for _ in range(plan.batches)]
@@ -93,7 +96,7 @@ class Ranking:
         for _ in range(self._plan.rejections):
             candidate = self._draw(self._drawn)
             self._drawn += 1
-            rejected = self._plan.refuse(candidate)
+            rejected = self._refuse(candidate)
             if rejected is None:
                 return candidate
             self._rejected += 1

@@ -113,13 +113,18 @@ class OneShotSearch:
 
     def _describe(self, stage: Stage, event: Event) -> Event:
         """Return a stage's event as one of the whole search, with the architecture so far."""
+        step, total = self._before() + event.step, sum(self._sizes.values())
+        architecture, message = stage.architecture(), event.message or self._name
+        rejected = self._plan.refuse(architecture) if architecture and step == total else None
+        if rejected is not None:
+            message += f"; the evaluator would refuse this network: {rejected.reason}"
         return evolve(
             event,
-            step=self._before() + event.step,
-            total=sum(self._sizes.values()),
+            step=step,
+            total=total,
             scalars={**event.scalars, **stage.scalars()},
-            architecture=stage.architecture(),
-            message=event.message or self._name,
+            architecture=architecture,
+            message=message,
         )
 
     def _before(self) -> int:
@@ -166,6 +171,7 @@ class OneShotSearch:
             self._plan.supervision,
             self._terms,
             self._plan.ranking,
+            self._plan.refuse,
             self._stream(self._plan.supervision, "architecture", RANKING),
             seed=derive_seed(self._seed, RANKING),
             device=self._device,

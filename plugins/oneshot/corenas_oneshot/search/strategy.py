@@ -166,6 +166,7 @@ def _learnt(
         _relaxing(config, method),
         learning,
         lambda space, supernet: CostTerm(space, supernet, config.cost),
+        refuse=partial(_refuse, problem.evaluator),
     )
 
 
@@ -175,7 +176,6 @@ def _sampled(config: SinglePathConfig, problem: Problem, supervision: Supervisio
         config.candidates,
         config.batches,
         config.report_every,
-        partial(_refuse, problem.evaluator),
         problem.budget.rejections,
     )
     return SearchPlan(
@@ -184,6 +184,7 @@ def _sampled(config: SinglePathConfig, problem: Problem, supervision: Supervisio
         Learning(config.clip),
         lambda space, supernet: CostTerm(space, supernet, 0.0),
         ranking=ranking,
+        refuse=partial(_refuse, problem.evaluator),
     )
 
 
