@@ -93,14 +93,16 @@ class TrilevelConfig:
 
     @property
     def taught_search(self) -> SearchConfig:
-        """The search, whose strategy gets the recipe's teacher and features if it has none."""
+        """The search, which gets the recipe's teacher and features where it has none."""
         strategy = self.search.strategy.filled(teacher=self.teacher, features=self.features)
-        return evolve(self.search, strategy=strategy)
+        evaluator = self.search.evaluator.filled(teacher=self.teacher)
+        return evolve(self.search, strategy=strategy, evaluator=evaluator)
 
     @property
     def trains_supernet(self) -> bool:
-        """Whether the strategy trains a network of its own, which learns from a teacher."""
-        return self.taught_search.strategy.option("teacher") is not None
+        """Whether the search trains a network of its own, which learns from a teacher."""
+        search = self.taught_search
+        return any(part.option("teacher") for part in (search.strategy, search.evaluator))
 
     @property
     def trainings(self) -> Mapping[str, TaughtTrainingConfig]:

@@ -1,4 +1,4 @@
-"""The hooks of trilevel search: its spaces, its strategy and its recipe."""
+"""The hooks of trilevel search: its spaces, strategy, evaluator and recipe."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from corenas_trilevel._presets import PRESETS
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.search.config import TrilevelStrategyConfig
 from corenas_trilevel.space.config import TrilevelAConfig, TrilevelBConfig
+from corenas_trilevel.teacher.config import TaughtSupernetConfig
 
 PAPER = (
     "Wu et al., Trilevel Neural Architecture Search for Efficient Single Image Super-Resolution, "
@@ -42,6 +43,18 @@ def corenas_strategies() -> Iterable[Component]:
             "corenas_trilevel.search.strategy:TrilevelStrategy",
             TrilevelStrategyConfig,
             "sparsestmax over path, operations and widths (Wu et al.)",
+        ),
+    )
+
+
+@hookimpl
+def corenas_evaluators() -> Iterable[Component]:
+    return (
+        Component(
+            "taught-supernet",
+            "corenas_trilevel.teacher.evaluator:TaughtSupernet",
+            TaughtSupernetConfig,
+            "sr-training, and a teacher for what one-shot strategies train",
         ),
     )
 

@@ -35,7 +35,7 @@ from corenas.training.loop import Stoppable, train_share
 from corenas.training.phases import PhasedTraining
 from corenas.training.timing import seconds_of
 from corenas_sr.config import CandidateConfig, DataConfig, PixelTrainingConfig
-from corenas_sr.data.datasets import load_pairs
+from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import typical_network
 from corenas_sr.results.evaluation import Crops, build_metrics
@@ -115,13 +115,17 @@ class CandidateEvaluator(IndependentJobs):
         """Return the ground truth and the loss of a candidate's training, in its first phase."""
         first = next(self._config.training.in_phases())
         return PatchSupervision(
-            lambda device: load_pairs(self._data.train, scale=self._scale, split="train"),
+            self.supervising_pairs,
             pixel_loss(first.loss, fft_weight=first.fft_weight),
             scale=self._scale,
             patch=first.patch,
             batch=first.batch,
             output=self._config.output,
         )
+
+    def supervising_pairs(self, device: str) -> Sequence[ImagePair]:
+        """Return the images that a supernet learns from; the device is for a teacher."""
+        return load_pairs(self._data.train, scale=self._scale, split="train")
 
     def advice(self, name: str) -> str:
         """Return the option that has an image metric, or the latency, measured as well."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from attrs import frozen
 
 from corenas.options.structuring import option
-from corenas_sr.config import absolute_file
+from corenas_sr.config import CandidateConfig, absolute_file
 
 GROUND_TRUTH = "ground-truth"
 """Names the high-resolution images themselves, instead of a teacher."""
@@ -49,3 +49,14 @@ class TeacherConfig:
         if self.source == GROUND_TRUTH:
             return "the ground truth"
         return f"images in {self.source}" if Path(self.source).is_dir() else self.source
+
+
+@frozen
+class TaughtSupernetConfig(CandidateConfig):
+    """Options of the evaluator ``taught-supernet``."""
+
+    teacher: TeacherConfig | None = option(
+        None,
+        "whose images a supernet learns to make; unset: the recipe's teacher, and without a recipe "
+        "the ground truth",
+    )
