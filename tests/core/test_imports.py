@@ -26,6 +26,7 @@ PACKAGES = {
     "corenas_optuna": ROOT / "plugins/optuna/corenas_optuna",
     "corenas_ray": ROOT / "plugins/ray/corenas_ray",
     "corenas_trackers": ROOT / "plugins/trackers/corenas_trackers",
+    "corenas_export": ROOT / "plugins/export/corenas_export",
     **EXAMPLES,
 }
 ALLOWED = {
@@ -40,6 +41,7 @@ ALLOWED = {
     "corenas_optuna": {"corenas", "corenas_optuna"},
     "corenas_ray": {"corenas", "corenas_ray"},
     "corenas_trackers": {"corenas", "corenas_trackers"},
+    "corenas_export": {"corenas", "corenas_sr", "corenas_export"},
     **{name: {"corenas", name} for name in EXAMPLES},
 }
 LAYERS = (

@@ -1,4 +1,4 @@
-"""The hooks of super-resolution: image metrics as a kind, an evaluator, ``train``, commands."""
+"""The hooks of super-resolution: two kinds, an evaluator, ``train``, commands."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from corenas.plugins.hookspecs import Component, Kind, Recipe, hookimpl
 from corenas_sr.config import CandidateConfig, TrainConfig
 from corenas_sr.metric import MetricInfo
+from corenas_sr.network_file import NetworkFileInfo
 
 if TYPE_CHECKING:
     import typer
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def corenas_kinds() -> Iterable[Kind]:
-    return (Kind("metrics", "image metric", metadata=MetricInfo),)
+    return (
+        Kind("metrics", "image metric", metadata=MetricInfo),
+        Kind("network_files", "network file", "(config, path)", metadata=NetworkFileInfo),
+    )
 
 
 @hookimpl

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from corenas import DataError, InputError, cli
 from corenas_sr.data.images import read_image
-from corenas_sr.models._foreign import load_foreign, load_network
+from corenas_sr.models._foreign import load_foreign
 from corenas_sr.models.files import load_model
+from corenas_sr.models.networks import load_network
 from corenas_sr.models.upscalers import find_upscaler
 
 pytestmark = pytest.mark.abuse("weights of strangers")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from corenas_sr.models._foreign import load_network
 from corenas_sr.models.files import load_model, save_model
+from corenas_sr.models.networks import load_network
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1-x2.safetensors"
 """A cell of ten nodes, trained for a few steps and written by the version 0.1.0."""

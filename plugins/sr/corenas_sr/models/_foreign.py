@@ -1,4 +1,4 @@
-"""Networks of model files: our own, and those of other projects, built by spandrel.
+"""Networks of other projects, built by spandrel.
 
 Of a foreign file only tensors are read. spandrel itself never opens one: it would run the code of
 a TorchScript archive.
@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import frozen
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from corenas.errors import DataError
 from corenas.files import mistaken_for
 from corenas.modelfile import SUFFIX, holds_weights_only
-from corenas_sr.models.files import load_model
+from corenas_sr.models.files import Network
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor, ModelDescriptor
@@ -30,29 +29,6 @@ FOREIGN_SUFFIXES = (".pth", ".pt", ".ckpt")
 """Suffixes of files that torch.save wrote."""
 
 _CHANNELS = 3
-
-
-@frozen
-class Network:
-    """A network in evaluation mode, from and to RGB in 0..255, and its up-scaling factor."""
-
-    module: nn.Module
-    scale: int
-
-
-def load_network(path: Path) -> Network:
-    """Read a model file of CoreNAS, or one of another project that spandrel knows.
-
-    Raises:
-        DataError: The file is missing, damaged or holds no network of this kind.
-        InputError: It needs a newer version, or a plugin that is not there.
-    """
-    if _is_foreign(path):
-        return load_foreign(path)
-    if what := mistaken_for(path):
-        raise DataError(f"{path}: {what}")
-    model = load_model(path)
-    return Network(model.module, model.scale)
 
 
 def load_foreign(path: Path) -> Network:
@@ -92,7 +68,8 @@ class _ByteRange(nn.Module):
         return unit * 255
 
 
-def _is_foreign(path: Path) -> bool:
+def is_foreign(path: Path) -> bool:
+    """Tell whether a file holds weights that do not say of which network they are."""
     if path.suffix.lower() in FOREIGN_SUFFIXES:
         return True
     return holds_weights_only(path)

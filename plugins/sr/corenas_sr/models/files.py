@@ -22,6 +22,14 @@ _SCALE = "scale"
 
 
 @frozen
+class Network:
+    """A network in evaluation mode, from and to RGB in 0..255, and its up-scaling factor."""
+
+    module: nn.Module
+    scale: int
+
+
+@frozen
 class LoadedModel(modelfile.LoadedModel):
     """A network in evaluation mode, its space and architecture, and its up-scaling factor."""
 

@@ -101,6 +101,11 @@ def receptive_radius(model: nn.Module, *, scale: int) -> int | None:
     return None
 
 
+def state_radius(model: nn.Module, radius: int | None) -> None:
+    """Say how far a network looks that cannot be probed; see `receptive_radius`."""
+    _KNOWN_RADII[model] = radius
+
+
 def _influence(model: nn.Module, margin: int, scale: int) -> int:
     """Return how far a block's influence reaches into a margin around it, at most ``margin``."""
     side = 2 * margin + _GRID

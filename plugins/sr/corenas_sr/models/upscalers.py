@@ -15,8 +15,8 @@ from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.folders import image_files
 from corenas_sr.data.images import LARGEST, read_image
 from corenas_sr.data.marks import write_marked
-from corenas_sr.models._foreign import load_network
 from corenas_sr.models.inference import bicubic, upscale
+from corenas_sr.models.networks import load_network
 from corenas_sr.results.evaluation import Restore
 
 SAVED = "evaluate"
@@ -41,7 +41,7 @@ def find_upscaler(
     """Return the model that ``what`` stands for.
 
     Args:
-        what: ``bicubic`` or a model file, also of another project (`corenas_sr.models._foreign`).
+        what: ``bicubic`` or a file that `corenas_sr.models.networks.load_network` reads.
         scale: Needed for bicubic; a model file knows its own.
         device: Where a model runs.
         tile: Side of a tile in input pixels.

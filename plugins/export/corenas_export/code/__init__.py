@@ -1,0 +1,1 @@
+"""A network as readable source text that needs torch alone."""

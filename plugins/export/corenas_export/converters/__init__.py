@@ -1,0 +1,1 @@
+"""Formats whose converters a user installs: OpenVINO, ncnn, ExecuTorch, Core ML."""
