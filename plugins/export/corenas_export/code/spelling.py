@@ -58,7 +58,7 @@ class Spelling:
             return self._container(module, indent)
         if _is_torchs(kind):
             return f"nn.{_on_one_line(module)}"
-        if next(module.children(), None) is None and _is_torchs(kind.__bases__[0]):
+        if kind.__bases__[0] is not nn.Module and _is_torchs(kind.__bases__[0]):
             # Such as a norm that permutes: torch's own constructor, with a forward of its own.
             return self._derived(module)
         return f"{self._class(module)}()"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import openvino
 import torch
 from torch import Tensor
 
@@ -30,6 +29,8 @@ class OpenVinoFormat:
 
     def write(self, source: Source, file: Path) -> Exported:
         """Write both files; what they say of themselves is in the section ``corenas``."""
+        import openvino
+
         graph = file.with_suffix(".onnx")
         save(convert(source, OnnxConfig(images="float")), graph)
         with converting(source, "OpenVINO"):
