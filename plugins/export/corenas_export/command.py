@@ -1,4 +1,4 @@
-"""The command ``corenas export``; what computes is imported when it is called."""
+"""The commands of the plugin; what computes is imported when they are called."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from corenas.commands.output import Json, print_json, say
+from corenas_export.latency.command import latency
 
 Format = Annotated[str, typer.Option("--to", help="See 'corenas list export-formats'.")]
 Assignments = Annotated[
@@ -23,6 +24,7 @@ Assignments = Annotated[
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(export)
+    app.command()(latency)
 
 
 def export(

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, field, frozen
 
-from corenas.errors import CorenasError, InputError
-from corenas.modelfile import holds_weights_only
-from corenas.names import printable
-from corenas.options.structuring import Chosen, choose, structure, unstructure
+from corenas.errors import CorenasError
+from corenas.options.structuring import Chosen, choose, structure
 from corenas.options.toml import parse_assignment
 from corenas_export.checking import Check, check_against_torch
-from corenas_export.format import ExportFormat, Source
+from corenas_export.format import ExportFormat
 from corenas_export.handing_over import hand_over, set_aside, targets_of
-from corenas_export.sizes import check_size, describe, find_sizes
+from corenas_export.reading import read_source
 from corenas_sr.models.costs import parse_size
-from corenas_sr.models.files import load_model
-from corenas_sr.models.inference import receptive_radius
-from corenas_sr.models.kernels import plain_copy
-from corenas_sr.models.networks import load_network
-from corenas_sr.training.reparameterise import folded
 
 _KIND = "export_formats"
-_FOREIGN = (".pth", ".pt", ".ckpt")
 
 Say = Callable[[str], None]
 
@@ -68,18 +57,26 @@ class Result:
 
 
 def choose_format(name: str, given: Mapping[str, Any], assignments: Sequence[str]) -> Chosen:
-    """Return a format with its options.
+    """Return a format with its options; see `choose_with`."""
+    return choose_with(_KIND, name, given, assignments)
+
+
+def choose_with(
+    kind: str, name: str, given: Mapping[str, Any], assignments: Sequence[str]
+) -> Chosen:
+    """Return a component with its options.
 
     Args:
-        name: That of the component.
+        kind: Its kind.
+        name: Its name.
         given: Options by name.
         assignments: ``key=value``, which go before those.
 
     Raises:
-        UnknownName: There is no such format.
+        UnknownName: There is no such component.
         ConfigError: It has no such option, or not with this value.
     """
-    chosen = choose(_KIND, name)
+    chosen = choose(kind, name)
     layers = [given, *(parse_assignment(text) for text in assignments)]
     return evolve(chosen, config=structure(type(chosen.config), *layers))
 
@@ -110,13 +107,13 @@ def export_network(
         CorenasError: It cannot be converted, differs from torch, or loses too much.
     """
     size = None if input_size is None else parse_size("--input", input_size)
-    format: ExportFormat = chosen.build()
+    writer: ExportFormat = chosen.build()
     targets = targets_of(model, out, chosen.component.metadata.suffixes, force=force)
-    source = _read(model, size, licence, say)
-    format.check(source)
+    source = read_source(model, size=size, licence=licence, say=say)
+    writer.check(source)
     with tempfile.TemporaryDirectory(prefix="corenas-export-") as folder:
         with _timed(say, f"converting to {chosen.name}"):
-            exported = format.write(source, Path(folder) / targets[0].name)
+            exported = writer.write(source, Path(folder) / targets[0].name)
         with _timed(say, "checking against torch"):
             check = check_against_torch(source, exported)
         if exported.refused:
@@ -132,42 +129,3 @@ def _timed(say: Say, what: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     say(f"{what}: {time.monotonic() - began:.1f} s")
-
-
-def _read(path: Path, size: tuple[int, int] | None, licence: str, say: Say) -> Source:
-    if path.suffix.lower() == ".onnx":
-        raise InputError(f"{path}: an ONNX file; the model file that it was made of is needed")
-    say(f"reading {path}")
-    model = None
-    if path.suffix.lower() in _FOREIGN or holds_weights_only(path):
-        module, scale = (network := load_network(path)).module, network.scale
-    else:
-        model = load_model(path)
-        module, scale = model.module, model.scale
-    module = plain_copy(folded(module)).eval().requires_grad_(False)
-    sizes = find_sizes(module, scale)
-    if told := describe(sizes):
-        say(told)
-    if size is not None:
-        check_size(module, scale, size)
-    radius = receptive_radius(module, scale=scale)
-    facts = {
-        "corenas.version": version("corenas"),
-        "corenas.scale": str(scale),
-        "corenas.range": "255",
-        "corenas.radius": "whole image" if radius is None else str(radius),
-        "corenas.source_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "corenas.params": str(sum(each.numel() for each in module.parameters())),
-    }
-    if model is not None:
-        readable = model.space.build().format(model.architecture)
-        facts |= {
-            "corenas.space": json.dumps(unstructure(model.space)),
-            "corenas.architecture": json.dumps(readable),
-            "corenas.architecture_id": model.architecture.id,
-        }
-        if model.info:
-            facts["corenas.info"] = json.dumps(dict(model.info))
-    if licence:
-        facts["corenas.data_licence"] = printable(licence)
-    return Source(path, module, scale, sizes, radius, size, facts, model, say)

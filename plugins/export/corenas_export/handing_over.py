@@ -71,13 +71,26 @@ def hand_over(files: Sequence[Path], targets: Sequence[Path]) -> None:
     Raises:
         CorenasError: One cannot be written.
     """
-    for file, target in reversed(list(zip(files, targets, strict=True))):
-        with _writing(target):
-            if file.is_dir():
-                _copy_folder(file, target)
-            else:
-                with file.open("rb") as content, atomic_write(target) as copy:
-                    shutil.copyfileobj(content, copy)
+    written: list[Path] = []
+    try:
+        for file, target in reversed(list(zip(files, targets, strict=True))):
+            new = not os.path.lexists(target)
+            with _writing(target):
+                _copy(file, target)
+            written += [target] if new else []
+    except BaseException:
+        # Half of an export is of no use, and would have to be replaced by force.
+        for target in written:
+            target.unlink(missing_ok=True)
+        raise
+
+
+def _copy(file: Path, target: Path) -> None:
+    if file.is_dir():
+        _copy_folder(file, target)
+        return
+    with file.open("rb") as content, atomic_write(target) as copy:
+        shutil.copyfileobj(content, copy)
 
 
 def set_aside(files: Sequence[Path], targets: Sequence[Path]) -> Path:

@@ -1,4 +1,4 @@
-"""The hooks: formats of export as a kind, the reader of ONNX files, the command."""
+"""The hooks: formats and engines of latency as kinds, the reader of ONNX files, the commands."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from corenas.plugins.hookspecs import Component, Kind, hookimpl
 from corenas.plugins.needs import Needs
 from corenas_export.config import Int8Config, NcnnConfig, OnnxConfig, OpenVinoConfig
 from corenas_export.format import FormatInfo
+from corenas_export.latency.engine import CommandConfig
 from corenas_sr.network_file import NetworkFileInfo
 
 if TYPE_CHECKING:
     import typer
 
 EXTRA = "corenas[export]"
+ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 
 @hookimpl
 def corenas_kinds() -> Iterable[Kind]:
-    return (Kind("export_formats", "export format", metadata=FormatInfo),)
+    return (
+        Kind("export_formats", "export format", metadata=FormatInfo),
+        Kind("latency_engines", "latency engine"),
+    )
 
 
 @hookimpl
@@ -31,7 +36,7 @@ def corenas_export_formats() -> Iterable[Component]:
             OnnxConfig,
             "an ONNX file for images of any size, or of one",
             FormatInfo((".onnx",)),
-            Needs(EXTRA, ("onnx", "onnxscript", "onnxruntime")),
+            Needs(EXTRA, ONNX),
         ),
         Component(
             "onnx-int8",
@@ -39,7 +44,7 @@ def corenas_export_formats() -> Iterable[Component]:
             Int8Config,
             "an ONNX file that computes with eight-bit integers, and what that loses",
             FormatInfo(("-int8.onnx",)),
-            Needs(EXTRA, ("onnx", "onnxscript", "onnxruntime")),
+            Needs(EXTRA, ONNX),
         ),
         Component(
             "pt2",
@@ -59,7 +64,7 @@ def corenas_export_formats() -> Iterable[Component]:
             OpenVinoConfig,
             "OpenVINO's intermediate representation, for Intel's processors",
             FormatInfo((".xml", ".bin")),
-            Needs("corenas[openvino]", ("onnx", "onnxscript", "openvino")),
+            Needs("corenas[openvino]", (*ONNX, "openvino")),
         ),
         Component(
             "ncnn",
@@ -82,6 +87,36 @@ def corenas_export_formats() -> Iterable[Component]:
             summary="a Core ML package for Apple's devices",
             metadata=FormatInfo((".mlpackage",)),
             needs=Needs("coremltools", ("coremltools",)),
+        ),
+    )
+
+
+@hookimpl
+def corenas_latency_engines() -> Iterable[Component]:
+    return (
+        Component(
+            "torch",
+            "corenas_export.latency.engines:TorchEngine",
+            summary="torch, eager, on the CPU",
+        ),
+        Component(
+            "onnxruntime",
+            "corenas_export.latency.engines:OnnxRuntimeEngine",
+            summary="ONNX Runtime on the CPU",
+            needs=Needs(EXTRA, ONNX),
+        ),
+        Component(
+            "openvino",
+            "corenas_export.latency.engines:OpenVinoEngine",
+            summary="OpenVINO on the CPU",
+            needs=Needs("corenas[openvino]", (*ONNX, "openvino")),
+        ),
+        Component(
+            "command",
+            "corenas_export.latency.engines:CommandEngine",
+            CommandConfig,
+            "a command line that gets an ONNX file and prints milliseconds",
+            needs=Needs(EXTRA, ONNX),
         ),
     )
 

@@ -15,12 +15,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from corenas.errors import CorenasError, InputError
+from corenas.names import printable
 from corenas.plugins.hookspecs import NoOptions
 from corenas_export.code.spelling import Spelling
 from corenas_export.format import Exported, Source
 
 _WEIGHTS = "_weights.safetensors"
-_CLASS = "Network"
 
 _HEAD = '''\
 """{title}
@@ -47,7 +47,7 @@ from typing import Any
 
 _TAIL = '''
 SCALE = {scale}
-WEIGHTS = Path(__file__).with_name("{weights}")
+WEIGHTS = Path(__file__).with_name({quoted})
 
 
 def read_weights(file: Path = WEIGHTS) -> dict[str, Tensor]:
@@ -169,14 +169,15 @@ def _compose(source: Source, stem: str, weights: str) -> str:
     identity = source.facts.get("corenas.architecture_id", "network")
     words = {
         "scale": source.scale,
-        "weights": weights,
+        "weights": _safe(weights),
+        "quoted": json.dumps(weights),
         "cls": cls,
         "identity": json.dumps(f"CoreNAS {identity}"),
     }
     head = _HEAD.format(
         title=f"A network for super-resolution at x{source.scale}.",
         version=source.facts["corenas.version"],
-        stem=stem,
+        stem=_safe(stem),
         facts=_facts(source.facts),
         **words,
     )
@@ -195,7 +196,7 @@ def _sorted(imports: set[str]) -> list[str]:
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    """Return what the file says of itself, folded, without anything that ends a string."""
+    """Return what the file says of itself, on lines that are not too long."""
     shown = {
         key.removeprefix("corenas."): value
         for key, value in facts.items()
@@ -203,9 +204,13 @@ def _facts(facts: Mapping[str, str]) -> str:
     }
     lines = []
     for key, value in shown.items():
-        safe = json.dumps(value, ensure_ascii=True)[1:-1].replace("\\", "/").replace('/"', "'")
-        lines += textwrap.wrap(f"{key}: {safe}", 98, subsequent_indent="  ")
-    return "\n".join(lines).replace('"""', "'''")
+        lines += textwrap.wrap(f"{key}: {_safe(value)}", 98, subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def _safe(text: str) -> str:
+    """Return text as a docstring can hold it, whatever it holds."""
+    return printable(text).replace("\\", "/").replace('"', "'")
 
 
 def _import(file: Path) -> ModuleType:

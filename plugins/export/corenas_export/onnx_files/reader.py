@@ -87,13 +87,14 @@ def _parse(content: bytes, name: str) -> ModelProto:
         raise DataError(f"{name}: damaged, or not an ONNX file") from error
     if not model.graph.node:
         raise DataError(f"{name}: damaged, or not an ONNX file")
-    if any(each.data_location == TensorProto.EXTERNAL for each in _tensors(model.graph)):
+    parts = (model.graph, *model.functions)
+    if any(each.data_location == TensorProto.EXTERNAL for p in parts for each in _tensors(p)):
         raise DataError(f"{name}: refused: its weights lie in other files")
     return model
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
-    yield from graph.initializer
+    yield from getattr(graph, "initializer", ())  # a function has none
     for node in graph.node:
         for attribute in node.attribute:
             yield attribute.t
