@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from corenas.plugins.hookspecs import NoOptions
 from corenas_export.format import Exported, Source
-from corenas_export.programs import converting, example_of, silent
+from corenas_export.programs import converting, example_of, silent, trace
 
 _LARGEST_SIDE = 4096
 """Of images of any size, in pixels: Core ML wants a bound."""
@@ -34,7 +35,8 @@ class CoreMlFormat:
             import coremltools
 
             images = example_of(source)[:1]
-            traced = torch.jit.trace(source.module, images, check_trace=False)  # type: ignore[no-untyped-call]  # torch has not typed it
+            plain = _simplified(trace(source)).module()
+            traced = torch.jit.trace(plain, images, check_trace=False)  # type: ignore[no-untyped-call]  # torch has not typed it
             sides = (
                 [coremltools.RangeDim(source.sizes.smallest, _LARGEST_SIDE) for _ in "hw"]
                 if source.size is None
@@ -55,6 +57,25 @@ class CoreMlFormat:
         return Exported(
             (file,), _runner(model), f"coremltools {version('coremltools')}", batches=False
         )
+
+
+def _simplified(program: ExportedProgram) -> ExportedProgram:
+    """Write what coremltools cannot read in other words: ``a + alpha * b`` at once, and aliases."""
+    aten = torch.ops.aten
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.target is aten.add.Tensor and node.kwargs.get("alpha", 1) != 1:
+            first, second = node.args
+            with graph.inserting_before(node):
+                product = (second, node.kwargs["alpha"])
+                scaled = graph.call_function(aten.mul.Tensor, product)
+            scaled.meta = dict(second.meta)
+            node.args, node.kwargs = (first, scaled), {}
+        elif node.target is aten.alias.default:
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+    program.graph_module.recompile()
+    return program
 
 
 def _runner(model: Any) -> Callable[[Tensor], Tensor]:
