@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import Tensor, nn
@@ -127,6 +128,39 @@ class Inner(nn.Module):
 def test_what_cannot_be_spelled_out_is_refused() -> None:
     with pytest.raises(InputError, match=r"Stateful\.table: a dict cannot be spelled out"):
         Spelling().module(Stateful(), 0)
+
+
+class Enlarging(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return upscale(x)
+
+
+class Helped(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(numpy.asarray(x))
+
+
+def upscale(x: Tensor) -> Tensor:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Enlarging(), "'upscale' in the network's code is a name that the file itself uses"),
+        (Helped(), "the network's code imports 'numpy'; torch alone can be had"),
+    ],
+)
+def test_code_that_needs_more_than_torch_and_names_of_its_own_is_refused(
+    network: nn.Module, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Spelling(reserved=("upscale",)).module(network, 0)
+
+
+def test_empty_module_of_a_list_keeps_its_place() -> None:
+    network = nn.Sequential(nn.Sequential(), nn.ReLU())
+    assert Spelling().module(network, 0) == "nn.Sequential(nn.Sequential(), nn.ReLU())"
 
 
 def test_modules_that_are_alike_share_a_class() -> None:

@@ -56,10 +56,18 @@ def test_engine_is_named_and_more_pixels_take_longer(
     assert large["processor"]
 
 
+def test_command_gets_the_number_of_threads(corenas: Run, model: Path) -> None:
+    option = script("import sys\nprint(sys.argv[1])").replace("{file}", "{threads}")
+    printed = corenas("latency", model, "--engine=command", "--threads=3", "--input=8x8", option)
+    assert "3.000 ms" in printed
+    assert "3 threads" in printed
+
+
 def test_command_gets_a_file_and_its_last_number_counts(corenas: Run, model: Path) -> None:
     option = script("import shutil, sys\nshutil.copy(sys.argv[1], 'got.onnx')\nprint('1 run: 2.5')")
     printed = corenas("latency", model, "--engine=command", "--input=20x12", option)
     assert "2.500 ms (quartiles 2.500 and 2.500; 11 runs)" in printed
+    assert "1 thread, a processor that the command knows" in printed
     (images,) = onnx.load("got.onnx").graph.input
     assert [each.dim_value for each in images.type.tensor_type.shape.dim] == [1, 3, 12, 20]
 

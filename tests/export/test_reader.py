@@ -79,6 +79,7 @@ def test_bytes_need_no_range(tmp_path: Path) -> None:
         ({"inputs": 2}, "no upscaler: it has 2 inputs and 1 outputs"),
         ({"shape": ("n", 4, "h", "w")}, r"no upscaler of RGB images: x0 has shape"),
         ({"shape": ("n", 3, 20, "w")}, "only one side of its images is fixed"),
+        ({"shape": (1, 3, 10**6, 10**6)}, "refused: it takes images of 1000000x1000000 only"),
         ({"kind": TensorProto.INT32}, r"makes tensor\(int32\) of tensor\(int32\)"),
         ({"factors": (1, 1, 2, 1)}, "no upscaler: of an image of 32x32 it makes 32x64"),
         ({"factors": (1, 1, 1.5, 1.5)}, "no upscaler: of an image of 32x32 it makes 48x48"),

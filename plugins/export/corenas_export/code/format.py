@@ -21,6 +21,11 @@ from corenas_export.code.spelling import Spelling
 from corenas_export.format import Exported, Source
 
 _WEIGHTS = "_weights.safetensors"
+_RESERVED = (
+    *("SCALE", "WEIGHTS", "read_weights", "load", "upscale", "InUnitRange", "register"),
+    *("Any", "Path", "json"),
+)
+"""What the text below defines and imports by itself."""
 
 _HEAD = '''\
 """{title}
@@ -154,7 +159,7 @@ def _state(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
 
 
 def _spell(module: nn.Module) -> tuple[Spelling, str]:
-    spelling = Spelling()
+    spelling = Spelling(reserved=_RESERVED)
     expression = spelling.module(module, 0)
     return spelling, expression
 

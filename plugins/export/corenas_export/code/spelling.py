@@ -12,8 +12,9 @@ import ast
 import builtins
 import inspect
 import re
+import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -40,6 +41,9 @@ class Spelling:
     constants: dict[str, str] = field(factory=dict)
     functions: dict[str, str] = field(factory=dict)
     classes: dict[str, str] = field(factory=dict)
+    reserved: Collection[str] = ()
+    """Names that nothing in the network's code may have."""
+
     _meant: dict[str, Any] = field(factory=dict)
     _names: dict[str, str] = field(factory=dict)
 
@@ -66,7 +70,8 @@ class Spelling:
     def _container(self, module: nn.Module, indent: int) -> str:
         inner = indent + 1
         # Not children(), which leaves out what stands in a list twice.
-        parts = [self.module(child, inner) for child in module._modules.values() if child]
+        children = (child for child in module._modules.values() if child is not None)
+        parts = [self.module(child, inner) for child in children]
         listed = isinstance(module, nn.ModuleList)
         opening, closing = ("nn.ModuleList([", "])") if listed else ("nn.Sequential(", ")")
         short = f"{opening}{', '.join(parts)}{closing}"
@@ -92,8 +97,13 @@ class Spelling:
             self.classes[name] = f"class {name}(nn.Module):\n{docstring}{text}"
         return name
 
+    def _refuse_reserved(self, name: str) -> None:
+        if name in self.reserved:
+            raise InputError(f"{name!r} in the network's code is a name that the file itself uses")
+
     def _named(self, name: str, text: str) -> str:
         """Return a name for a class: the same for the same text, another for another."""
+        self._refuse_reserved(name)
         number = 1
         while True:
             candidate = name if number == 1 else f"{name}{number}"
@@ -131,10 +141,14 @@ class Spelling:
                 raise InputError(f"{kind.__qualname__}: its code uses {name!r}, which is not found")
 
     def _bring_value(self, name: str, value: Any) -> None:
+        self._refuse_reserved(name)
         known = self._meant.setdefault(name, value)
         if known is not value and known != value:
             raise InputError(f"two things are called {name!r} in the network's code")
         if isinstance(value, ModuleType):
+            package = value.__name__.split(".")[0]
+            if package not in ("torch", *sys.stdlib_module_names):
+                raise InputError(f"the network's code imports {package!r}; torch alone can be had")
             self.imports[name] = _import_of(value, name)
         elif isinstance(value, FunctionType) and not _is_torchs(value):
             if name not in self.functions:

@@ -51,4 +51,5 @@ def latency(
     )
     width, height = found.input
     say(f"input {width}x{height}, output {width * found.scale}x{height * found.scale}")
-    say(f"{found.engine}, {found.threads} threads, {found.processor}")
+    plural = "s" if found.threads > 1 else ""
+    say(f"{found.engine}, {found.threads} thread{plural}, {found.processor}")

@@ -21,7 +21,7 @@ class CommandConfig:
     command: str = option(
         "",
         "a command line that prints milliseconds; {file} in it stands for an ONNX file for float32 "
-        "images of one size, which else is its last argument",
+        "images of one size, which else is its last argument, and {threads} for their number",
     )
     timeout: float = option(600.0, "how long one call may take", unit="seconds", gt=0)
 
@@ -31,6 +31,9 @@ class Engine(Protocol):
 
     def name(self) -> str:
         """Return what runs networks, with its version."""
+
+    def processor(self) -> str:
+        """Return the name of what computes."""
 
     def prepare(self, source: Source, folder: Path, *, threads: int) -> Callable[[], float]:
         """Make a network ready.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 import re
 import shlex
 import subprocess
@@ -21,6 +22,8 @@ from corenas_export.format import Source
 from corenas_export.latency.engine import CommandConfig
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
+
+_FILE, _THREADS = "{file}", "{threads}"
 
 
 def _image(source: Source) -> Tensor:
@@ -46,7 +49,20 @@ def _write_onnx(source: Source, folder: Path) -> Path:
     return file
 
 
-class TorchEngine:
+class _Here:
+    """What computes on this machine."""
+
+    def processor(self) -> str:
+        """Return the name of the processor, as far as the system tells."""
+        try:
+            text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            text = ""
+        named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+        return named[1] if named else platform.processor() or platform.machine()
+
+
+class TorchEngine(_Here):
     """torch, eager, in the memory layout in which CoreNAS runs networks."""
 
     def __init__(self, config: NoOptions) -> None:
@@ -67,7 +83,7 @@ class TorchEngine:
         return _timed(run)
 
 
-class OnnxRuntimeEngine:
+class OnnxRuntimeEngine(_Here):
     """ONNX Runtime on the CPU."""
 
     def __init__(self, config: NoOptions) -> None:
@@ -92,7 +108,7 @@ class OnnxRuntimeEngine:
         return _timed(lambda: session.run(None, given))
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(_Here):
     """OpenVINO on the CPU, with the numbers that it takes by itself."""
 
     def __init__(self, config: NoOptions) -> None:
@@ -134,11 +150,16 @@ class CommandEngine:
         """Return the command line."""
         return f"the command {self.config.command!r}"
 
+    def processor(self) -> str:
+        """Say that only the command knows."""
+        return "a processor that the command knows"
+
     def prepare(self, source: Source, folder: Path, *, threads: int) -> Callable[[], float]:
-        """Write an ONNX file and return a call of the command; how many threads it knows itself."""
+        """Write an ONNX file and return a call of the command."""
         file = str(_write_onnx(source, folder))
-        words = [word.replace("{file}", file) for word in self._words]
-        return lambda: self._call(words if words != self._words else [*words, file])
+        given = self._words if _FILE in self.config.command else [*self._words, _FILE]
+        words = [word.replace(_FILE, file).replace(_THREADS, str(threads)) for word in given]
+        return lambda: self._call(words)
 
     def _call(self, words: list[str]) -> float:
         """Return the last number that the command prints, in seconds."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import tempfile
 import time
@@ -76,7 +75,9 @@ def measure_latency(engine: Engine, source: Source, *, threads: int) -> Latency:
             seconds = _repeat(run)
     finally:
         torch.set_num_threads(before)
-    return Latency(tuple(seconds), engine.name(), threads, processor(), source.size, source.scale)
+    return Latency(
+        tuple(seconds), engine.name(), threads, engine.processor(), source.size, source.scale
+    )
 
 
 def _repeat(run: Callable[[], float]) -> Sequence[float]:
@@ -87,13 +88,3 @@ def _repeat(run: Callable[[], float]) -> Sequence[float]:
     while len(seconds) < FEWEST or (len(seconds) < MOST and time.monotonic() - began < SECONDS):
         seconds.append(run())
     return seconds
-
-
-def processor() -> str:
-    """Return the name of this machine's processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()

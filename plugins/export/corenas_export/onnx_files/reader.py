@@ -6,6 +6,7 @@ file itself, and what it says of itself is compared with what it does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ _PROBE = 32
 
 _LARGEST_RADIUS = 128
 _LARGEST_FILE = 2**31
+_LARGEST_IMAGE = 2**25
+"""Pixels of the input of a network of one size: as many are computed to tell its scale."""
+
 _CHANNELS = 3
 _QUIET = 4
 
@@ -153,6 +157,8 @@ class _Form:
         if len(fixed) == 1:
             raise DataError(f"{name}: only one side of its images is fixed: {given.shape}")
         size = (fixed[0], fixed[1]) if fixed else None
+        if size and not 0 < math.prod(size) <= _LARGEST_IMAGE:
+            raise DataError(f"{name}: refused: it takes images of {size[1]}x{size[0]} only")
         return cls(given.name, byte_images, size, not isinstance(given.shape[0], int))
 
 
