@@ -102,6 +102,13 @@ def test_layers_are_left_out_until_the_loss_is_small_enough(
     assert integer_layers(onnx.load("net-x2-int8.onnx")) == LAYERS - len(left_out)
 
 
+def test_file_without_integers_is_refused(fails: Run, quantising: list[str]) -> None:
+    names = ["head", "blocks", "fuse", "tail"]
+    said = fails(1, *quantising, f"--set=leave_out={json.dumps(names)}")
+    assert said.startswith("error: refused: no layer is left that computes with integers")
+    assert not Path("net-x2-int8.onnx").exists()
+
+
 def test_layers_are_left_out_by_name(corenas: Run, fails: Run, quantising: list[str]) -> None:
     corenas(*quantising, '--set=leave_out=["head", "blocks.0"]', "--most-loss=5")
     assert integer_layers(onnx.load("net-x2-int8.onnx")) == LAYERS - 1 - 2

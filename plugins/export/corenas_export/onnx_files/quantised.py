@@ -76,7 +76,9 @@ class Int8Format:
         state(model, {"corenas.numbers": json.dumps(numbers)})
         save(model, file)
         refused = ""
-        if not _loss(before, after) <= self.config.most_loss:
+        if len(left_out) == len(quantiser.layers):
+            refused = "refused: no layer is left that computes with integers"
+        elif not _loss(before, after) <= self.config.most_loss:
             refused = (
                 f"refused: {_describe(before, after)}; at most {self.config.most_loss:g} dB "
                 "may be lost (--most-loss)"
@@ -100,17 +102,17 @@ def _search(
 ) -> tuple[list[str], ModelProto, Measured]:
     """Leave layers out until the loss is small enough, first those that cost most by themselves.
 
-    What a layer costs is the PSNR that comes back when it alone stays in floating point.
+    What a layer costs is the PSNR that is lost when it alone computes with integers.
     """
     say = quantiser.source.say
     layers = [layer for layer in quantiser.layers if layer not in left_out]
     say(f"looking for the layers that cost most, among {len(layers)} ...")
-    alone = {
-        layer: quantiser.measured([*left_out, layer], images=_SEARCH_IMAGES)[1].values["psnr"]
-        for layer in layers
-    }
+    alone = {}
+    for layer in layers:
+        others = [each for each in quantiser.layers if each != layer]
+        alone[layer] = quantiser.measured(others, images=_SEARCH_IMAGES)[1].values["psnr"]
     chosen = list(left_out)
-    for layer in sorted(layers, key=lambda name: -alone[name]):
+    for layer in sorted(layers, key=alone.__getitem__):
         chosen.append(layer)
         model, after = quantiser.measured(chosen)
         say(f"without {layer}: {_describe(before, after)}")
