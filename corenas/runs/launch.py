@@ -217,13 +217,6 @@ def is_finished(folder: Path) -> bool:
     return bool(read_summary(folder).get("finished"))
 
 
-def state_of(folder: Path) -> str:
-    """Return ``running``, ``finished`` or ``stopped``."""
-    if is_locked(folder):
-        return "running"
-    return "finished" if is_finished(folder) else "stopped"
-
-
 def _new_folder(recipe: str) -> Path:
     base = Path("runs") / f"{recipe}-{datetime.now():%Y-%m-%d-%H%M}"
     folder, number = base, 1
