@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from corenas.commands import compare, describe, doctor, init, report, results, runs
-from corenas.commands.streams import lasting_streams
+from corenas.commands.output import lasting_streams
 from corenas.errors import CorenasError, Stopped
 from corenas.names import printable_lines
 from corenas.plugins.registry import Registry, default_registry

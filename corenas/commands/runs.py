@@ -150,7 +150,7 @@ def resume(
     trackers = choose_trackers(track or [], for_trackers)
     config = apply_assignments(recipe, begun, others)
     options = attrs.evolve(
-        move(options, begun, config, places(config)),
+        move(options, begun, config, tuple(places(config))),
         device=device or options.device,
         workers=workers or options.workers,
         max_time=parse_duration(max_time),

@@ -12,11 +12,11 @@ from corenas.report._charts import Dot, DotKind, Limit, Line, chart, is_drawable
 from corenas.report._curves import MOST_DOTS, Panel, draw_curves, thin
 from corenas.report.record import RunRecord, StageRecord
 from corenas.search.pareto import front
-from corenas.search.rungs.agreement import Agreement, agreements, kendall_tau
+from corenas.search.rungs.agreement import Agreement, agreements
 from corenas.show.progress import format_number, trial_numbers
 from corenas.values.fidelity import format_share
 from corenas.values.quantity import Quantity
-from corenas.values.ranking import at_highest_fidelity
+from corenas.values.ranking import at_highest_fidelity, kendall_tau
 from corenas.values.trial import Trial
 
 _MOST_FRONTS = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from corenas.values.trial import Event
 
 if TYPE_CHECKING:
     from corenas.runs.run import Run
+    from corenas.show.progress import StageProgress
     from corenas.show.reporter import Reporter
 
 LAST_WORDS = 30.0
@@ -157,6 +158,10 @@ class Tracking:
     def stage(self, name: str, note: str = "") -> None:
         """Pass on."""
         self._reporter.stage(name, note)
+
+    def recall(self, earlier: Iterable[StageProgress]) -> None:
+        """Pass on."""
+        self._reporter.recall(earlier)
 
     def event(self, event: Event) -> None:
         """Pass on."""

@@ -47,7 +47,7 @@ class Cluster:
 
     def room(self) -> int:
         """Return how many workers all living nodes have room for, whatever else runs there."""
-        return sum(self._room_on(node["Resources"]) for node in ray.nodes() if node["Alive"])
+        return sum(self._room_on(node["Resources"]) for node in living_nodes())
 
     def _room_on(self, resources: Mapping[str, float]) -> int:
         needed = {"CPU": self._config.cpus, "GPU": self._config.gpus}
@@ -61,7 +61,7 @@ class Cluster:
 
     def is_alive(self, node: str) -> bool:
         """Return whether a node is part of the cluster."""
-        return any(each["NodeID"] == node and each["Alive"] for each in ray.nodes())
+        return any(each["NodeID"] == node for each in living_nodes())
 
     def worker(self, actor: type[Any], **options: Any) -> Any:
         """Start an actor for a worker; Ray places it where there is room."""
@@ -87,7 +87,7 @@ class Cluster:
             ConfigError: One has other versions, lacks a file, or does not answer.
         """
         names = [str(file) for file in files]
-        for node in (node for node in ray.nodes() if node["Alive"]):
+        for node in living_nodes():
             problem = describe_misfit(_look_at(node, names))
             if problem:
                 raise ConfigError(problem)
@@ -97,6 +97,17 @@ class Cluster:
         if self._ours and ray.is_initialized():
             with _own_signals():
                 ray.shutdown()
+
+
+def living_nodes() -> list[dict[str, Any]]:
+    """Return what Ray knows of each node that is part of the cluster."""
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def total_resources() -> Mapping[str, float]:
+    """Return what all nodes together have, whether it is in use or not."""
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources
 
 
 def describe_misfit(node: Node) -> str:

@@ -27,7 +27,7 @@ from corenas.protocols import Executor, Job
 from corenas.stopping import Stop
 from corenas.values.evaluation import Failure, Outcome
 from corenas_ray._actor import Node, Worker
-from corenas_ray._cluster import Cluster, describe_misfit
+from corenas_ray._cluster import Cluster, describe_misfit, total_resources
 from corenas_ray.config import RayConfig
 
 POLL_SECONDS = 0.2
@@ -196,7 +196,7 @@ class RayExecutor:
 
     def _say_no_room(self) -> None:
         needs = f"{self._config.cpus:g} CPUs and {self._config.gpus:g} GPUs"
-        total = ray.cluster_resources()
+        total = total_resources()
         has = f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
         raise CorenasError(
             f"the cluster had no room for a worker within {self._config.patience:g} s: one needs "
