@@ -89,7 +89,9 @@ def compare_pictures(folder: Path) -> list[Section]:
         "broken": broken,
         "lossy": lossy,
     }
-    text = {end: files(__package__).joinpath(f"comparing.{end}").read_text() for end in _ENDS}
+    text = {
+        end: files(__package__).joinpath(f"comparing.{end}").read_text("utf-8") for end in _ENDS
+    }
     body = render(text["html"], values)
     return [Section("pictures", "See it", body, style=text["css"], script=text["js"])]
 
