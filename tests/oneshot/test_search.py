@@ -104,7 +104,7 @@ def test_darts_step_is_the_first_order_one_in_plain_torch(problem):
         low, high = batches[0]
         return F.l1_loss(supernet(low.float(), point), high.float()), point
 
-    # The architecture first, at the present weights (Eq. 5 of the paper with xi = 0).
+    # The architecture first, at the present weights (the paper's xi is 0).
     optimiser = torch.optim.Adam(logits.parameters(), lr=0.1, betas=(0.5, 0.999))
     first, point = loss()
     even = {d.name: torch.full((len(d.options),), 1 / len(d.options)) for d in SPACE.decisions}

@@ -1,4 +1,4 @@
-"""Random paths ranked by the weights that they share (Guo et al., arXiv:1904.00420, section 3)."""
+"""Random paths ranked by the weights that they share (Guo et al., arXiv:1904.00420)."""
 
 from __future__ import annotations
 
