@@ -29,9 +29,9 @@ def add_commands(app: typer.Typer) -> None:
 
 def status(folder: Folder, as_json: Json = False) -> None:
     """Tell how far a run is."""
-    from corenas.runs._recovery import read_progress
     from corenas.runs.identity import read_info
     from corenas.runs.launch import state_of
+    from corenas.runs.recovery import read_progress
 
     info = read_info(folder)
     path = folder / "journal.jsonl"
@@ -144,8 +144,8 @@ def best(
     as_json: Json = False,
 ) -> None:
     """Print a run's best architectures and models so far."""
-    from corenas.runs._recovery import read_progress
     from corenas.runs.identity import read_info
+    from corenas.runs.recovery import read_progress
 
     read_info(folder)
     progress = read_progress(folder)

@@ -16,8 +16,8 @@ from corenas.runs import journal
 from corenas.runs._checkpoint import Checkpoint
 from corenas.runs._facts import Facts
 from corenas.runs._records import Record
-from corenas.runs._recovery import checkpoint_file, recover
 from corenas.runs._stage_files import StageFiles, writing
+from corenas.runs.recovery import checkpoint_file, recover
 from corenas.runs.search import Parts, search
 from corenas.search.config import SearchConfig
 from corenas.search.executors.attempt import is_out_of_memory

@@ -36,7 +36,7 @@ RANKED = 64
 STALENESS = "staleness"
 """The scalar that says by how many tells a sampler had moved on between a trial's ask and its own.
 
-With one worker it is always 0, and nothing is said of it.
+While it has always been 0, as with one worker, nothing is said of it.
 """
 
 
@@ -123,6 +123,7 @@ class _Counters:
     failed_in_row: int = 0
     promoted: int = 0
     repeated: int = 0
+    stalest: int = 0
 
     @property
     def candidates(self) -> int:
@@ -306,7 +307,8 @@ class SampledSearch:
         if self._problem.remember:
             self._known.add(trial)
         scalars = self._scheduler.scalars()
-        if self._problem.workers > 1:
+        self._count.stalest = max(self._count.stalest, staleness)
+        if self._count.stalest:
             scalars[STALENESS] = staleness
         return self._event("trial", trial, scalars=scalars)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from corenas.values.quantity import Quantity
 from corenas.values.ranking import at_highest_fidelity
 from corenas.values.trial import Trial
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _BLOCK = 256
 """How many trials are compared with a front at once; more need more memory and no less time."""
@@ -35,6 +37,8 @@ def front(trials: Iterable[Trial], directions: Mapping[str, int]) -> list[Trial]
     Returns:
         Trials from the best to the worst in the first number; of equal ones the earliest.
     """
+    import numpy as np  # not before it is needed: the command line starts faster without it
+
     points = ((trial, _point(trial, directions)) for trial in trials)
     usable = {trial.number: (trial, point) for trial, point in points if _is_finite(point)}
     # By number, because of equal trials the first one stays, and events come in any order.
@@ -51,6 +55,8 @@ def _best_rows(points: NDArray[np.float64]) -> Sequence[int]:
     Args:
         points: Shape (rows, numbers).
     """
+    import numpy as np
+
     # Sorted from the first number on, a row can only be beaten by one before it.
     order = np.lexsort(points.T[::-1]) if points.shape[1] else np.arange(1)
     best = order[:0]
@@ -65,6 +71,8 @@ def _best_rows(points: NDArray[np.float64]) -> Sequence[int]:
 
 def _as_low(ones: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which of the ones (rows) are as low as which of the others (columns) in everything."""
+    import numpy as np
+
     # Number by number: one array of all comparisons would be larger than the caches.
     found = np.ones((len(ones), len(others)), bool)
     for column in range(ones.shape[1]):
@@ -83,6 +91,8 @@ class Front:
     """
 
     def __init__(self, directions: Mapping[str, int]) -> None:
+        import numpy as np
+
         self._directions = dict(directions)
         self._points = np.empty((0, len(directions)))
         self._members: list[Trial] = []
@@ -106,6 +116,8 @@ class Front:
             self._fidelity, self._members, self._points = trial.fidelity, [], self._points[:0]
         if (self._points <= point).all(1).any():
             return
+        import numpy as np
+
         stays = np.flatnonzero(~(self._points >= point).all(1))
         self._members = [self._members[row] for row in stays] + [trial]
         self._points = np.vstack([self._points[stays], point])

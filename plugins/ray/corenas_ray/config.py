@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from attrs import frozen
 
 from corenas.options.structuring import option
-from corenas.values.evaluation import Order
 
 
 @frozen
@@ -23,7 +23,7 @@ class RayConfig:
     gpus: float = option(
         0.0, "GPUs that a worker takes; 0.33 puts three workers on each", paper="0.33", ge=0
     )
-    order: Order = option(
+    order: Literal["completion", "submission"] = option(
         "completion",
         "in which order results are told; 'submission' is slower and repeats a search exactly",
         choices=("completion", "submission"),

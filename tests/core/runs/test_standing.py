@@ -11,7 +11,7 @@ from corenas import Event, Run, Stop
 from corenas.runs import _checkpoint as checkpoints
 from corenas.runs import journal
 from corenas.runs import run as run_module
-from corenas.runs._recovery import checkpoint_file, read_progress, recover
+from corenas.runs.recovery import checkpoint_file, read_progress, recover
 from corenas.search.lift import SampledSearch
 from corenas.search.rungs._climb import Climb
 from corenas.search.rungs.asha import Asha

@@ -147,7 +147,7 @@ def test_plain_search_can_be_continued_from_the_state_of_an_earlier_version() ->
         next(events)
     state = reloaded(task.state())
     del state["told_before"]
-    for name in ("promoted", "repeated"):
+    for name in ("promoted", "repeated", "stalest"):
         del state["counters"][name]
     assert state["in_flight"]
     assert all(set(each) == {"schema", "space", "choices"} for each in state["in_flight"].values())

@@ -1,4 +1,4 @@
-"""By how much a sampler has moved on when a trial that it asked for comes back."""
+"""What a sampler is told: candidates that were never measured, and how late a trial comes back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,42 @@ from corenas import Event
 from corenas.search.lift import STALENESS, SampledSearch
 from corenas.search.strategies.random import RandomSearch
 from corenas.testing.contracts import reloaded
-from corenas.testing.surrogate import SurrogateSpace, surrogate_problem
+from corenas.testing.surrogate import InlineExecutor, SurrogateSpace, surrogate_problem
+from corenas.values.evaluation import Failure
+from corenas.values.trial import Trial
+
+
+class Attentive(RandomSearch):
+    def __init__(self) -> None:
+        super().__init__(SurrogateSpace(), 1)
+        self.told: dict[int, str] = {}
+
+    def tell(self, trial: Trial) -> None:
+        self.told[trial.number] = trial.status
+
+    def drop(self, trial: Trial) -> None:
+        assert trial.score is None
+        self.told[trial.number] = trial.status
+
+
+class FailsOften(InlineExecutor):
+    def next(self) -> Any:
+        key, outcome = super().next()
+        return key, Failure("error", "a test") if key % 3 == 0 else outcome
+
+
+def test_every_candidate_is_told_once_with_how_it_ended() -> None:
+    problem = evolve(surrogate_problem(9, seed=1, limit=5.5e9), executor=FailsOften(2))
+    sampler = Attentive()
+    trials = [e.trial for e in SampledSearch(problem, sampler).events() if e.trial]
+    assert sampler.told == {trial.number: trial.status for trial in trials}
+    assert set(sampler.told.values()) == {"finished", "failed", "rejected"}
 
 
 def search(slots: int) -> SampledSearch:
-    problem = surrogate_problem(40, seed=3, slots=slots)
-    return SampledSearch(evolve(problem, workers=slots), RandomSearch(SurrogateSpace(), 3))
+    return SampledSearch(
+        surrogate_problem(40, seed=3, slots=slots), RandomSearch(SurrogateSpace(), 3)
+    )
 
 
 def told_between(events: Sequence[Event]) -> dict[int, int]:
@@ -34,7 +64,9 @@ def told_between(events: Sequence[Event]) -> dict[int, int]:
 
 
 def said(events: Sequence[Event]) -> dict[int, float]:
-    return {e.trial.number: e.scalars[STALENESS] for e in events if e.kind == "trial" and e.trial}
+    return {
+        e.trial.number: e.scalars.get(STALENESS, 0) for e in events if e.kind == "trial" and e.trial
+    }
 
 
 @pytest.mark.parametrize("slots", [2, 5])
