@@ -128,7 +128,7 @@ class StageProgress:
                 yield self.counts[status], status
         if self.repeated:
             yield self.repeated, "of them repeated"
-        if self.running and self.ended is None:
+        if self.running and not self.finished and self.ended is None:
             yield len(self.running), "running"
 
     def climbed(self) -> str:

@@ -113,6 +113,8 @@ def test_what_is_kept_is_what_all_events_say(tmp_path):
     assert [stage.name for stage in whole] == ["search", "train"]
     assert whole[0].counts["rejected"] > 0
     assert len(whole[0].rungs) == 3
+    again = Standing.from_json(replayed(tmp_path / str(number)).to_json()).stages
+    assert [list(stage.tally()) for stage in again] == [list(stage.tally()) for stage in whole]
     assert whole[1].latest.architecture == Architecture("space", {"a": "5"})
 
 

@@ -200,3 +200,11 @@ def test_full_trainings_are_not_counted_by_share_and_repeated_ones_are() -> None
     stage.take(share(1, 9.0, 1.0, repeats=0), 0.0)
     assert stage.climbed() == ""
     assert list(stage.tally()) == [(2, "finished"), (1, "of them repeated")]
+
+
+def test_trial_that_its_stage_did_not_wait_for_is_not_running() -> None:
+    stage = StageProgress("search")
+    stage.take(Event("started", 0, 10, {"number": 0}, stage="search"), 0.0)
+    assert list(StageProgress.from_json(stage.to_json()).tally()) == [(1, "running")]
+    stage.take(Event("stage", 0, 10, message="finished", stage="search"), 0.0)
+    assert list(StageProgress.from_json(stage.to_json()).tally()) == []

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from corenas_sr.data import datasets
+from corenas_sr.data import datasets, store
 from corenas_sr.data.datasets import ImagePair, check_pairs, load_pairs
 from corenas_sr.data.images import crop_to_multiple, read_image, resize, write_image
 
@@ -192,6 +192,56 @@ def test_what_a_kill_left_is_removed(folder: Path, cache: Path) -> None:
     made.rename(torn)
     assert_right(load(folder), folder)
     assert stores(cache) == [made]
+
+
+def test_what_a_kill_left_of_other_images_is_removed_and_so_are_stores_of_places_that_are_gone(
+    folder: Path, cache: Path
+) -> None:
+    load(folder)
+    (made,) = stores(cache)
+    made.rename(cache / f".{made.name}.abc~")
+    gone = folder.with_name("gone")
+    write(gone / "a.png", 5, (20, 20))
+    load(gone)
+    assert len(stores(cache)) == 1
+    shutil.rmtree(gone)
+    other = folder.with_name("other")
+    write(other / "a.png", 6, (20, 20))
+    assert_right(load(other), other)
+    assert len(stores(cache)) == 1
+
+
+def test_store_of_another_format_is_not_opened(
+    folder: Path, cache: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(folder)
+    decoded.clear()
+    monkeypatch.setattr(store, "_FORMAT", store._FORMAT + 1)
+    assert_right(load(folder), folder)
+    assert len(decoded) == 3
+
+
+def test_store_that_vanishes_while_it_is_opened_costs_its_use_alone(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = datasets.open_store
+
+    def vanishing(*arguments: object, **options: object) -> store.Store:
+        found = opened(*arguments, **options)  # type: ignore[arg-type]
+        shutil.rmtree(found.folder)
+        return found
+
+    monkeypatch.setattr(datasets, "open_store", vanishing)
+    with pytest.warns(UserWarning, match="cannot be kept for the next run"):
+        pairs = load(folder)
+    assert_right(pairs, folder)
+
+
+def test_name_that_is_no_text_is_a_name(folder: Path, cache: Path) -> None:
+    (folder / "train0.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
+    for _ in range(2):
+        assert_right(load(folder), folder)
+        assert check_pairs(str(folder), scale=2, split="train").images == 3
 
 
 SIDE_BY_SIDE = """

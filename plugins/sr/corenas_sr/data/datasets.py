@@ -6,7 +6,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
@@ -84,12 +84,9 @@ def load_pairs(
 @cache
 def _load(source: str, scale: int, split: Split, largest: int) -> tuple[ImagePair, ...]:
     _, openers, problems = _openers(source, scale, split, largest)
-    store = _store(source, split, openers, problems)
-    if store is not None:
-        return tuple(
-            ImagePair(entry.name, lr, hr, opener.paths)
-            for entry, opener, (hr, lr) in zip(store.entries, openers, store.images(), strict=True)
-        )
+    stored = _stored(source, split, openers, problems)
+    if stored is not None:
+        return stored
     # Room is made first: images that are moved into one block later are there twice for a time.
     size = 3 * sum(_pixels_of(opener) for opener in openers)
     lows, highs = Block(size // scale**2), Block(size)
@@ -101,26 +98,58 @@ def _load(source: str, scale: int, split: Split, largest: int) -> tuple[ImagePai
     return tuple(pairs)
 
 
+def _stored(
+    source: str, split: Split, openers: Sequence[Opener], problems: Sequence[str]
+) -> tuple[ImagePair, ...] | None:
+    """Return the pairs from the store; None where there cannot be one."""
+    with _saying_why():
+        store = _store(source, split, openers, problems)
+        if store is None:
+            return None
+        return tuple(
+            ImagePair(entry.name, lr, hr, opener.paths)
+            for entry, opener, (hr, lr) in zip(store.entries, openers, store.images(), strict=True)
+        )
+    return None
+
+
+def _entries(
+    source: str, split: Split, openers: Sequence[Opener], problems: list[str]
+) -> Iterable[Entry]:
+    """Return what the store says of each pair, or else what decoding it says."""
+    with _saying_why():
+        store = _store(source, split, openers, problems)
+        if store is not None:
+            return store.entries
+    return _inspect_all(openers, problems)
+
+
 def _store(
     source: str, split: Split, openers: Sequence[Opener], problems: Sequence[str]
 ) -> Store | None:
     """Return the store of a source's images; None where there cannot be one.
 
-    Of files that cannot be used, whoever reads them next says what is wrong.
+    Raises:
+        DataError: A file cannot be used.
+        OSError: Nothing can be kept.
     """
     if source == EMBEDDED or problems or not openers:
         return None
-    kind = f"x{openers[0].scale}, {openers[0].largest} pixels at most"
+    kind = f"{split}, x{openers[0].scale}, {openers[0].largest} pixels at most"
     sources = [PairSource(o.files.name, o.paths, partial(_decode, o)) for o in openers]
-    place = f"{Path(source).expanduser().absolute()} ({split})"
+    return open_store(sources, place=Path(source).expanduser().absolute(), kind=kind)
+
+
+@contextmanager
+def _saying_why() -> Iterator[None]:
+    """Say why nothing can be kept; of a file that cannot be used, whoever reads it next says it."""
     try:
-        return open_store(sources, place=place, kind=kind)
+        yield
     except DataError:
-        return None
+        pass
     except OSError as error:
         reason = str(error) if error.errno is None else error.strerror
-        warnings.warn(f"decoded images cannot be kept for the next run: {reason}", stacklevel=2)
-        return None
+        warnings.warn(f"decoded images cannot be kept for the next run: {reason}", stacklevel=4)
 
 
 def _decode(opener: Opener) -> Pair:
@@ -160,8 +189,7 @@ def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> Dat
         DataError: As in `load_pairs`; also where images are smaller than a patch.
     """
     layout, openers, problems = _openers(source, scale, split)
-    store = _store(source, split, openers, problems)
-    entries = _inspect_all(openers, problems) if store is None else store.entries
+    entries = _entries(source, split, openers, problems)
     sizes, digests, content = [], {}, hashlib.sha256()
     for entry in entries:
         (height, width), (lr_height, lr_width) = entry.hr, entry.lr
@@ -170,7 +198,8 @@ def check_pairs(source: str, *, scale: int, split: Split, patch: int = 1) -> Dat
             problems.append(f"{entry.name}: {size} LR pixels; a patch needs {patch}")
         sizes.append((width, height))
         digests[entry.name] = entry.hr_digest
-        content.update(f"{entry.name} {entry.hr_digest} {entry.lr_digest}\n".encode())
+        line = f"{entry.name} {entry.hr_digest} {entry.lr_digest}\n"
+        content.update(line.encode(errors="surrogateescape"))
     refuse(source, problems)
     sizes.sort(key=math.prod)
     megapixels = sum(map(math.prod, sizes)) / 1e6

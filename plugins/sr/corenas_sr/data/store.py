@@ -12,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import mmap
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,15 +25,16 @@ from typing import Any
 
 import torch
 from attrs import asdict, frozen
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from corenas.errors import DataError
-from corenas.files import cache_folder, sync_folder, write_json
+from corenas.files import atomic_write, cache_folder, sync_folder
 
 _FORMAT = 1
 _SIDES = ("hr", "lr")
 _BLOCK = 2**24
+_NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 _SPARE = 2**28
 """Bytes of the disk that a store leaves free, at least."""
 
@@ -83,6 +86,9 @@ class Store:
         """Map all images; return high and low resolution of each, shape (3, H, W), channels last.
 
         Whoever writes into them gets pages of his own; the file stays as it is.
+
+        Raises:
+            OSError: The files are gone, or cannot be mapped.
         """
         highs, lows = (
             self._map(side, [getattr(entry, side) for entry in self.entries]) for side in _SIDES
@@ -90,9 +96,7 @@ class Store:
         return list(zip(highs, lows, strict=True))
 
     def _map(self, side: str, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-        length = 3 * sum(map(math.prod, sizes))
-        file = str(self.folder / f"{side}.bin")
-        block = torch.from_file(file, shared=False, size=length, dtype=torch.uint8)
+        block = _mapped(self.folder / f"{side}.bin", 3 * sum(map(math.prod, sizes)))
         images, start = [], 0
         for height, width in sizes:
             end = start + 3 * height * width
@@ -101,7 +105,21 @@ class Store:
         return images
 
 
-def open_store(sources: Sequence[PairSource], *, place: str, kind: str) -> Store:
+def _mapped(path: Path, length: int) -> Tensor:
+    """Map a file as uint8, such that it may be larger than the memory."""
+    with path.open("rb") as file:
+        if os.name == "posix":
+            # Without a reserve of memory for pages that somebody might write into.
+            flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", _NO_RESERVE)
+            mapped = mmap.mmap(
+                file.fileno(), length, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE
+            )
+        else:
+            mapped = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY)
+    return torch.frombuffer(mapped, dtype=torch.uint8)
+
+
+def open_store(sources: Sequence[PairSource], *, place: Path, kind: str) -> Store:
     """Return the store of some files; make it where there is none, or it is stale or damaged.
 
     Of several processes that need the same one, the first makes it and the others wait. What did
@@ -109,8 +127,8 @@ def open_store(sources: Sequence[PairSource], *, place: str, kind: str) -> Store
 
     Args:
         sources: At least one.
-        place: Where the files lie.
-        kind: What else decides the pixels, such as the scale.
+        place: The folder in which the files lie.
+        kind: What else decides the pixels, such as the scale, or which files they are.
 
     Raises:
         DataError: A file cannot be used; no store is made.
@@ -123,23 +141,27 @@ def open_store(sources: Sequence[PairSource], *, place: str, kind: str) -> Store
     if not note.key:
         contents = [source.content() for source in sources]
     key = note.key or _key_of(kind, sources, contents)
-    with _locked(root / f".{key}.lock"):
+    with _locked(root, key):
         store = _open(root / key)
         if store is None:
             contents = contents or [source.content() for source in sources]
+            _remove_leftovers(root)
             known = _open(root / note.before) if note.before not in ("", key) else None
             store = _make(root / key, sources, contents, known)
-    note.keep(key)
+        # Before the lock is released: from here on nobody takes the store for one without a place.
+        note.keep(key)
+    if note.before not in ("", key):
+        _remove_unused(root, note.before)
     return store
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(root: Path, key: str, timeout: float = -1) -> Iterator[None]:
     try:
-        with FileLock(path):
+        with FileLock(root / f".{key}.lock", timeout=timeout):
             yield
     except NotImplementedError as error:
-        raise OSError(f"{path}: lies on a file system without locks") from error
+        raise OSError(f"{root}: lies on a file system without locks") from error
 
 
 # --- What a store goes by -------------------------------------------------------------------------
@@ -160,31 +182,45 @@ class _Note:
     """
 
     path: Path
+    place: str
     stamps: str
     before: str
     key: str
 
     @classmethod
-    def of(cls, root: Path, sources: Sequence[PairSource], place: str, kind: str) -> _Note:
+    def of(cls, root: Path, sources: Sequence[PairSource], place: Path, kind: str) -> _Note:
         files = [(each.name, file) for each in sources for file in each.files]
         stamps = _digest([[name, str(file), *_stamp(file)] for name, file in files])
-        path = root / f"{_digest([place, kind])}.json"
+        path = root / f"{_digest([_FORMAT, str(place), kind])}.json"
         known = _read_json(path)
         before = str(known.get("key", ""))
-        return cls(path, stamps, before, before if known.get("stamps") == stamps else "")
+        same = known.get("stamps") == stamps
+        return cls(path, str(place), stamps, before, before if same else "")
 
     def keep(self, key: str) -> None:
-        """Remember the store of the files as they are now; remove the one that the place had."""
-        if self.key == key:
-            return
-        write_json(self.path, {"stamps": self.stamps, "key": key})
-        root = self.path.parent
-        if self.before not in ("", key) and not self._is_used(self.before):
-            shutil.rmtree(root / self.before, ignore_errors=True)
+        """Remember the store of the files as they are now."""
+        if self.key != key:
+            _write_json(self.path, {"place": self.place, "stamps": self.stamps, "key": key})
 
-    def _is_used(self, key: str) -> bool:
-        """Whether the files at any place have this store."""
-        return any(_read_json(note).get("key") == key for note in self.path.parent.glob("*.json"))
+
+def _remove_unused(root: Path, key: str) -> None:
+    """Remove a store that no place has any more, unless somebody is working on it."""
+    with suppress(Timeout, OSError), _locked(root, key, timeout=0):
+        if all(_read_json(note).get("key") != key for note in root.glob("*.json")):
+            shutil.rmtree(root / key, ignore_errors=True)
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Remove what kills left, and the stores of places that are gone."""
+    for torn in root.glob(".*~"):
+        key = torn.name[1:].partition(".")[0]
+        with suppress(Timeout, OSError), _locked(root, key, timeout=0):
+            shutil.rmtree(torn, ignore_errors=True)
+    for note in root.glob("*.json"):
+        known = _read_json(note)
+        if "place" in known and not Path(str(known["place"])).exists():
+            note.unlink(missing_ok=True)
+            _remove_unused(root, str(known.get("key", "")))
 
 
 def _stamp(path: Path) -> list[int]:
@@ -205,6 +241,12 @@ def _digest_of_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
+
+
+def _write_json(path: Path, value: Any) -> None:
+    """Write JSON in ASCII: a file's name need not be valid text."""
+    with atomic_write(path) as file:
+        file.write(json.dumps(value).encode())
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -254,7 +296,7 @@ def _is_whole(folder: Path, digests: dict[str, str]) -> bool:
     if any(_digest_of_file(folder / f"{side}.bin") != digests[side] for side in _SIDES):
         return False
     with suppress(OSError):
-        write_json(note, stamps)
+        _write_json(note, stamps)
     return True
 
 
@@ -270,7 +312,7 @@ def _make(
     known: Store | None,
 ) -> Store:
     for torn in folder.parent.glob(f".{folder.name}.*~"):
-        shutil.rmtree(torn, ignore_errors=True)
+        shutil.rmtree(torn, ignore_errors=True)  # a kill left it: its lock is ours
     made = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix="~"))
     try:
         entries, digests = _write_pixels(made, _pairs(sources, contents, known))
@@ -279,11 +321,11 @@ def _make(
             for entry, content in zip(entries, contents, strict=True)
         ]
         held = json.loads(json.dumps(values))  # as it is read back: tuples are lists
-        write_json(
+        _write_json(
             made / "images.json",
             {"entries": held, "digest": _digest(held), "pixels": digests},
         )
-        write_json(made / "whole.json", {side: _stamp_of_pixels(made, side) for side in _SIDES})
+        _write_json(made / "whole.json", {side: _stamp_of_pixels(made, side) for side in _SIDES})
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)
