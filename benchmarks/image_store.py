@@ -40,7 +40,7 @@ def main() -> int:
         few = Path(cache) / "one"
         few.mkdir()
         one = next(file for file in sorted(source.iterdir()) if min(Image.open(file).size) >= 200)
-        (few / one.name).symlink_to(one)
+        (few / one.name).symlink_to(one.resolve())
         with _workers(arguments, cache, source, 1) as (first, _):
             decoding = first[0]["seconds"]
         starts = []

@@ -78,7 +78,7 @@ def main() -> int:
         folder = Path(name) / arguments.strategies[0]
         size = (folder / "journal.jsonl").stat().st_size
         print(f"journal: {size / arguments.trials:.0f} bytes a trial")
-        for what, command in _looks(folder, arguments.trials).items():
+        for what, command in _looks(folder).items():
             seconds, memory = _time(command)
             rows.append(Row(what, seconds, SECONDS, f"s; {memory / 1e6:.0f} MB at its peak"))
         command = [sys.executable, __file__, *_own(folder, arguments.trials), "--open"]
@@ -101,7 +101,7 @@ def _own(folder: Path, trials: int) -> Sequence[str]:
     return f"--folder={folder}", f"--trials={trials}"
 
 
-def _looks(folder: Path, trials: int) -> Mapping[str, Sequence[str]]:
+def _looks(folder: Path) -> Mapping[str, Sequence[str]]:
     cli = (sys.executable, "-m", "corenas.cli")
     return {
         "status": [*cli, "status", str(folder)],
@@ -181,7 +181,7 @@ class Measured(SampledSearch):
         self._run, self._trials, self.parts = run, trials, list[dict[str, float]]()
 
     def events(self) -> Iterator[Event]:
-        length, began = self._trials // PARTS, time.process_time()
+        length, began = max(1, self._trials // PARTS), time.process_time()
         for event in super().events():
             if event.kind == "trial" and event.step % length == 0:
                 now = time.process_time()

@@ -125,6 +125,33 @@ def test_trial_whose_machines_are_lost_too_often_fails(
     assert all(isinstance(outcome, Outcome) for outcome in collect(executor, 2).values())
 
 
+@pytest.mark.filterwarnings("ignore:node .* was lost")
+def test_machine_that_is_lost_with_results_waiting_costs_no_trial(
+    make: Make, joined: Callable[[], Any], cluster: Any, tmp_path: Path
+) -> None:
+    node = joined()
+    executor = make(workers=4, order="submission")
+    first, *others = [WaitForFile(tmp_path / f"begun{n}", tmp_path / f"go{n}") for n in range(4)]
+    submit(executor, [first, *others])
+    until(lambda: all(job.begun.exists() for job in (first, *others)))
+    lost = {w.job.key for w in executor._workers if w.node and w.node.id == node.node_id and w.job}
+    # All but the first are done, and wait for it; so do the workers that did them.
+    for key, job in enumerate([first, *others]):
+        if key not in lost or key:
+            job.awaited.touch()
+    until(lambda: bool(executor._wait()) or len(executor._finished) >= 3)
+    lose(cluster, node, executor)
+    first.awaited.touch()
+    found = []
+    for key in range(4, 12):
+        found.append(executor.next())
+        executor.submit(key, Give(float(key)))
+    found += [executor.next() for _ in range(4)]
+    assert [key for key, _ in found] == list(range(12))
+    assert all(isinstance(outcome, Outcome) for _, outcome in found)
+    until(lambda: bool(executor._wait()) or sum(executor.where().values()) == 2)
+
+
 def test_killed_process_costs_its_trial_and_is_replaced(make: Make, tmp_path: Path) -> None:
     executor = make(workers=2)
     hanging = [Hang(tmp_path / f"pid{number}") for number in range(2)]

@@ -59,13 +59,12 @@ class Cluster:
         ]
         return min(shares, default=default_workers(("cpu",)))
 
-    def is_alive(self, node: str) -> bool:
-        """Return whether a node is part of the cluster."""
-        return any(each["NodeID"] == node for each in living_nodes())
+    def alive(self) -> set[str]:
+        """Return the nodes that are part of the cluster."""
+        return {node["NodeID"] for node in living_nodes()}
 
     def worker(self, actor: type[Any], **options: Any) -> Any:
         """Start an actor for a worker; Ray places it where there is room."""
-        environment = dict(self._config.variables)
         return (
             ray.remote(actor)
             .options(
@@ -74,11 +73,16 @@ class Cluster:
                 # An idle machine is used before a second worker goes to a busy one.
                 scheduling_strategy="SPREAD",
                 max_restarts=0,
-                runtime_env={"env_vars": environment} if environment else None,
+                runtime_env=self._environment,
                 **options,
             )
             .remote()
         )
+
+    @property
+    def _environment(self) -> dict[str, Any] | None:
+        variables = dict(self._config.variables)
+        return {"env_vars": variables} if variables else None
 
     def check(self, files: Sequence[Path]) -> None:
         """Look at every node.
@@ -88,9 +92,24 @@ class Cluster:
         """
         names = [str(file) for file in files]
         for node in living_nodes():
-            problem = describe_misfit(_look_at(node, names))
+            problem = describe_misfit(self._look_at(node, names))
             if problem:
                 raise ConfigError(problem)
+
+    def _look_at(self, node: Mapping[str, Any], files: Sequence[str]) -> Node:
+        # As a worker will be: variables may say where packages lie.
+        remote = ray.remote(look).options(
+            num_cpus=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+            max_retries=0,
+            runtime_env=self._environment,
+        )
+        name = node.get("NodeManagerHostname") or node["NodeID"]
+        try:
+            found: Node = ray.get(remote.remote(files), timeout=LOOK_SECONDS)
+        except RayError as error:
+            raise ConfigError(f"node {name}: cannot be used: {last_line(error)}") from error
+        return found
 
     def close(self) -> None:
         """Leave the cluster; a Ray of this machine alone ends."""
@@ -110,6 +129,12 @@ def total_resources() -> Mapping[str, float]:
     return resources
 
 
+def last_line(error: RayError) -> str:
+    """Return what an error of Ray says in the end, after where it happened."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
 def describe_misfit(node: Node) -> str:
     """Return why a node cannot be used, or nothing."""
     here = versions()
@@ -126,19 +151,6 @@ def describe_misfit(node: Node) -> str:
             "path on every machine"
         )
     return ""
-
-
-def _look_at(node: Mapping[str, Any], files: Sequence[str]) -> Node:
-    affinity = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    remote = ray.remote(look).options(num_cpus=0, scheduling_strategy=affinity, max_retries=0)
-    name = node.get("NodeManagerHostname") or node["NodeID"]
-    try:
-        found: Node = ray.get(remote.remote(files), timeout=LOOK_SECONDS)
-    except RayError as error:
-        first = str(error).strip().splitlines()[-1:]
-        reason = first[0] if first else type(error).__name__
-        raise ConfigError(f"node {name}: cannot be used: {reason}") from error
-    return found
 
 
 def _connect(config: RayConfig, workers: int | None) -> None:

@@ -27,7 +27,7 @@ from corenas.protocols import Executor, Job
 from corenas.stopping import Stop
 from corenas.values.evaluation import Failure, Outcome
 from corenas_ray._actor import Node, Worker
-from corenas_ray._cluster import Cluster, describe_misfit, total_resources
+from corenas_ray._cluster import Cluster, describe_misfit, last_line, total_resources
 from corenas_ray.config import RayConfig
 
 POLL_SECONDS = 0.2
@@ -102,6 +102,8 @@ class RayExecutor:
         self._jobs: dict[int, _Job] = {}
         self._finished: dict[int, Outcome | Failure] = {}
         self._looked = -math.inf
+        self._not_started = ""
+        """Why the last worker that could not begin did not."""
 
     @property
     def idle(self) -> bool:
@@ -149,7 +151,6 @@ class RayExecutor:
 
         Raises:
             Stopped: A stop was requested meanwhile; results not handed out yet are lost.
-            CorenasError: The cluster is gone.
         """
         while True:
             self._stop.check()
@@ -191,22 +192,29 @@ class RayExecutor:
             if time.monotonic() > end:
                 break
             self._take_placed(timeout=POLL_SECONDS)
+            if self._not_started:
+                break
         if not self._placed():
             self._say_no_room()
 
     def _say_no_room(self) -> None:
+        if self._not_started:
+            raise CorenasError(f"a worker cannot be started: {self._not_started}")
         needs = f"{self._config.cpus:g} CPUs and {self._config.gpus:g} GPUs"
         total = total_resources()
         has = f"{total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
         raise CorenasError(
             f"the cluster had no room for a worker within {self._config.patience:g} s: one needs "
-            f"{needs}, and all machines together have {has}, some of them in use"
+            f"{needs}, and all machines together have {has}, some of them in use; "
+            "where there is room, Ray's logs say why no worker starts"
         )
 
     def _grow(self) -> None:
         """Start as many workers as are wanted, or have room now."""
         self._looked = time.monotonic()
         cluster = self._connect()
+        alive = cluster.alive()
+        self._refused = [each for each in self._refused if each.node and each.node.id in alive]
         wanted = cluster.room() - len(self._refused) if self._wanted is None else self._wanted
         # One at least: where none has room, Ray waits for a machine that has.
         while len(self._workers) < max(1, wanted):
@@ -226,13 +234,15 @@ class RayExecutor:
     def _place(self, worker: _Worker) -> None:
         try:
             node, worker.pid = ray.get(worker.placed)
-        except RayError:
+        except RayError as error:
             # Its machine was lost before it began, say; `_grow` starts another.
+            self._not_started = last_line(error)
             self._workers.remove(worker)
             return
         misfit = describe_misfit(node)
         if misfit:
             # It stays where it is, so that Ray puts no other worker there, and gets no job.
+            worker.node = node
             self._workers.remove(worker)
             self._refused.append(worker)
             warnings.warn(f"{misfit}; it is not used", stacklevel=2)
@@ -292,13 +302,14 @@ class RayExecutor:
 
     def _take_death(self, worker: _Worker, job: _Job, error: Exception) -> None:
         assert worker.node is not None
-        reason = _explain_death(worker, error)
-        if not self._is_lost(worker.node, reason):
+        reason = self._explain_death(worker, error)
+        if reason and not self._is_lost(worker.node, reason):
             # Ray ends processes itself where a machine's memory runs out, and says so.
             short = "running low on memory" in reason
             message = f"its worker process died: {reason}"
             self._finished[job.key] = Failure("memory" if short else "killed", message[:400])
             return
+        self._forget_machine(worker.node)
         job.lost += 1
         if job.lost > self._config.retries:
             message = f"the machine that it ran on was lost {job.lost} times"
@@ -308,7 +319,39 @@ class RayExecutor:
         self._waiting.appendleft(job)
 
     def _is_lost(self, node: Node, reason: str) -> bool:
-        return "node has died" in reason or not self._connect().is_alive(node.id)
+        return "node has died" in reason or node.id not in self._connect().alive()
+
+    def _forget_machine(self, node: Node) -> None:
+        """Give its other workers no more jobs; those that have one are found to be lost, too."""
+        if node.id in self._connect().alive():
+            return
+        for worker in [each for each in self._workers if each.node and each.node.id == node.id]:
+            idle = worker.job is None
+            if idle or (worker.job and worker.job.key in self._finished):
+                self._workers.remove(worker)
+            if idle:
+                self._free.remove(worker)
+
+    def _explain_death(self, worker: _Worker, error: Exception) -> str:
+        """Return Ray's last word on why an actor does not answer; nothing where it is not known.
+
+        At first Ray only knows that it cannot be reached; whether its machine is lost comes later.
+        """
+        end = time.monotonic() + DEATH_SECONDS
+        while isinstance(error, ActorUnavailableError):
+            self._stop.check()
+            if time.monotonic() > end:
+                break
+            try:
+                ray.get(worker.actor.look.remote([]), timeout=POLL_SECONDS)
+                break  # it answers again, but what it was doing is lost
+            except GetTimeoutError:
+                continue
+            except RayError as newer:
+                error = newer
+            time.sleep(POLL_SECONDS / 2)
+        _kill(worker)
+        return "" if isinstance(error, ActorUnavailableError) else " ".join(str(error).split())
 
     def _end_overdue(self, working: Any) -> None:
         limit = self._config.time_limit
@@ -330,21 +373,6 @@ class RayExecutor:
                 self._free.append(worker)
         self._start()
         return self._finished.pop(key)
-
-
-def _explain_death(worker: _Worker, error: Exception) -> str:
-    """Return Ray's last word on why an actor does not answer."""
-    end = time.monotonic() + DEATH_SECONDS
-    # At first Ray only knows that it cannot be reached; whether its machine is lost comes later.
-    while isinstance(error, ActorUnavailableError) and time.monotonic() < end:
-        try:
-            ray.get(worker.actor.look.remote([]), timeout=POLL_SECONDS)
-        except GetTimeoutError:
-            continue
-        except RayError as newer:
-            error = newer
-        time.sleep(POLL_SECONDS / 2)
-    return " ".join(str(error).split())
 
 
 def _kill(worker: _Worker) -> None:
