@@ -82,8 +82,10 @@ class _Worker:
 class RayExecutor:
     """Runs jobs in actors, each a process on a machine of the cluster.
 
-    Ray decides where they are. A worker is occupied until its result is handed out. A job whose
-    machine is lost runs again; one whose process dies on a machine that lives is a failed trial.
+    Ray decides where they are. As many jobs are taken as there are workers, and a job counts until
+    its result is handed out: so `idle` depends on the calls alone while no machine comes or goes.
+    A job whose machine is lost runs again; one whose process dies on a machine that lives is a
+    failed trial.
     """
 
     def __init__(self, config: RayConfig, stop: Stop, *, workers: int | None) -> None:
@@ -215,6 +217,9 @@ class RayExecutor:
         cluster = self._connect()
         alive = cluster.alive()
         self._refused = [each for each in self._refused if each.node and each.node.id in alive]
+        for worker in list(self._workers):
+            if worker.node and worker.node.id not in alive:
+                self._forget_if_idle(worker)
         wanted = cluster.room() - len(self._refused) if self._wanted is None else self._wanted
         # One at least: where none has room, Ray waits for a machine that has.
         while len(self._workers) < max(1, wanted):
@@ -269,7 +274,7 @@ class RayExecutor:
             self._grow()
         self._take_placed(timeout=0)
         self._start()
-        working = {w.result: w for w in self._workers if w.job and w.job.key not in self._finished}
+        working = {worker.result: worker for worker in self._workers if worker.job}
         references = [*working, *(w.ready for w in working.values() if w.ready is not None)]
         references += [worker.placed for worker in self._workers if worker.node is None]
         if not references:
@@ -293,12 +298,20 @@ class RayExecutor:
         assert job is not None
         try:
             self._finished[job.key] = pickle.loads(ray.get(worker.result))
+            self._release(worker)
         except (RayActorError, ObjectLostError) as error:
             self._workers.remove(worker)
             self._take_death(worker, job, error)
             self._grow()
         except Exception as error:  # the outcome cannot be unpickled here
             self._finished[job.key] = Failure("error", f"{type(error).__name__}: {error}"[:400])
+            self._release(worker)
+
+    def _release(self, worker: _Worker) -> None:
+        """Let a worker have the next job that waits, such as one whose machine was lost."""
+        worker.job = worker.ready = worker.result = None
+        self._free.append(worker)
+        self._start()
 
     def _take_death(self, worker: _Worker, job: _Job, error: Exception) -> None:
         assert worker.node is not None
@@ -309,7 +322,7 @@ class RayExecutor:
             message = f"its worker process died: {reason}"
             self._finished[job.key] = Failure("memory" if short else "killed", message[:400])
             return
-        self._forget_machine(worker.node)
+        self._grow()  # which takes the others on that machine away, too
         job.lost += 1
         if job.lost > self._config.retries:
             message = f"the machine that it ran on was lost {job.lost} times"
@@ -321,16 +334,11 @@ class RayExecutor:
     def _is_lost(self, node: Node, reason: str) -> bool:
         return "node has died" in reason or node.id not in self._connect().alive()
 
-    def _forget_machine(self, node: Node) -> None:
-        """Give its other workers no more jobs; those that have one are found to be lost, too."""
-        if node.id in self._connect().alive():
-            return
-        for worker in [each for each in self._workers if each.node and each.node.id == node.id]:
-            idle = worker.job is None
-            if idle or (worker.job and worker.job.key in self._finished):
-                self._workers.remove(worker)
-            if idle:
-                self._free.remove(worker)
+    def _forget_if_idle(self, worker: _Worker) -> None:
+        """Give a worker whose machine is lost no more jobs; one that has a job is found by that."""
+        if worker.job is None:
+            self._workers.remove(worker)
+            self._free.remove(worker)
 
     def _explain_death(self, worker: _Worker, error: Exception) -> str:
         """Return Ray's last word on why an actor does not answer; nothing where it is not known.
@@ -367,11 +375,6 @@ class RayExecutor:
 
     def _hand_out(self, key: int) -> Outcome | Failure:
         del self._jobs[key]
-        for worker in self._workers:
-            if worker.job is not None and worker.job.key == key:
-                worker.job = worker.ready = worker.result = None
-                self._free.append(worker)
-        self._start()
         return self._finished.pop(key)
 
 
