@@ -16,7 +16,7 @@ from corenas import cli
 from corenas.plugins.registry import default_registry
 from corenas.runs.journal import entries
 from corenas.testing.installed import InstallPlugin
-from corenas.tracking.tracker import numbers_of
+from corenas.tracking.tracker import Tracked, numbers_of
 
 RECIPE = """
 import os
@@ -184,6 +184,66 @@ def test_mlflow_has_every_number_once(run: Any) -> None:
     assert logged == wanted
     pictures = client.list_artifacts(found.info.run_id, "images")
     assert [each.path for each in pictures] == ["images/red.png"]
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # SQLAlchemy 2.1's
+def test_mlflow_goes_on_when_an_option_is_another(tmp_path: Path) -> None:
+    """The store keeps the first value of a parameter, and gets all that comes after."""
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    from corenas_trackers.config import MlflowConfig
+    from corenas_trackers.mlflow import MlflowTracker
+
+    address = f"sqlite:///{tmp_path / 'x.db'}"
+
+    def begin(**parameters: str) -> MlflowTracker:
+        info = {"recipe": "shown", "seed": 0, "created": "now"}
+        tracker = MlflowTracker(MlflowConfig(address=address))
+        place = tmp_path / "tracking" / "mlflow"
+        tracker.begin(Tracked(tmp_path, info, parameters, place, None, lambda stage: ()))
+        return tracker
+
+    begin(train="here").end("stopped", {})
+    begin(train="there", new="1").end("finished", {})
+    client = MlflowClient(address)
+    experiment = client.get_experiment_by_name("corenas")
+    assert experiment is not None
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert found.data.params == {"train": "here", "new": "1"}
+    assert found.info.status == "FINISHED"
+
+
+TOLD = {
+    "mlflow": """
+import corenas_trackers.mlflow
+from mlflow.telemetry import get_telemetry_client
+print(get_telemetry_client())
+""",
+    "wandb": """
+from corenas_trackers.config import WandbConfig
+from corenas_trackers.wandb import WandbTracker
+from wandb.env import error_reporting_enabled
+WandbTracker(WandbConfig())
+print(error_reporting_enabled() or None)
+""",
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_makers_of_a_tracker_are_told_nothing(name: str) -> None:
+    """In a process that looks like no test: there MLflow would keep quiet by itself."""
+    pytest.importorskip(name)
+    keep = ("PATH", "PYTHONPATH", "HOME", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    nowhere = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD[name]],
+        env={each: os.environ[each] for each in keep if each in os.environ} | nowhere,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "None"
 
 
 def test_wandb_writes_offline_runs(run: Any) -> None:

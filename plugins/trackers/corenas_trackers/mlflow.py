@@ -59,11 +59,17 @@ class MlflowTracker:
             self._id = known[0].info.run_id
             self._offset = int(known[0].data.tags.get(OFFSET, 0))
             self._client.update_run(self._id, status="RUNNING")
+            logged = known[0].data.params
         else:
             name = run.folder.resolve().name
             made = self._client.create_run(experiment, tags={IDENTITY: run.identity}, run_name=name)
-            self._id, self._offset = made.info.run_id, 0
-        params = [Param(_key(k), str(v)[:_LONGEST]) for k, v in run.parameters.items()]
+            self._id, self._offset, logged = made.info.run_id, 0, {}
+        # A store never takes another value for one that it has: those of the first start stay.
+        params = [
+            Param(key, str(value)[:_LONGEST])
+            for key, value in ((_key(name), value) for name, value in run.parameters.items())
+            if key not in logged
+        ]
         for start in range(0, len(params), 100):
             self._client.log_batch(self._id, params=params[start : start + 100])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ class WandbTracker:
     """
 
     def __init__(self, config: WandbConfig) -> None:
+        if config.mode == "offline":
+            # Its service reports errors and usage to its makers, whatever the mode of a run.
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._config = config
         self._stages: set[str] = set()
 
