@@ -81,6 +81,23 @@ def test_integers_are_measured_and_the_file_has_those_numbers(
     assert before > 35
 
 
+@pytest.mark.filterwarnings("ignore:the network sees:UserWarning")
+def test_loss_of_one_size_is_that_of_integers_alone(
+    corenas: Run, fails: Run, quantising: list[str], model: Path, truth: Path
+) -> None:
+    """Windows change something too, before and after: the network sees more than they overlap."""
+    corenas("export", model, "--to=onnx", "--input=8x8", "--out=float.onnx")
+    expected = json.loads(corenas("evaluate", "float.onnx", truth, "--json"))["mean"]
+    words = [*quantising, "--input=8x8", "--most-loss=50", "--json"]
+    numbers = json.loads(corenas(*words))["numbers"]
+    assert numbers["psnr in floating point"].startswith(f"{expected['psnr']:.4f} (")
+    whole = json.loads(corenas("evaluate", model, truth, "--json"))["mean"]
+    assert abs(whole["psnr"] - expected["psnr"]) > 1e-3
+    every = '--set=leave_out=["head", "blocks", "fuse", "tail"]'
+    said = fails(1, *quantising, "--input=8x8", "--most-loss=0", every)
+    assert said.startswith("error: refused: no layer is left that computes with integers")
+
+
 def test_too_large_a_loss_is_refused_and_kept_aside(fails: Run, quantising: list[str]) -> None:
     said = fails(1, *quantising, "--most-loss=0", "--set=search=false")
     assert "at most 0 dB may be lost (--most-loss)" in said

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from onnx import ModelProto, TensorProto, helper, save_model
+from onnx import AttributeProto, ModelProto, TensorProto, helper, save_model
 
 from corenas import DataError
 from corenas_sr.models.inference import upscale
@@ -70,6 +70,28 @@ def test_bytes_need_no_range(tmp_path: Path) -> None:
     assert torch.equal(upscale(network.module, image, scale=2), expected)
 
 
+def cells(side: int) -> ModelProto:
+    """Return an upscaler of images whose sides are multiples of ``side``."""
+    model = graph()
+    (resize,) = model.graph.node
+    resize.input[0] = "x"
+    there = helper.make_node("SpaceToDepth", ["x0"], ["cells"], blocksize=side)
+    back = helper.make_node("DepthToSpace", ["cells"], ["x"], blocksize=side)
+    del model.graph.node[:]
+    model.graph.node.extend([there, back, resize])
+    return model
+
+
+def test_network_over_large_cells_is_read(tmp_path: Path) -> None:
+    network = load_network(write(tmp_path, cells(64)))
+    assert network.scale == 2
+    image = torch.randint(0, 256, (3, 64, 128), dtype=torch.uint8)
+    expected = image.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    assert torch.equal(upscale(network.module, image, scale=2), expected)
+    with pytest.raises(DataError, match=r"x\.onnx: ONNX Runtime fails on images of shape"):
+        load_network(write(tmp_path, cells(48)))
+
+
 @pytest.mark.abuse("ONNX files that are no upscalers")
 @pytest.mark.parametrize(
     ("changes", "message"),
@@ -125,6 +147,36 @@ def test_weights_in_other_files_are_not_followed(tmp_path: Path) -> None:
     secret.ClearField("float_data")
     secret.data_location = TensorProto.EXTERNAL
     secret.external_data.add(key="location", value="../../etc/passwd")
+    (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match="refused: its weights lie in other files"):
+        load_network(tmp_path / "x.onnx")
+
+
+@pytest.mark.abuse("ONNX files that are no upscalers")
+@pytest.mark.parametrize("part", ["values", "indices"])
+@pytest.mark.parametrize("place", ["graph", "attribute", "attributes"])
+def test_sparse_weights_in_other_files_are_not_followed(
+    tmp_path: Path, place: str, part: str
+) -> None:
+    sparse = helper.make_sparse_tensor(
+        helper.make_tensor("w", FLOAT, [1], [1.0]),
+        helper.make_tensor("at", TensorProto.INT64, [1], [0]),
+        [4],
+    )
+    secret = getattr(sparse, part)
+    secret.ClearField("float_data")
+    secret.ClearField("int64_data")
+    secret.data_location = TensorProto.EXTERNAL
+    secret.external_data.add(key="location", value="../../etc/passwd")
+    model = graph()
+    if place == "graph":
+        model.graph.sparse_initializer.append(sparse)
+    elif place == "attribute":
+        model.graph.node.append(helper.make_node("Constant", [], ["c"], sparse_value=sparse))
+    else:
+        node = helper.make_node("Constant", [], ["c"])
+        node.attribute.add(name="x", type=AttributeProto.SPARSE_TENSORS, sparse_tensors=[sparse])
+        model.graph.node.append(node)
     (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(DataError, match="refused: its weights lie in other files"):
         load_network(tmp_path / "x.onnx")

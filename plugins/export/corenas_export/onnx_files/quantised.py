@@ -28,7 +28,6 @@ from corenas_export.onnx_files.format import convert, exported, save, state
 from corenas_export.onnx_files.reader import open_network
 from corenas_export.programs import quiet
 from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.models.files import Network
 
 _SEARCH_IMAGES = 4
 """Validation images at most on which layers are compared; the result is measured on all."""
@@ -61,11 +60,13 @@ class Int8Format:
     def write(self, source: Source, file: Path) -> Exported:
         """Write the file; what loses too much is refused."""
         quantiser = _Quantiser.of(source, self.config, file.parent)
-        before = measure(Network(source.module, source.scale), self.config.validation)
+        # The graph in floating point, not torch: of one size, both see images in windows.
+        _, before = quantiser.measured(quantiser.layers)
         left_out = quantiser.named(self.config.leave_out)
         model, after = quantiser.measured(left_out)
         source.say(_describe(before, after))
-        if self.config.search and _loss(before, after) > self.config.most_loss:
+        some_left = len(left_out) < len(quantiser.layers)
+        if some_left and self.config.search and _loss(before, after) > self.config.most_loss:
             left_out, model, after = _search(quantiser, before, left_out)
         numbers = {
             **{f"{name} in floating point": text for name, text in before.to_json().items()},

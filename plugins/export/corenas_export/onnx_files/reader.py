@@ -26,8 +26,11 @@ from corenas_export.programs import one_line
 from corenas_sr.models.files import LARGEST_SCALE, Network
 from corenas_sr.models.inference import state_radius
 
-_PROBE = 32
-"""Side of the image from which the scale of a network for any size is told, in pixels."""
+_PROBES = (32, 64)
+"""Sides of the images from which the scale of a network for any size is told, in pixels.
+
+The larger one is for a network that takes whole cells of a grid, and fails on the smaller one.
+"""
 
 _LARGEST_RADIUS = 128
 _LARGEST_FILE = 2**31
@@ -99,12 +102,17 @@ def _parse(content: bytes, name: str) -> ModelProto:
 
 def _tensors(graph: Any) -> Iterator[Any]:
     yield from getattr(graph, "initializer", ())  # a function has none
+    sparse = list(getattr(graph, "sparse_initializer", ()))
     for node in graph.node:
         for attribute in node.attribute:
             yield attribute.t
             yield from attribute.tensors
+            sparse += (attribute.sparse_tensor, *attribute.sparse_tensors)
             for inner in (attribute.g, *attribute.graphs):
                 yield from _tensors(inner)
+    for each in sparse:
+        yield each.values
+        yield each.indices
 
 
 def _open_session(content: bytes, name: str) -> onnxruntime.InferenceSession:
@@ -241,11 +249,15 @@ class OnnxNetwork(nn.Module):
 
 def _find_scale(module: OnnxNetwork, name: str) -> int:
     """Return the scale, told from what becomes of a grey image."""
-    height, width = module.size or (_PROBE, _PROBE)
-    try:
-        made = module.run(torch.full((1, _CHANNELS, height, width), 128.0))
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from error
+    sizes = [module.size] if module.size else [(side, side) for side in _PROBES]
+    for height, width in sizes:
+        try:
+            made = module.run(torch.full((1, _CHANNELS, height, width), 128.0))
+            break
+        except DataError as error:
+            failure = error
+    else:
+        raise DataError(f"{name}: {failure}") from failure
     rows, columns = made.shape[-2:] if made.dim() == 4 else (0, 0)
     scale: int = rows // height
     if tuple(made.shape) != (1, _CHANNELS, scale * height, scale * width) or not (
