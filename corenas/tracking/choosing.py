@@ -43,10 +43,11 @@ def choose_trackers(names: Sequence[str], assignments: Iterable[str]) -> tuple[C
     if len(layers) < len(names):
         raise InputError(f"--track: one of {', '.join(names)} is given twice")
     for text in assignments:
-        table = parse_assignment(text)[TRACK]
-        if not isinstance(table, dict) or not isinstance(next(iter(table.values())), dict):
+        table = parse_assignment(text).get(TRACK)
+        named = list(table.items()) if isinstance(table, dict) else []
+        if len(named) != 1 or not isinstance(named[0][1], dict):
             raise ConfigError(f"--set {text}: expected {TRACK}.NAME.KEY=VALUE")
-        ((name, values),) = table.items()
+        ((name, values),) = named
         if "use" in values:
             raise ConfigError(f"--set {text}: another tracker is another --track")
         if name not in layers:
