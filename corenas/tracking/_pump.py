@@ -21,6 +21,10 @@ BATCH = 500
 """Events between two cursors; all that a thread has in memory."""
 
 
+class _Abandoned(Exception):  # noqa: N818 - nothing is wrong
+    """The session has ended without this tracker."""
+
+
 class Pump:
     """Brings the journal to a tracker, as far as it is told to, in a thread of its own.
 
@@ -48,9 +52,10 @@ class Pump:
         self._journal = run.folder / "journal.jsonl"
         self._path = run.place.with_name(f"{name}.json")
         self._cursor = read_cursor(self._path)
-        self._hash = hashlib.sha256()
+        self._hash = journal.Prefix(self._journal).hash(0)
         self._goal: int | None = None
         self._ending: tuple[State, Mapping[str, Any]] | None = None
+        self._abandoned = False
         self._changed = threading.Condition()
         self._busy_since: float | None = None
         # A daemon: a tracker that hangs must not keep the process.
@@ -78,6 +83,16 @@ class Pump:
         self._thread.join(max(0.0, seconds))
         return not self._thread.is_alive()
 
+    def abandon(self) -> None:
+        """Let the tracker have nothing more, and write nothing more in the run's folder.
+
+        The run may be another process's from now on. A call that the tracker has not come back from
+        cannot be taken back.
+        """
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify()
+
     def busy(self) -> float:
         """Return for how many seconds the tracker has not come back from a call."""
         since = self._busy_since
@@ -93,9 +108,12 @@ class Pump:
     def _work(self) -> None:
         try:
             self._follow()
+        except _Abandoned:
+            pass  # the session has said so
         # Whatever a stranger's tracker raises: the run goes on as without it.
         except (Exception, SystemExit) as error:
-            self._say(f"tracker {self.name!r} is given up: {_explain(error)}; the run goes on")
+            if not self._abandoned:
+                self._say(f"tracker {self.name!r} is given up: {_explain(error)}; the run goes on")
         finally:
             self._busy_since = None
 
@@ -110,14 +128,16 @@ class Pump:
                 break
             goal, ending = self._next(goal)
         self._show_pictures()
+        self._keep()
         self._call(self._tracker.end, *ending)
         self._cursor = attrs.evolve(self._cursor, ended=ending[0] == "finished")
-        self._keep()
+        self._write_cursor()
 
     def _next(self, done: int) -> tuple[int, tuple[State, Mapping[str, Any]] | None]:
         """Wait until there is more than is done, or the end; return how far to go, and the end."""
         with self._changed:
             while self._ending is None and (self._goal is None or self._goal <= done):
+                self._check_wanted()
                 self._changed.wait()
             return self._goal or 0, self._ending
 
@@ -142,8 +162,7 @@ class Pump:
             self._say(f"tracker {self.name!r}: {reason}; it is logged again from its beginning")
             self._cursor = Cursor()
         self._cursor = attrs.evolve(self._cursor, options=self._options)
-        with self._journal.open("rb") as file:
-            self._hash.update(file.read(self._cursor.offset))
+        self._hash = journal.Prefix(self._journal).hash(self._cursor.offset)
         self._call(self._tracker.begin, attrs.evolve(self._run, mark=self._cursor.mark))
 
     def _find_reason_to_begin_anew(self) -> str:
@@ -179,7 +198,16 @@ class Pump:
         """Have the tracker keep what it has, and write down how far it is."""
         mark = self._call(self._tracker.flush)
         self._cursor = attrs.evolve(self._cursor, mark=mark)
-        self._cursor.write(self._path)
+        self._write_cursor()
+
+    def _write_cursor(self) -> None:
+        with self._changed:  # `abandon` returns before or after this, not within
+            self._check_wanted()
+            self._cursor.write(self._path)
+
+    def _check_wanted(self) -> None:
+        if self._abandoned:
+            raise _Abandoned
 
     def _show_pictures(self) -> None:
         shown = dict(self._cursor.pictures)
@@ -193,6 +221,7 @@ class Pump:
             self._keep()
 
     def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        self._check_wanted()
         self._busy_since = time.monotonic()
         try:
             return method(*arguments)

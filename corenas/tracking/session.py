@@ -126,12 +126,18 @@ class Tracking:
         until = time.monotonic() + LAST_WORDS
         for pump in self._pumps:
             if not pump.wait(until - time.monotonic()):
+                pump.abandon()
                 left = pump.left()
                 what = f"{left} events are" if left else "its end is"
                 self._reporter.say(
                     f"tracker {pump.name!r} is not done after {LAST_WORDS:g} s: {what} not logged; "
                     f"'corenas resume {self._journal.parent} --track {pump.name}' logs the rest"
                 )
+
+    def abandon(self) -> None:
+        """Let the trackers have nothing more, without waiting for them."""
+        for pump in self._pumps:
+            pump.abandon()
 
     def _measure(self) -> int:
         try:
@@ -193,4 +199,7 @@ def tracking(folder: Path, trackers: Sequence[Ready], reporter: Reporter) -> Ite
     except BaseException:
         session.wait()
         raise
-    session.wait()
+    else:
+        session.wait()
+    finally:
+        session.abandon()  # the run's lock is released next

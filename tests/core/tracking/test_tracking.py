@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -235,15 +236,25 @@ class Hanging(Plain):
 
 
 class Slow(Plain):
+    until = "RELEASE"
+
     def begin(self, run):
+        file = Path(os.environ[self.until])
         super().begin(run)
-        while not Path(os.environ["RELEASE"]).exists():
+        while not file.exists():
             time.sleep(0.01)
+
+
+class Held(Slow):
+    until = "HELD"
+
+    def flush(self):
+        self.note("flush")
 
 
 @hookimpl
 def corenas_trackers():
-    names = ("plain", "raising", "leaving", "hanging", "slow")
+    names = ("plain", "raising", "leaving", "hanging", "slow", "held")
     return [Component(name, f"strangers:{name.capitalize()}") for name in names]
 """
 
@@ -318,6 +329,30 @@ def test_a_slow_tracker_holds_nobody_up_and_misses_nothing(
 
 
 @pytest.mark.usefixtures("_strangers")
+def test_a_tracker_that_comes_back_after_its_session_does_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then another session has the run, which logs it whole."""
+    out, first = tmp_path / "run", tmp_path / "first"
+    monkeypatch.setattr(session, "LAST_WORDS", 0.3)
+    monkeypatch.setenv("HELD", str(first))
+    assert cli.main([*RUN, str(out), "--track", "held"]) == 0
+    (thread,) = (each for each in threading.enumerate() if each.name == "track-held")
+    monkeypatch.setattr(session, "LAST_WORDS", 30.0)
+    monkeypatch.setenv("HELD", str(tmp_path))
+    assert cli.main(["resume", str(out), "--track", "held"]) == 0
+    cursor = (out / "tracking" / "held.json").read_bytes()
+    told = notes(out, "held")
+    assert [n for w, *n in told if w == "event"] == [[str(each.number)] for each in journal_of(out)]
+    assert told[-1][:2] == ["end", "finished"]  # and no flush behind it
+    first.touch()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert notes(out, "held") == told
+    assert (out / "tracking" / "held.json").read_bytes() == cursor
+
+
+@pytest.mark.usefixtures("_strangers")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -327,6 +362,9 @@ def test_a_slow_tracker_holds_nobody_up_and_misses_nothing(
         (("--track", "csv", "--set", "track.csv.separater=;"), "track.csv: unknown key"),
         (("--track", "csv", "--set", "track.csv.separator=x"), "track.csv.separator: "),
         (("--track", "csv", "--set", "track.csv=3"), "expected track.NAME.KEY=VALUE"),
+        (("--track", "csv", "--set", "track={}"), "expected track.NAME.KEY=VALUE"),
+        (("--track", "csv", "--set", "track={csv={}, x={}}"), "expected track.NAME.KEY=VALUE"),
+        (("--track", "csv", "--set", 'track."csv".separator=;'), '--track "csv" is not given'),
         (("--track", "csv", "--set", "track.csv.use=plain"), "another --track"),
     ],
 )
