@@ -190,28 +190,49 @@ def test_mlflow_has_every_number_once(run: Any) -> None:
 def test_mlflow_goes_on_when_an_option_is_another(tmp_path: Path) -> None:
     """The store keeps the first value of a parameter, and gets all that comes after."""
     pytest.importorskip("mlflow")
-    from mlflow.tracking import MlflowClient
+    address = f"sqlite:///{tmp_path / 'x.db'}"
+    begun_in_mlflow(tmp_path, address, train="here").end("stopped", {})
+    begun_in_mlflow(tmp_path, address, train="there", new="1").end("finished", {})
+    found, _ = only_run(address)
+    assert found.data.params == {"train": "here", "new": "1"}
+    assert found.info.status == "FINISHED"
 
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # SQLAlchemy 2.1's
+def test_pictures_lie_beside_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in the folder that a command happens to be called in, where MLflow would put them."""
+    pytest.importorskip("mlflow")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "red.png").write_bytes(b"red")
+    tracker = begun_in_mlflow(tmp_path, "sqlite:///../x.db")
+    tracker.picture("red", tmp_path / "red.png")
+    tracker.end("finished", {})
+    assert [each.name for each in (tmp_path / "x.artifacts").rglob("*.png")] == ["red.png"]
+    assert list((tmp_path / "here").iterdir()) == []
+    found, client = only_run("sqlite:///../x.db")
+    pictures = client.list_artifacts(found.info.run_id, "images")
+    assert [each.path for each in pictures] == ["images/red.png"]
+
+
+def begun_in_mlflow(folder: Path, address: str, **parameters: str) -> Any:
     from corenas_trackers.config import MlflowConfig
     from corenas_trackers.mlflow import MlflowTracker
 
-    address = f"sqlite:///{tmp_path / 'x.db'}"
+    info = {"recipe": "shown", "seed": 0, "created": "now"}
+    place = folder / "tracking" / "mlflow"
+    tracker = MlflowTracker(MlflowConfig(address=address))
+    tracker.begin(Tracked(folder, info, parameters, place, None, lambda stage: ()))
+    return tracker
 
-    def begin(**parameters: str) -> MlflowTracker:
-        info = {"recipe": "shown", "seed": 0, "created": "now"}
-        tracker = MlflowTracker(MlflowConfig(address=address))
-        place = tmp_path / "tracking" / "mlflow"
-        tracker.begin(Tracked(tmp_path, info, parameters, place, None, lambda stage: ()))
-        return tracker
 
-    begin(train="here").end("stopped", {})
-    begin(train="there", new="1").end("finished", {})
+def only_run(address: str) -> tuple[Any, Any]:
+    from mlflow.tracking import MlflowClient
+
     client = MlflowClient(address)
-    experiment = client.get_experiment_by_name("corenas")
-    assert experiment is not None
+    (experiment,) = (each for each in client.search_experiments() if each.name == "corenas")
     (found,) = client.search_runs([experiment.experiment_id])
-    assert found.data.params == {"train": "here", "new": "1"}
-    assert found.info.status == "FINISHED"
+    return found, client
 
 
 TOLD = {

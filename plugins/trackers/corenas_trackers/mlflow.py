@@ -11,6 +11,7 @@ from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
+from sqlalchemy import make_url
 
 from corenas.runs.journal import Entry
 from corenas.tracking.tracker import State, Tracked, flat_numbers, numbers_of
@@ -44,8 +45,9 @@ class MlflowTracker:
         for name in ("mlflow.store.db.utils", "alembic"):  # they tell of every table they make
             logging.getLogger(name).setLevel(logging.WARNING)
         address = self._config.address
-        artifacts = None
-        if not address:
+        if address:
+            artifacts = _place_beside(address)
+        else:
             run.place.mkdir(parents=True, exist_ok=True)
             address = f"sqlite:///{run.place.resolve() / 'mlflow.db'}"
             artifacts = (run.place / "artifacts").resolve().as_uri()
@@ -112,6 +114,20 @@ class MlflowTracker:
         self._metrics += [Metric(_key(f"results/{k}"), v, at, 0) for k, v in found.items()]
         self.flush()
         self._client.set_terminated(self._id, _STATES[state])
+
+
+def _place_beside(address: str) -> str | None:
+    """Return where pictures go: beside a database in a file; None for where a server has them.
+
+    MLflow would take a folder below the current one. All runs of an experiment have one place, so
+    it cannot be in the folder of a run.
+    """
+    if not address.startswith("sqlite"):
+        return None
+    file = make_url(address).database or ""
+    if file in ("", ":memory:") or file.startswith("file:"):
+        return None
+    return Path(file).with_suffix(".artifacts").resolve().as_uri()
 
 
 def _key(name: str) -> str:
