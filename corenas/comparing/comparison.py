@@ -17,18 +17,18 @@ from corenas.comparing.settings import (
     incomparable,
     warn_of,
 )
-from corenas.comparing.statistics import Spread, sign_flip_test, spread
+from corenas.comparing.statistics import Spread, least_p, sign_flip_test, spread
 from corenas.errors import CorenasError, UnknownName
 from corenas.names import nearest
 from corenas.values.architecture import Architecture
-from corenas.values.quantity import Better, Quantity
+from corenas.values.quantity import Better, Quantity, is_number
 from corenas.values.ranking import kendall_tau
 
 LEAST_SHARED = 5
 """Least architectures for a correlation: of three, one order in six gives +1 by chance."""
 
 SCORE = Quantity("score", "higher", summary="what the search optimised")
-"""A trial's score, compared where all groups have the same objective."""
+"""A trial's score, compared where all groups have the same objective of numbers measured alike."""
 
 
 @frozen
@@ -74,6 +74,7 @@ class Part:
 class Agreement:
     """Kendall's tau-b of the scores of the architectures that two runs measured.
 
+    They are scores after the largest share of training that each run gave to a candidate.
     ``tau`` is None where fewer than `LEAST_SHARED` are shared, or all scores of a run are equal.
     """
 
@@ -116,7 +117,16 @@ def compare(runs: Sequence[RunRead], wanted: Wanted = Wanted()) -> Comparison:  
     objectives = any("objective" in each.option.split(".") for each in differences)
     alike = not objectives and len({run.recipe for run in runs}) == 1
     parts = [
-        *(_compare_stage(stage, groups, known, scores=alike) for stage in stages),
+        *(
+            # A score is made of the stage's numbers: it is no more comparable than they are.
+            _compare_stage(
+                stage,
+                groups,
+                known,
+                scores=alike and not any(where == stage for where, _ in known.clashes),
+            )
+            for stage in stages
+        ),
         *(_compare_model(model, groups, known, wanted.better) for model in models),
     ]
     notes = (
@@ -194,9 +204,9 @@ def _compare_stage(stage: str, groups: Sequence[Group], known: Known, *, scores:
         found = {}
         for aim in aims:
             values = [t.measurement.metrics.get(aim.name) for t in trials if t.measurement]
-            if finite := [value for value in values if value is not None]:
+            if finite := [value for value in values if is_number(value)]:
                 found[aim.name] = aim.sign * max(aim.sign * value for value in finite)
-        reached = [trial.score for trial in trials if trial.score is not None]
+        reached = [trial.score for trial in trials if is_number(trial.score)]
         return {**({SCORE.name: max(reached)} if scores and reached else {}), **found}
 
     return _compare_part(stage, groups, [SCORE, *aims], best, known)
@@ -272,7 +282,7 @@ def _test(row: Row, first: Group, second: Group) -> Wins | None:
         losses,
         len(pairs) - wins - losses,
         sign_flip_test(differences),
-        2.0 ** (1 - max(1, wins + losses)),
+        least_p(len(pairs), ties=len(pairs) - wins - losses),
     )
 
 
@@ -286,10 +296,13 @@ def _compare_rankings(runs: Sequence[RunRead], stages: Sequence[str]) -> Iterato
 
 
 def _scores(run: RunRead, stage: str) -> dict[Architecture, float]:
-    """Return the score of each architecture after the largest share of training that it had."""
-    found: dict[Architecture, tuple[float, float]] = {}
-    for trial in run.stages[stage].trials:
-        if trial.score is not None:
-            reached = trial.fidelity, trial.score
-            found[trial.architecture] = max(reached, found.get(trial.architecture, reached))
-    return {architecture: score for architecture, (_, score) in found.items()}
+    """Return the best score of each architecture at the run's highest fidelity.
+
+    Scores after less training rank below them for that alone.
+    """
+    found: dict[Architecture, float] = {}
+    for trial in run.stages[stage].compared:
+        if is_number(trial.score):
+            best = found.get(trial.architecture, trial.score)
+            found[trial.architecture] = max(trial.score, best)
+    return found

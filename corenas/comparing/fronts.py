@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence, Set
 
 from attrs import field, frozen
@@ -13,7 +12,7 @@ from corenas.comparing.statistics import Spread, hypervolume, spread
 from corenas.errors import InputError, UnknownName
 from corenas.names import nearest
 from corenas.search.pareto import directions, front
-from corenas.values.quantity import Better, Quantity
+from corenas.values.quantity import Better, Quantity, is_number
 from corenas.values.trial import Trial
 
 MOST_AIMS = 4
@@ -151,7 +150,7 @@ def _choose_aims(stage: str, wanted: Wanted, known: Known) -> list[Quantity]:
 
 def _has_all(trial: Trial, names: Sequence[str]) -> bool:
     metrics = trial.measurement.metrics if trial.measurement else {}
-    return all(math.isfinite(metrics.get(name, math.nan)) for name in names)
+    return all(is_number(metrics.get(name)) for name in names)
 
 
 def _find_corners(

@@ -14,7 +14,7 @@ from corenas.runs import journal
 from corenas.runs.identity import read_info, read_summary
 from corenas.runs.launch import state_of
 from corenas.show.progress import StageProgress
-from corenas.values.quantity import Quantity
+from corenas.values.quantity import Quantity, is_number
 from corenas.values.ranking import at_highest_fidelity
 from corenas.values.trial import Event, Trial
 
@@ -148,11 +148,7 @@ def leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]
 
 
 def _finite_numbers(entry: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        name: float(value)
-        for name, value in leaves(entry)
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    return {name: float(value) for name, value in leaves(entry) if is_number(value)}
 
 
 def _protocols(entry: Mapping[str, Any]) -> dict[str, str]:

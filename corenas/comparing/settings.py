@@ -58,13 +58,34 @@ class Difference:
 def group_runs(runs: Sequence[RunRead]) -> list[Group]:
     """Put runs of equal recipe and configuration together, in the order in which they come.
 
-    Options that say where data lie may differ within a group, as they may between two starts.
+    Options that say where data lie may differ within a group only where what the runs remember of
+    the data is equal: another folder may hold other data.
     """
-    found: dict[str, list[RunRead]] = {}
+    told: dict[str, list[list[RunRead]]] = {}
+    found = []
     for run in runs:
         options = {k: v for k, v in _options_of(run).items() if k not in _places_of(run)}
-        found.setdefault(json.dumps([run.recipe, options], sort_keys=True), []).append(run)
-    return [_make_group(number, each) for number, each in enumerate(found.values())]
+        alike = told.setdefault(json.dumps([run.recipe, options], sort_keys=True), [])
+        same = next((each for each in alike if _have_same_data(each[0], run)), None)
+        if same is None:
+            same = []
+            alike.append(same)
+            found.append(same)
+        same.append(run)
+    return [_make_group(number, each) for number, each in enumerate(found)]
+
+
+def _have_same_data(first: RunRead, second: RunRead) -> bool:
+    """Return whether data of two runs lie in one place, or are equal by all that runs know."""
+    if _options_of(first) == _options_of(second):  # all others are equal already
+        return True
+    known = _read_data_facts(first)
+    return bool(known) and known == _read_data_facts(second)
+
+
+def _read_data_facts(run: RunRead) -> dict[str, Any]:
+    """Return what a run remembers, but for the time at which it was made."""
+    return {name: value for name, value in read_facts(run.folder).items() if name != "created"}
 
 
 def _make_group(number: int, runs: Sequence[RunRead]) -> Group:
@@ -203,8 +224,8 @@ def _warn_of_data(runs: Sequence[RunRead]) -> Iterator[str]:
         moved = [path for path in sorted(shared) if one.get(path) != other.get(path)]
         if not moved:
             continue
-        facts = read_facts(first.folder), read_facts(second.folder)
-        known = (facts[0].keys() & facts[1].keys()) - {"created"}
+        facts = _read_data_facts(first), _read_data_facts(second)
+        known = facts[0].keys() & facts[1].keys()
         changed = [name for name in sorted(known) if facts[0][name] != facts[1][name]]
         told = "; what they know of them is equal" if known and not changed else ""
         told = f"; also different: {', '.join(changed)}" if changed else told

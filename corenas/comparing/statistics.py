@@ -1,4 +1,4 @@
-"""The mathematics of comparisons: spread, dominated volume, and a paired test that is exact."""
+"""The mathematics of comparisons: spread, dominated volume, and a paired test by flipped signs."""
 
 from __future__ import annotations
 
@@ -67,6 +67,16 @@ def _sweep(points: Sequence[tuple[float, ...]], reference: tuple[float, ...]) ->
     return total
 
 
+def least_p(pairs: int, *, ties: int = 0) -> float:
+    """Return the smallest p-value that `sign_flip_test` can give for so many pairs.
+
+    Of every assignment of signs to ``pairs`` less ``ties`` differences, two have the farthest sums;
+    drawn assignments have one among them for certain, the observed one.
+    """
+    exact = 2.0 ** (1 - max(1, pairs - ties))
+    return exact if pairs <= EXACT_PAIRS else max(exact, 1 / (DRAWN_SIGNS + 1))
+
+
 def sign_flip_test(differences: Sequence[float]) -> float:
     """Return the two-sided p-value of paired differences under Fisher's sign-flip test.
 
@@ -76,10 +86,12 @@ def sign_flip_test(differences: Sequence[float]) -> float:
     `EXACT_PAIRS` of them, random assignments stand for all, and the observed one counts as well.
 
     Raises:
-        ValueError: There is no difference.
+        ValueError: There is no difference, or one is not finite.
     """
     if not differences:
         raise ValueError("a paired test needs at least one pair")
+    if not all(map(math.isfinite, differences)):
+        raise ValueError("a paired test needs finite differences")
     import numpy as np  # most commands compute nothing, and start faster without it
 
     sizes = np.abs(np.array(differences, dtype=float))

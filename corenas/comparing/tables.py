@@ -9,7 +9,7 @@ from attrs import asdict, frozen
 
 from corenas.comparing.comparison import LEAST_SHARED, Comparison, Part
 from corenas.comparing.fronts import StageFronts
-from corenas.comparing.statistics import Spread
+from corenas.comparing.statistics import EXACT_PAIRS, Spread
 from corenas.show.progress import format_number
 
 _MOST_AGREEMENTS = 20
@@ -99,7 +99,8 @@ def _show_wins(part: Part) -> Table:
     )
     head = ("number", "groups", "wins", "ties", "p", "least p")
     note = (
-        "paired by seed; p: exact sign-flip test, two-sided, not corrected for their number; "
+        f"paired by seed; p: sign-flip test, two-sided, exact up to {EXACT_PAIRS} pairs, not "
+        "corrected for their number; "
         "least p: the smallest that so many pairs can give"
     )
     return Table(f"{part.name}: wins where seeds match", head, rows, note)

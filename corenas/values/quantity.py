@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from attrs import frozen
 
 Better = Literal["higher", "lower", "neither"]
 """The good direction; ``neither`` is for a number that is worth watching and no aim."""
+
+LARGEST = 1e100
+"""Up to here, squares, sums and differences of numbers stay finite."""
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Return whether a value out of a file is a number to compute with.
+
+    It is finite, and in size at most `LARGEST`; JSON of Python has others, as whole numbers of any
+    length. True and false are none.
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 @frozen

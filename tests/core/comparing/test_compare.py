@@ -30,6 +30,8 @@ class Options:
     size: tuple[float, ...] = option((10.0, 20.0), "the cost of each")
     bonus: tuple[float, ...] = option((), "added to the last psnr, by seed")
     nets: tuple[int, ...] = option((), "the architecture of each; by default all differ")
+    shares: tuple[float, ...] = option((), "the fidelity of each; by default all are full")
+    digest: str = option("", "what the run knows of its data; by default where they lie")
     strategy: str = option("random", "a name")
     protocol: str = option("ten images", "how it is measured")
     stage: str = option("search", "the stage's name")
@@ -56,7 +58,8 @@ class Listed:
             if options.bonus and self.done == len(options.psnr):
                 psnr += options.bonus[self.run.seed]
             numbers = {"psnr": psnr, "size": options.size[number]}
-            trial = Trial(number, one, Measurement(numbers, 1.0), psnr)
+            share = options.shares[number] if options.shares else 1.0
+            trial = Trial(number, one, Measurement(numbers, 1.0), psnr, fidelity=share)
             yield Event("trial", self.done, len(options.psnr), trial=trial)
 
     def state(self):
@@ -70,7 +73,7 @@ class Listed:
 
 
 def run(run, options):
-    run.confirm("digest", str(options.data))
+    run.confirm("digest", options.digest or str(options.data))
     quantities = [Quantity("psnr", "higher", "dB", options.protocol), Quantity("size", "lower")]
     if options.measured:
         run.stage(options.stage, Listed(options, run), quantities=quantities)
@@ -178,6 +181,51 @@ def test_taus_are_of_the_architectures_that_both_measured(
     assert agreements[1]["tau"] is None
 
 
+def test_taus_are_of_scores_after_the_most_training(
+    make: Make, compare: Callable[..., Any]
+) -> None:
+    # Each run's first two trials are candidates that went no further; their low scores agree.
+    shares = [0.1, 0.1, 1.0, 1.0, 1.0, 1.0, 1.0]
+    common: dict[str, Any] = {"nets": [8, 9, 1, 2, 3, 4, 5], "shares": shares, "size": [1.0] * 7}
+    one = make("one", psnr=[-9, -8, 1, 2, 3, 4, 5], **common)
+    two = make("two", psnr=[-9, -8, 1, 2, 3, 5, 4], **common)
+    (found,) = compare(one, two)["agreements"]
+    assert found["shared"] == 5
+    assert found["tau"] == pytest.approx(0.8)
+
+
+def test_runs_on_data_elsewhere_are_one_group_only_where_the_data_are_known_to_be_equal(
+    make: Make, compare: Callable[..., Any]
+) -> None:
+    one, other = make("one"), make("other", data="there", seed=1)
+    found = compare(one, other)
+    assert found["groups"] == {"A": [1], "B": [2]}
+    assert found["differences"] == {"data": ["here", "there"]}
+    assert not any("computes what" in each for each in found["warnings"])
+    known = make("known", digest="abc"), make("moved", digest="abc", data="there", seed=1)
+    assert compare(*known)["groups"] == {"A": [1, 2]}
+    for folder in known:
+        for fact in folder.glob("checkpoints/digest.fact.json"):
+            fact.unlink()
+    assert compare(*known)["groups"] == {"A": [1], "B": [2]}
+
+
+@pytest.mark.abuse("a comparison of summaries with numbers that are not finite")
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1" + "0" * 400])
+def test_numbers_that_are_not_finite_are_not_compared(
+    make: Make, compare: Callable[..., Any], number: str
+) -> None:
+    folders = make("one"), make("two", tested=95.0)
+    for folder in folders:
+        summary = folder / "summary.json"
+        text = summary.read_text(encoding="utf-8")
+        assert '"size": 5' in text
+        summary.write_text(text.replace('"size": 5', f'"size": {number}'), encoding="utf-8")
+    found = part(compare(*folders, "--better", "size:lower"), "model net")
+    assert found["numbers"].keys() == {"tested"}
+    assert found["wins"] == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -207,7 +255,9 @@ def test_numbers_that_are_measured_differently_are_in_no_test(
     make: Make, compare: Callable[..., Any]
 ) -> None:
     found = compare(make("one"), make("two", protocol="one image"))
-    assert {each["number"] for each in part(found)["wins"]} == {"size", "score"}
+    # A score is made of the numbers that are measured: it is not comparable either.
+    assert {each["number"] for each in part(found)["wins"]} == {"size"}
+    assert "score" not in part(found)["numbers"]
     assert found["fronts"] == []
     assert compare(make("three"), make("four", strategy="mine"))["fronts"] != []
 

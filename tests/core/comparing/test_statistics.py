@@ -15,6 +15,7 @@ from corenas.comparing.statistics import (
     EXACT_PAIRS,
     Spread,
     hypervolume,
+    least_p,
     sign_flip_test,
     spread,
 )
@@ -96,6 +97,17 @@ def test_known_p_values() -> None:
     assert sign_flip_test([1.0, -1.0, 0.0]) == 1.0
     with pytest.raises(ValueError, match="at least one pair"):
         sign_flip_test([])
+    for number in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="finite"):
+            sign_flip_test([1.0, number])
+
+
+@pytest.mark.parametrize("pairs", [1, 3, EXACT_PAIRS, EXACT_PAIRS + 1, 60])
+def test_the_least_p_is_that_of_equal_differences(pairs: int) -> None:
+    assert sign_flip_test([1.0] * pairs) >= least_p(pairs)
+    assert least_p(pairs, ties=pairs) == 1.0
+    if pairs <= EXACT_PAIRS or pairs == 60:
+        assert sign_flip_test([1.0] * pairs) == least_p(pairs)
 
 
 def test_many_pairs_are_drawn_and_come_close_to_the_exact_value() -> None:
