@@ -9,7 +9,6 @@ option of the run that is called after a number with ``_limit`` behind it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ from corenas.report._files import FileLink, link
 from corenas.report.record import RunRecord, mapping
 from corenas.show.progress import format_number
 from corenas.values.architecture import Architecture
-from corenas.values.quantity import Quantity
+from corenas.values.quantity import Quantity, is_number
 from corenas.values.trial import Trial
 
 _METRICS, _SETS, _PROTOCOL = "metrics", "benchmarks", "protocol"
@@ -150,12 +149,8 @@ def _find_limits(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for value in config.values():
         yield from _find_limits(mapping(value))
     for name, value in config.items():
-        if name.endswith(_LIMIT) and _is_number(value):
+        if name.endswith(_LIMIT) and is_number(value):
             yield name.removesuffix(_LIMIT), value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _read_model(
@@ -165,7 +160,7 @@ def _read_model(
     limits: Mapping[str, float],
 ) -> Model:
     protocol = {**mapping(record.summary.get(_PROTOCOL)), **mapping(entry.get(_PROTOCOL))}
-    costs = {n: v for n, v in entry.items() if _is_number(v) and n not in _NO_RESULTS}
+    costs = {n: v for n, v in entry.items() if is_number(v) and n not in _NO_RESULTS}
     own = tuple(
         _describe(name, value, known, limits, protocol, {}) for name, value in costs.items()
     )
@@ -210,7 +205,7 @@ def _describe(
     others: Mapping[str, Any],
 ) -> Number:
     quantity, limit = known.get(name), limits.get(name)
-    number = value if _is_number(value) else None
+    number = value if is_number(value) else None
     sign = quantity.sign if quantity else 0
     return Number(
         str(name),
@@ -225,7 +220,7 @@ def _describe(
 
 
 def _compare(other: str, ours: float | None, theirs: Any, sign: int) -> Beside:
-    value = theirs if _is_number(theirs) else None
+    value = theirs if is_number(theirs) else None
     if ours is None or value is None:
         return Beside(other, value, "", None)
     gain = ours - value

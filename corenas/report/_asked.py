@@ -13,6 +13,7 @@ from corenas.options.structuring import differences, structure
 from corenas.plugins.registry import Registry
 from corenas.report.record import RunRecord, mapping
 from corenas.show.progress import format_duration, format_number
+from corenas.values.quantity import is_number
 
 _MOST_CONFIGURATION = 60_000  # characters
 
@@ -79,7 +80,7 @@ def read_configuration(folder: Path) -> str:
 def list_seconds(record: RunRecord) -> list[tuple[str, str]]:
     """Return what each stage took; a running one is not in it."""
     seconds = mapping(record.summary.get("seconds"))
-    known = {str(n): float(s) for n, s in seconds.items() if isinstance(s, int | float)}
+    known = {str(n): float(s) for n, s in seconds.items() if is_number(s)}
     rows = [(name, format_duration(value)) for name, value in known.items()]
     return [*rows, ("together", format_duration(sum(known.values())))] if len(rows) > 1 else rows
 
@@ -97,7 +98,7 @@ def describe_line(line: Mapping[str, Any]) -> tuple[str, str, str, str]:
     words += [
         f"{name} {format_number(value)}"
         for name, value in list(numbers.items())[:6]
-        if isinstance(value, int | float)
+        if is_number(value)
     ]
     words += [str(line["message"])] if line.get("message") else []
     clock = str(line.get("time", ""))[11:19]

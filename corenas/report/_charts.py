@@ -13,6 +13,8 @@ from typing import Literal
 from attrs import frozen
 from markupsafe import Markup, escape
 
+from corenas.values.quantity import LARGEST
+
 # Small enough that text stays legible on a phone, where a chart has the width of the screen.
 _WIDTH, _HEIGHT = 480.0, 290.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 16.0, 30.0, 42.0
@@ -20,7 +22,6 @@ _TICKS = 5
 _MARGIN = 0.05
 _DECADES_FOR_LOG = 1.5
 _TINY = 1e-300
-_LARGEST = 1e100  # so that differences and ratios stay finite
 _UNITS = ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " K"))
 _LONGEST = 1e13  # as numbers with a suffix
 
@@ -117,7 +118,7 @@ def _make_scale(values: Sequence[float], start: float, end: float, *, log: bool)
 
 def is_drawable(value: float) -> bool:
     """Return whether a number is finite and small enough to compute with."""
-    return abs(value) <= _LARGEST
+    return abs(value) <= LARGEST
 
 
 def chart(

@@ -34,6 +34,19 @@ def test_a_torn_journal_gives_a_page_of_the_rest_and_a_note(broken: Path) -> Non
     assert "The network found" in page.text
 
 
+@pytest.mark.abuse("a report of a summary with numbers that are not finite")
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1" + "0" * 400])
+def test_numbers_that_are_not_finite_are_left_out(write_run: WriteRun, number: str) -> None:
+    folder = write_run([begun(), measured(0, {"op": "a"}, score=1.0)])
+    (folder / "summary.json").write_text(
+        f'{{"models": [{{"name": "net", "size": {number}, "metrics": {{"quality": {number}}}}}], '
+        f'"seconds": {{"search": {number}, "training": 5}}}}'
+    )
+    page = make(folder)
+    assert "training 5 s" in page.text
+    assert number not in page.text
+
+
 @pytest.mark.abuse("a report of a damaged folder")
 @pytest.mark.parametrize("content", [None, "", "[1, 2", '{"models": 3, "run": "another"}'])
 def test_without_a_summary_the_search_still_stands(broken: Path, content: str | None) -> None:
