@@ -29,9 +29,15 @@ def report(
 ) -> None:
     """Write a run's report, one HTML file, also while the run goes on."""
     from corenas.report.page import write_report
-    from corenas.runs.launch import state_of
+    from corenas.runs.launch import failure_of, state_of
 
-    path = write_report(folder, registry=default_registry(), state=state_of(folder), out=out)
+    path = write_report(
+        folder,
+        registry=default_registry(),
+        state=state_of(folder),
+        out=out,
+        failure=failure_of(folder),
+    )
     say(f"report: {path}")
 
 

@@ -30,17 +30,20 @@ def add_commands(app: typer.Typer) -> None:
 def status(folder: Folder, as_json: Json = False) -> None:
     """Tell how far a run is."""
     from corenas.runs.identity import read_info
-    from corenas.runs.launch import state_of
+    from corenas.runs.launch import failure_of, state_of
     from corenas.runs.recovery import read_progress
 
     info = read_info(folder)
     path = folder / "journal.jsonl"
     found = read_progress(folder)
     stages = found.standing.stages
-    state = state_of(folder)
+    state, failure = state_of(folder), failure_of(folder)
+    # The journal names the workers of the last start, which end with it.
+    where = dict(found.where) if state == "running" else {}
     value = {
         "folder": str(folder),
         "state": state,
+        "error": failure,
         **{key: info[key] for key in ("recipe", "preset", "seed", "created")},
         "updated": _modification_time(path),
         "damage": found.damage,
@@ -48,24 +51,26 @@ def status(folder: Folder, as_json: Json = False) -> None:
         "finished": state == "finished",
         "trials": sum(stage.counts["finished"] for stage in stages),
         "best": _best(stages),
-        "workers": dict(found.where),
+        "workers": where,
         "stages": [_stage_to_json(stage) for stage in stages],
     }
     if as_json:
         print_json(value)
         return
     typer.echo(f"{info['recipe']} {info['preset']}".strip() + f": {state}")
+    if failure:
+        typer.echo(f"error: {printable(failure)}")
     if value["updated"]:
         typer.echo(f"last event: {value['updated']}")
     if found.damage:
         typer.echo(f"journal: {found.damage}")
     print_columns((_stage_row(stage) for stage in stages), indent="  ")
-    if found.where:
-        places = ", ".join(f"{count} on {printable(host)}" for host, count in found.where.items())
+    if where:
+        places = ", ".join(f"{count} on {printable(host)}" for host, count in where.items())
         typer.echo(f"workers: {places}")
     for line in _list_agreements(path, stages):
         typer.echo(line)
-    if state == "stopped":
+    if state in ("stopped", "failed"):
         typer.echo(f"continue with 'corenas resume {folder}'")
 
 

@@ -166,7 +166,8 @@ def _warn_of_states(runs: Sequence[RunRead]) -> Iterator[str]:
                 if not stage.finished
             ]
             where = f" ({', '.join(stages)})" if stages else ""
-            yield f"run {run.number} is {run.state}{where}: its numbers are those so far"
+            stands = "has failed" if run.state == "failed" else f"is {run.state}"
+            yield f"run {run.number} {stands}{where}: its numbers are those so far"
         if run.stages and not run.searches():
             yield f"run {run.number}: no stage measured candidates; its models alone count"
 

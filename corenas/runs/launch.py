@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from filelock import FileLock, Timeout
 from corenas.devices import cpu_threads, default_workers, pick_devices
 from corenas.errors import InputError, ResumeError, Stopped
 from corenas.files import write_json
+from corenas.names import printable_lines
 from corenas.options.structuring import Chosen, places
 from corenas.plugins.hookspecs import Recipe
 from corenas.plugins.registry import Registry, load_attribute
@@ -35,6 +37,11 @@ from corenas.stopping import Stop
 from corenas.tracking.session import Tracking, build_trackers, tracking
 from corenas.values.plan import StagePlan
 from corenas.values.trial import Event
+
+_PROBE_SECONDS = 1.0
+
+_FAILURE = "failure.json"
+"""Why the last start failed, beside ``run.json``; not there where it did not."""
 
 
 @frozen
@@ -95,10 +102,16 @@ def _work(
     tracked: Tracking,
 ) -> Launched:
     """Do what is left of a run until it is finished or told to stop."""
+    (folder / _FAILURE).unlink(missing_ok=True)
     with Stop(options.max_time).installed() as stop:
         try:
             launched = _carry_out(folder, recipe, config, registry, options, tracked, stop)
         except Exception as error:
+            # A full disk may be what it failed by: then the reason is told now, and not later.
+            with suppress(OSError):
+                write_json(
+                    folder / _FAILURE, {"state": "failed", "error": printable_lines(str(error))}
+                )
             _report(folder, registry, tracked, "failed", str(error))
             raise
         _report(folder, registry, tracked, "stopped" if launched.stopped else "finished")
@@ -239,7 +252,8 @@ def _make_folder(folder: Path) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     """Let one process at a time work in a run folder."""
     # A lock of the system, which a kill releases; a file with a process number would stay.
-    lock = FileLock(folder / ".lock", timeout=0)
+    # Another process that asks `is_locked` has it for a moment: that one is waited for.
+    lock = FileLock(folder / ".lock", timeout=_PROBE_SECONDS)
     try:
         lock.acquire()
     except Timeout as error:
@@ -266,10 +280,25 @@ def is_locked(folder: Path) -> bool:
 
 
 def state_of(folder: Path) -> str:
-    """Return whether a run is ``running``, ``finished`` or ``stopped``."""
+    """Return whether a run is ``running``, ``finished``, ``failed`` or ``stopped``."""
     if is_locked(folder):
         return "running"
-    return "finished" if is_finished(folder) else "stopped"
+    if is_finished(folder):
+        return "finished"
+    return "failed" if _read_failure(folder) is not None else "stopped"
+
+
+def failure_of(folder: Path) -> str:
+    """Return why a run failed at its last start; empty where it did not, or where it goes on."""
+    return (_read_failure(folder) or "") if state_of(folder) == "failed" else ""
+
+
+def _read_failure(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / _FAILURE).read_bytes())["error"])
+    # A run whose reason cannot be read is a stopped one: it goes on in the same way.
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _write_or_check_identity(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from attrs import evolve
 from filelock import FileLock
 
 from corenas import cli
 from corenas.devices import cpu_threads
+from corenas.runs import recovery
 from corenas.testing.installed import InstallPlugin
 
 SIGNALLED = """
@@ -237,6 +241,46 @@ def test_two_processes_do_not_work_in_one_folder(start: Start, out: Path) -> Non
         status, _, err = start()
     assert (status, err) == (2, f"error: {out}: another process is working on this run\n")
     assert start()[0] == 0
+
+
+def test_a_process_that_looks_whether_a_run_goes_on_stops_no_start(start: Start, out: Path) -> None:
+    start("--max-time=0.0001s")
+    held = threading.Event()
+
+    def look() -> None:
+        with FileLock(out / ".lock"):
+            held.set()
+            time.sleep(0.2)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    assert held.wait(10)
+    status, _, err = start()
+    looking.join()
+    assert (status, err) == (0, "")
+
+
+def test_workers_are_told_only_while_a_run_goes_on(
+    start: Start, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start("--max-time=0.0001s")
+    saved = evolve(recovery.read_progress(out), where={"node": 2})
+    monkeypatch.setattr(recovery, "read_progress", lambda folder: saved)
+
+    def status() -> tuple[str, Any]:
+        capsys.readouterr()
+        assert cli.main(["status", str(out)]) == 0
+        text = capsys.readouterr().out
+        assert cli.main(["status", str(out), "--json"]) == 0
+        return text, json.loads(capsys.readouterr().out)["workers"]
+
+    text, workers = status()
+    assert "workers: " not in text
+    assert workers == {}
+    with FileLock(out / ".lock"):
+        text, workers = status()
+    assert "workers: 2 on node" in text
+    assert workers == {"node": 2}
 
 
 @pytest.mark.parametrize("name", ["run.json", "summary.json"])
