@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from http import HTTPStatus
+from http.client import HTTP_PORT
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from markupsafe import escape
 from corenas.commands.output import say
 from corenas.errors import CorenasError, InputError
 from corenas.plugins.registry import Registry
-from corenas.report.page import make_page
+from corenas.report.page import encode, make_page
 from corenas.runs.identity import read_info
-from corenas.runs.launch import state_of
+from corenas.runs.launch import failure_of, state_of
 
 _HOST = "127.0.0.1"
 _READ = ("journal.jsonl", "summary.json")
@@ -63,7 +64,7 @@ class LivePage:
             return self.version, self._page
 
     def _find_version(self) -> str:
-        found: list[object] = [state_of(self.folder)]
+        found: list[object] = [state_of(self.folder), failure_of(self.folder)]
         for name in _READ:
             with suppress(OSError):
                 status = (self.folder / name).stat()
@@ -73,11 +74,15 @@ class LivePage:
     def _make(self, version: str) -> bytes:
         try:
             page = make_page(
-                self.folder, registry=self.registry, state=state_of(self.folder), live=version
+                self.folder,
+                registry=self.registry,
+                state=state_of(self.folder),
+                live=version,
+                failure=failure_of(self.folder),
             )
         except CorenasError as error:  # the run may have only begun, and will have more to show
             page = _WAITING.format(escape(str(error)))
-        return page.encode()
+        return encode(page)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -128,6 +133,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing of a request."""
 
 
+def find_names(port: int) -> set[str]:
+    """Return what browsers of this machine call a server, with its port unless it is HTTP's own."""
+    names = {_HOST, "localhost"}
+    return {f"{name}:{port}" for name in names} | (names if port == HTTP_PORT else set())
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
@@ -135,7 +146,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, page: LivePage) -> None:
         super().__init__((_HOST, port), _Handler)
         self.page = page
-        self.names = {f"{name}:{self.server_port}" for name in (_HOST, "localhost")}
+        self.names = find_names(self.server_port)
 
 
 def make_server(folder: Path, *, port: int, registry: Registry) -> ThreadingHTTPServer:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from attrs import frozen
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from corenas.names import printable, printable_lines
 from corenas.values.quantity import LARGEST
 
 # Small enough that text stays legible on a phone, where a chart has the width of the screen.
@@ -162,7 +163,7 @@ def chart(
     return Markup(
         '<svg class="chart" id="{0}" role="img" aria-labelledby="{0}-t" tabindex="0" '
         'viewBox="0 0 {1:g} {2:g}"><title id="{0}-t">{3}</title>{4}</svg>'
-    ).format(name, _WIDTH, _HEIGHT, title, Markup("").join(parts))
+    ).format(name, _WIDTH, _HEIGHT, printable(title), Markup("").join(parts))
 
 
 def _keep_drawable(line: Line) -> Line:
@@ -205,17 +206,18 @@ def _draw_line(line: Line, across: _Scale, up: _Scale) -> Markup:
     path = f"M{across(x):g} {up(y):g}"
     for x, y in rest:
         path += f"H{across(x):g}V{up(y):g}" if line.steps else f"L{across(x):g} {up(y):g}"
-    named = Markup(' data-t="{}"').format(line.text) if line.text else ""
+    named = Markup(' data-t="{}"').format(printable_lines(line.text)) if line.text else ""
     return Markup('<path class="line {}"{} d="{}"/>').format(line.kind, named, path)
 
 
 def _draw_dot(dot: Dot, across: _Scale, up: _Scale) -> Markup:
+    radius = {"chosen": 6.5, "best": 4.5}.get(dot.kind, 3)
     return Markup('<circle class="{}" cx="{:g}" cy="{:g}" r="{:g}" data-t="{}"/>').format(
-        dot.kind, across(dot.x), up(dot.y), {"chosen": 6.5, "best": 4.5}.get(dot.kind, 3), dot.text
+        dot.kind, across(dot.x), up(dot.y), radius, printable_lines(dot.text)
     )
 
 
 def _write(kind: str, x: float, y: float, text: str, anchor: str) -> Markup:
     return Markup('<text class="{}" x="{:.4g}" y="{:.4g}" text-anchor="{}">{}</text>').format(
-        kind, x, y, anchor, escape(text)
+        kind, x, y, anchor, printable(text)
     )

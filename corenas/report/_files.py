@@ -35,7 +35,7 @@ class FileLink:
 
 
 def link(folder: Path, name: str) -> FileLink | None:
-    """Return the link to a file of a folder; None where the name leads out of it."""
+    """Return the link to a file of a folder; None where the name leads out of it or is none."""
     path = Path(os.path.normpath(name))
     if path.is_absolute() or ".." in path.parts:
         return None
@@ -44,8 +44,12 @@ def link(folder: Path, name: str) -> FileLink | None:
         size = target.stat().st_size if target.is_file() else None
     except (OSError, ValueError):
         size = None
+    try:
+        encoded = os.fsencode(path.as_posix())
+    except UnicodeEncodeError:  # no file has such a name
+        return None
     # Quoted, so that no name is a scheme such as javascript: or holds a quotation mark.
-    return FileLink(path.as_posix(), "./" + quote(os.fsencode(path.as_posix())), size)
+    return FileLink(path.as_posix(), "./" + quote(encoded), size)
 
 
 def list_files(folder: Path) -> tuple[list[FileLink], int]:

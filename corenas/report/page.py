@@ -81,10 +81,18 @@ def write_report(
         raise InputError(f"{path}: is no report, and is not replaced: name another file")
     try:
         with atomic_write(path) as file:
-            file.write(page.encode())
+            file.write(encode(page))
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
     return path
+
+
+def encode(page: str) -> bytes:
+    """Return a page as bytes, with a question mark for half a pair of surrogates.
+
+    JSON can have those, and so can what a run's files say.
+    """
+    return page.encode(errors="replace")
 
 
 def _base(folder: Path, path: Path) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from zlib import crc32
 
 import pytest
 
+from corenas.commands._serving import LivePage
 from corenas.errors import InputError, ResumeError
 from corenas.plugins.registry import default_registry
 from corenas.report.page import write_report
+from corenas.runs import journal
 from corenas.testing.installed import InstallPlugin
+from corenas.values.trial import Event
 
 from .inventing import WriteRun, begun, measured
 from .parsing import check_harmless, make, read
@@ -32,6 +38,32 @@ def test_a_torn_journal_gives_a_page_of_the_rest_and_a_note(broken: Path) -> Non
     # While the run goes on, its last line may be half written.
     assert "is damaged" not in make(broken, state="running").text
     assert "The network found" in page.text
+
+
+@pytest.mark.abuse("a report of texts that are no Unicode")
+def test_half_a_pair_of_surrogates_breaks_no_page(write_run: WriteRun) -> None:
+    events = [
+        begun("<half>"),
+        *(measured(n, {"<half>": "<half>"}, score=n, stage="<half>") for n in range(3)),
+        Event("epoch", 1, 2, {"<half>": 1.0}, stage="<half>", message="<half>"),
+    ]
+    folder = write_run(events)
+    # As an escape of JSON, which another program may write: no UTF-8 has it.
+    path = folder / "journal.jsonl"
+    lines = [
+        json.dumps(journal.decode(line)) for line in path.read_bytes().splitlines(keepends=True)
+    ]
+    bodies = [line.replace("<half>", r"\ud800").encode()[:-1] for line in lines]
+    path.write_bytes(b"".join(b'%b, "check": "%08x"}\n' % (b, crc32(b)) for b in bodies))
+    entry = {"name": "\ud800", "file": "models/\ud800", "\ud800": "\ud800", "size": 3}
+    (folder / "summary.json").write_text(json.dumps({"models": [entry]}))
+    written = read(write_report(folder, registry=default_registry(), state="stopped"))
+    assert "damaged" not in written.text
+    assert written.table("The best")
+    assert b"The best" in LivePage(folder, default_registry()).current()[1]
+    charts = re.findall(r"<svg.*?</svg>", make(folder).source, re.DOTALL)
+    assert charts
+    assert not any("\ud800" in each for each in charts)
 
 
 @pytest.mark.abuse("a report of a summary with numbers that are not finite")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from corenas import cli
+from corenas.runs.launch import failure_of, state_of
 from corenas.testing.installed import InstallPlugin
 
 from .parsing import read
@@ -96,6 +97,36 @@ def test_a_run_that_fails_leaves_a_report(
     told = read(out / "report.html").text
     assert "The run failed. This is the best that it had. photograph.png: damaged" in told
     assert "error: photograph.png: damaged" in capsys.readouterr().err
+
+
+def test_why_a_run_failed_is_told_until_it_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    monkeypatch.setenv("END", "failure")
+    assert cli.main(["run", "count", "--out", str(out)]) == 2
+    made_at_its_end = read(out / "report.html").text
+    assert cli.main(["report", str(out)]) == 0
+    again = read(out / "report.html").text
+    for page in (made_at_its_end, again):
+        assert "The run failed. This is the best that it had. photograph.png: damaged" in page
+    capsys.readouterr()
+    assert cli.main(["status", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("count: failed\nerror: photograph.png: damaged\n")
+    assert f"continue with 'corenas resume {out}'" in told
+    assert cli.main(["status", str(out), "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert (value["state"], value["error"]) == ("failed", "photograph.png: damaged")
+    whole = (out / "failure.json").read_text()
+    for damaged in ("", whole[:-5], "[1]", "{}"):  # then nothing is known but that it goes on
+        (out / "failure.json").write_text(damaged)
+        assert (state_of(out), failure_of(out)) == ("stopped", "")
+    monkeypatch.setenv("END", "")
+    assert cli.main(["resume", str(out)]) == 0
+    assert cli.main(["report", str(out)]) == 0
+    assert "photograph.png" not in read(out / "report.html").text
+    assert not (out / "failure.json").exists()
 
 
 @pytest.mark.abuse("a report that cannot be written")

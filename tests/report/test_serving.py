@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from corenas import cli
+from corenas.commands._serving import find_names
 from corenas.runs import journal
 from corenas.values.trial import Event
 
@@ -90,6 +91,11 @@ def test_files_of_the_run_are_served_and_no_others(
 def test_a_name_that_another_site_lets_lead_here_is_refused(server: ThreadingHTTPServer) -> None:
     assert get(server, "/", f"evil.example:{server.server_port}")[0] == 403
     assert get(server, "/", f"localhost:{server.server_port}")[0] == 200
+
+
+def test_the_port_of_http_stands_in_no_browsers_request() -> None:
+    assert find_names(8377) == {"127.0.0.1:8377", "localhost:8377"}
+    assert {"127.0.0.1", "localhost"} < find_names(80)
 
 
 def test_a_run_without_an_event_is_waited_for(server: ThreadingHTTPServer, folder: Path) -> None:
