@@ -63,6 +63,17 @@ class Supervising(Protocol):
         """Return examples and loss of a candidate's training."""
 
 
+@runtime_checkable
+class Rehearsing(Supervising, Protocol):
+    """A `Supervising` evaluator whose targets take long to make, such as a teacher's images."""
+
+    def rehearsal(self) -> Supervision:
+        """Return a supervision by inputs and targets of the same sizes that are there at once.
+
+        Checks and estimates use it: what stands in the targets is nothing to them.
+        """
+
+
 def halves(items: Sequence[Item], *, seed: int) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     """Split examples at random into those for the weights and those for the architecture.
 

@@ -16,6 +16,7 @@ from corenas import (
     ConfigError,
     DataError,
     Decision,
+    ResumeError,
     SearchError,
     SearchResult,
     structure,
@@ -30,6 +31,7 @@ from corenas_oneshot.search.step import OneShotStep
 from corenas_oneshot.search.strategy import darts, gumbel, single_path, sparsestmax
 from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.training.short_training import ShortTraining
+from corenas_sr.training.supervision import PatchSupervision
 from corenas_tpsr.generator.config import GeneratorSpaceConfig
 from corenas_tpsr.generator.space import GeneratorSpace
 
@@ -96,24 +98,27 @@ def test_darts_step_is_the_first_order_one_in_plain_torch(problem):
     step = steps_of(search)
     assert isinstance(step, OneShotStep)
     supernet, logits = deepcopy(search._supernet), deepcopy(search._logits)
-    batches = [(torch.randint(256, (2, 3, 6, 6)), torch.randint(256, (2, 3, 12, 12)))] * 2
+    # Two that differ: weights and architecture each learn from their own.
+    batches = [
+        (torch.randint(256, (2, 3, 6, 6)), torch.randint(256, (2, 3, 12, 12))) for _ in range(2)
+    ]
     scalars = step.step([(low.byte(), high.byte()) for low, high in batches])
 
-    def loss():
+    def loss(batch):
         point = {d.name: logits.row(d.name).softmax(-1) for d in SPACE.decisions}
-        low, high = batches[0]
+        low, high = batch
         return F.l1_loss(supernet(low.float(), point), high.float()), point
 
     # The architecture first, at the present weights (the paper's xi is 0).
     optimiser = torch.optim.Adam(logits.parameters(), lr=0.1, betas=(0.5, 0.999))
-    first, point = loss()
+    first, point = loss(batches[1])
     even = {d.name: torch.full((len(d.options),), 1 / len(d.options)) for d in SPACE.decisions}
     cost = 0.5 * supernet.expected_cost(point) / float(supernet.expected_cost(even))
     (first + cost).backward()
     optimiser.step()
     weights = torch.optim.Adam(supernet.parameters(), lr=1e-3)
     weights.zero_grad()
-    second, _ = loss()
+    second, _ = loss(batches[0])
     second.backward()
     weights.step()
     assert float(scalars["architecture_loss"]) == pytest.approx(float(first.detach()), rel=1e-5)
@@ -122,6 +127,24 @@ def test_darts_step_is_the_first_order_one_in_plain_torch(problem):
     for ours, theirs in ((search._logits, logits), (search._supernet, supernet)):
         for name, tensor in ours.state_dict().items():
             torch.testing.assert_close(tensor, theirs.state_dict()[name], atol=2e-5, rtol=0)
+
+
+def test_weights_and_architecture_have_halves_of_their_own(problem, monkeypatch):
+    asked, stream = [], PatchSupervision.stream
+
+    def recorded(self, part, **options):
+        asked.append((part, options["split"]))
+        return stream(self, part, **options)
+
+    monkeypatch.setattr(PatchSupervision, "stream", recorded)
+    for strategy, expected in (
+        (ranked(), ["weights", "architecture"]),  # training, ranking
+        (learnt(), ["weights", "weights", "architecture"]),  # warm-up, search
+    ):
+        asked.clear()
+        list(strategy.search(problem).events())
+        assert [part for part, _ in asked] == expected
+        assert len({split for _, split in asked}) == 1
 
 
 def all_architectures():
@@ -244,6 +267,27 @@ def test_one_image_is_refused(problem, photographs, tmp_path):
     alone = ShortTraining(structure(CandidateConfig, {"training": {"patch": 6}}), SPACE, data)
     with pytest.raises(DataError, match=r"needs two at least.*got 1"):
         learnt().check(evolve(problem, evaluator=alone))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sandwich": True}, "sandwich: .* no decision of the space 'tpsr-generator' is a width"),
+        (
+            {"kinds": {"width": "gumbel"}},
+            r"kinds\.width: no decision of the space .* is of this kind; it has input, operation",
+        ),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(problem, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        learnt(**changes).check(problem)
+
+
+def test_a_checkpoint_of_another_version_says_what_to_do(problem):
+    search = learnt().search(problem)
+    with pytest.raises(ResumeError, match=r"of another version of this search.*begin anew"):
+        search.restore({"phase": "search", "state": {}})
 
 
 def test_a_width_without_numbers_has_no_sandwich(problem):

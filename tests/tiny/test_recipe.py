@@ -230,6 +230,49 @@ def test_a_dry_run_tells_of_every_stage_and_trains_nothing(tmp_path, command, ti
     assert not (tmp_path / "run" / "journal.jsonl").exists()
 
 
+def one_shot(tiny, folder, *more, **changes):
+    """The command line of a run whose search trains a supernet."""
+    quick = {
+        "search__strategy": "darts",
+        "search__strategy__warmup__steps": 1,
+        "search__strategy__search__steps": 1,
+    }
+    arguments = tiny(folder, *more, **{**quick, **changes})
+    return [each for each in arguments if "strategy.population" not in each]
+
+
+def test_a_dry_run_with_a_supernet_has_no_finalists(tmp_path, command, tiny):
+    done = command(*one_shot(tiny, tmp_path / "run", "--dry-run"))
+    assert done.status == 0, done.err
+    assert "train" in done.out
+    assert "finalists" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("more", "changes", "message"),
+    [
+        (["--max-time=1h"], {}, "--max-time: a search that trains a supernet"),
+        ([], {"latency_limit": 1.0}, "latency_limit: search.strategy is 'darts', which times no"),
+    ],
+)
+def test_limits_that_a_supernet_knows_nothing_of_are_refused(
+    tmp_path, command, tiny, more, changes, message
+):
+    done = command(*one_shot(tiny, tmp_path / "run", *more, **changes))
+    assert done.status == 2
+    assert message in done.err
+    assert "finalists" not in done.out
+
+
+def test_a_network_beyond_the_limits_is_not_trained_for_hours(tmp_path, command, tiny):
+    done = command(*one_shot(tiny, tmp_path / "run", params_limit=10))
+    assert done.status == 1
+    assert "search: the network found is refused: " in done.err
+    assert "parameters, the limit is 10; " in done.err
+    assert "search.strategy.cost" in done.err
+    assert {event["stage"] for event in journal_of(tmp_path / "run")} == {"search"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),

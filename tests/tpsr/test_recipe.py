@@ -212,6 +212,34 @@ def test_dry_run_estimates_every_stage_and_trains_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+SUPERNET = {
+    "search.strategy": "sparsestmax",
+    "search.strategy.warmup.steps": 1,
+    "search.strategy.search.steps": 2,
+    "search.space.nodes": 3,
+}
+
+
+def test_dry_run_with_a_supernet_trains_nothing_from_scratch(
+    tmp_path: Path, command: Command, tiny: TinyRun
+) -> None:
+    done = command(*tiny(tmp_path / "run", SUPERNET), "--dry-run")
+    assert done.status == 0, done.err
+    _, *rows = [line.split()[0] for line in done.out.splitlines()]
+    assert rows[:4] == ["search", "train-x2", "train-x4", "together"]
+
+
+def test_network_of_a_supernet_beyond_the_limit_is_not_trained(
+    tmp_path: Path, command: Command, tiny: TinyRun
+) -> None:
+    limit = {"search.evaluator.mult_adds_limit": 1e6}
+    done = command(*tiny(tmp_path / "run", {**SUPERNET, **limit}))
+    assert done.status == 1
+    assert "search: the network found is refused: " in done.err
+    assert "mult-adds, the limit is 1.00 M; " in done.err
+    assert not (tmp_path / "run" / "models" / "tpsr-x2.safetensors").exists()
+
+
 @pytest.mark.slow
 def test_grey_and_flat_validation_images_do_not_end_a_run(
     tmp_path: Path, command: Command, tiny: TinyRun
@@ -284,13 +312,7 @@ def test_full_training_starts_from_the_weights_that_a_supernet_trained(
     tmp_path: Path, command: Command, tiny: TinyRun
 ) -> None:
     still = {f"{x}.{option}": value for x in ("x2", "x4") for option, value in STILL.items()}
-    strategy = {
-        "search.strategy": "sparsestmax",
-        "search.strategy.warmup.steps": 1,
-        "search.strategy.search.steps": 2,
-        "search.space.nodes": 3,
-    }
-    done = command(*tiny(tmp_path / "run", {**strategy, **still}))
+    done = command(*tiny(tmp_path / "run", {**SUPERNET, **still}))
     assert done.status == 0, done.err
     models = tmp_path / "run" / "models"
     trained = load_model(models / "tpsr-x2.safetensors")

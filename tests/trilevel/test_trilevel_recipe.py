@@ -41,6 +41,15 @@ CANDIDATES = {
 }
 """A search that draws two candidates."""
 
+DARTS = {
+    "start": "both",
+    "search.strategy": "darts",
+    "search.strategy.warmup.steps": 2,
+    "search.strategy.search.steps": 3,
+    "search.evaluator.training.patch": 6,
+}
+"""A search in a supernet that learns from the ground truth."""
+
 Start = Callable[[Mapping[str, object]], int]
 
 
@@ -494,8 +503,18 @@ def test_preset_of_the_paper_asks_for_its_teacher(
             {"search": 3000, "train": 500, "train-scratch": 500},
         ),
         (CANDIDATES, {"search": 6, "train": 500}),
+        (DARTS, {"search": 5, "train": 500, "train-scratch": 500}),
+        (
+            {
+                "start": "both",
+                "search.evaluator": "taught-supernet",
+                **CANDIDATES,
+                "search.strategy": "evolution",
+            },
+            {"search": 6, "train": 500},
+        ),
     ],
-    ids=["trilevel", "random"],
+    ids=["trilevel", "random", "one-shot and untaught", "sampler and an idle teacher"],
 )
 def test_dry_run_estimates_every_stage_and_trains_nothing(
     out: Path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from corenas import ConfigError, CorenasError, Run, check_search
+from corenas.supernets.one_shot import is_one_shot
 from corenas_sr.data.preflight import check_data, check_run_data
 from corenas_sr.models.named import Named, find_architecture
 from corenas_sr.results.evaluation import build_metrics
@@ -23,12 +24,31 @@ def check_options(config: TinyConfig, *, run: Run | None = None) -> None:
     """
     build_metrics(config.metrics)
     find_baselines(config)
+    if is_one_shot(config.search.strategy):
+        _check_one_shot(config, run)
     check_search("search", config.limited_search, data=config.data)
     patches = {config.scale: config.training.largest_patch}
     if run is None:
         check_data(config.data, patches=patches)
     else:
         check_run_data(run, config.data, patches=patches)
+
+
+def _check_one_shot(config: TinyConfig, run: Run | None) -> None:
+    """Refuse limits on candidates that are trained, and on time, where a supernet is trained."""
+    name = config.search.strategy.name
+    if config.latency_limit is not None:
+        raise ConfigError(
+            f"latency_limit: search.strategy is {name!r}, which times no candidate; leave the "
+            "limit away, or search by a strategy that samples, such as evolution"
+        )
+    if run is not None and run.stop.seconds is not None:
+        phase = "training" if config.search.strategy.option("training") else "search"
+        raise ConfigError(
+            f"--max-time: a search that trains a supernet, as {name!r} does, has nothing to hand "
+            "over before its end; leave the time limit away, and set how long it takes with "
+            f"--set search.strategy.{phase}.steps=... and --set training.steps=..."
+        )
 
 
 def find_baselines(config: TinyConfig) -> Mapping[str, Named]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from corenas import StagePlan, choose, plan_search
+from corenas.supernets.one_shot import is_one_shot
 from corenas_sr.models.named import typical_network
 from corenas_sr.training.final import plan_training
 from corenas_sr.training.pixel import PixelStep
@@ -20,7 +21,7 @@ def check(config: TinyConfig, *, devices: Sequence[str], workers: int) -> list[S
     search, device = config.limited_search, devices[0]
     plan = plan_search("search", search, data=config.data, devices=devices, workers=workers)
     plans = [plan]
-    if config.finalists.count:
+    if config.finalists.count and not is_one_shot(search.strategy):
         # Trained in full, whatever the search's strategy does.
         finalists = evolve(
             search, steps=config.finalists.count, strategy=choose("strategies", "random")

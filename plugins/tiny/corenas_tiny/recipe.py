@@ -22,6 +22,7 @@ from corenas import (
     Trial,
     listed,
 )
+from corenas.supernets.one_shot import check_found
 from corenas.training.networks import seeded
 from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.datasets import load_pairs
@@ -48,6 +49,9 @@ def tiny(run: Run, config: TinyConfig) -> dict[str, Any]:
     found = run.search("search", search, data=config.data, seconds=shares["search"])
     if found.chosen is None:
         raise NothingYet("stopped before the first candidate was measured: nothing to hand over")
+    if not run.stopping():
+        evaluator = search.evaluator.build(search.space.build(), config.data)
+        check_found(found, evaluator, where="search")
     front = draw_trials(run, found, stage="search")
     best = found.trials[: config.finalists.count]
     scores, tau = _train_finalists(run, config, search, best, shares["finalists"])

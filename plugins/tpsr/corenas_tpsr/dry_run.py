@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from corenas import Chosen, StagePlan, plan_search
+from corenas.supernets.one_shot import is_one_shot
 from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.preflight import check_data
 from corenas_sr.models.named import at_scale, typical_network
@@ -42,7 +43,7 @@ def _plan_generator(config: TpsrConfig, devices: Sequence[str], workers: int) ->
     count = config.fresh.count
     plan = plan_search("search", search, data=config.data, devices=devices, workers=workers)
     plans = [plan]
-    if count:
+    if count and not is_one_shot(search.strategy):
         # These candidates are trained as in the search, but for the cache.
         share = count / search.steps
         fresh = evolve(

@@ -21,6 +21,7 @@ from corenas import (
     listed,
 )
 from corenas.files import atomic_write
+from corenas.supernets.one_shot import check_found
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import PixelTrainingConfig
 from corenas_sr.data.preflight import check_run_data
@@ -88,6 +89,10 @@ def _make_generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict
     found = run.search("search", config.search, data=config.data)
     if found.chosen is None:
         raise NothingYet("stopped before the first candidate was measured: nothing to hand over")
+    if not run.stopping():
+        search = config.search
+        evaluator = search.evaluator.build(search.space.build(), config.data)
+        check_found(found, evaluator, where="search")
     front = draw_trials(run, found, stage="search")
     best = found.trials[: config.fresh.count]
     scores = _train_from_scratch(run, config, best)

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, components, option, section
 from corenas.search.config import SearchConfig
+from corenas.supernets.one_shot import is_one_shot
 from corenas_sr.config import DataConfig, PixelTrainingConfig
 from corenas_trilevel.search.config import PerceptualConfig
 from corenas_trilevel.space.published import RESULTS
@@ -99,10 +100,16 @@ class TrilevelConfig:
         return evolve(self.search, strategy=strategy, evaluator=evaluator)
 
     @property
-    def trains_supernet(self) -> bool:
-        """Whether the search trains a network of its own, which learns from a teacher."""
+    def is_one_shot(self) -> bool:
+        """Whether the search trains a supernet, whose weights the network found inherits."""
+        return is_one_shot(self.search.strategy)
+
+    @property
+    def teaches_supernet(self) -> bool:
+        """Whether the search trains a supernet, and this learns from the teacher."""
         search = self.taught_search
-        return any(part.option("teacher") for part in (search.strategy, search.evaluator))
+        parts = (search.strategy, search.evaluator)
+        return self.is_one_shot and any(part.option("teacher") for part in parts)
 
     @property
     def trainings(self) -> Mapping[str, TaughtTrainingConfig]:

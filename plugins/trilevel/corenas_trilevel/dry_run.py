@@ -29,7 +29,7 @@ def check(config: TrilevelConfig, *, devices: Sequence[str], workers: int) -> li
     """Check everything; estimate the search and what follows from a few steps of each."""
     check_options(config)
     device = devices[0]
-    both = config.start == "both" and config.trains_supernet
+    both = config.start == "both" and config.is_one_shot
     plans = [*_plan_teacher(config, device)]
     plans.append(
         plan_search(

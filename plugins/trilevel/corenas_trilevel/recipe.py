@@ -58,8 +58,9 @@ def _teach(run: Run, config: TrilevelConfig) -> None:
     """Let a teacher that is a model make its images now: as a stage, it can be stopped anywhere."""
     if config.teacher.source == GROUND_TRUTH:
         return
-    if not config.trains_supernet:
-        run.say("candidates learn from the ground truth; only the network found has the teacher")
+    if not config.teaches_supernet:
+        learners = "the supernet learns" if config.is_one_shot else "candidates learn"
+        run.say(f"{learners} from the ground truth; only the network found has the teacher")
     scale = config.search.space.config.scale
     task = Teaching(config.data.train, config.teacher, scale=scale, device=run.device)
     run.stage("teach", task)

@@ -5,10 +5,12 @@ import torch
 from attrs import evolve
 
 from corenas import DataError, choose, structure
+from corenas.testing.contracts._space import random_architectures
 from corenas.testing.surrogate import surrogate_problem
 from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.images import write_image
+from corenas_sr.models.files import save_model
 from corenas_sr.training.short_training import ShortTraining
 from corenas_trilevel.config import TrilevelConfig
 from corenas_trilevel.space.config import TrilevelBConfig
@@ -51,11 +53,15 @@ def test_both_halves_have_the_teachers_images(data, negatives, part):
     assert torch.equal(255 - high, taught_high)
 
 
-def test_a_search_learns_from_the_teacher(data, negatives):
+def quick_gumbel():
     phase = {"steps": 1, "report_every": 1}
     strategy = choose("strategies", "gumbel")
     config = structure(type(strategy.config), {"warmup": phase, "search": phase})
-    strategy = evolve(strategy, config=config).build()
+    return evolve(strategy, config=config).build()
+
+
+def test_a_search_learns_from_the_teacher(data, negatives):
+    strategy = quick_gumbel()
     losses = []
     for source in ("ground-truth", negatives):
         evaluator = taught(data, source)
@@ -63,6 +69,27 @@ def test_a_search_learns_from_the_teacher(data, negatives):
         strategy.check(problem)
         losses.append([event.scalars["loss"] for event in strategy.search(problem).events()])
     assert losses[0] != losses[1]
+
+
+def test_checks_and_estimates_make_no_teachers_image(data, tmp_path, monkeypatch):
+    chosen = choose("search_spaces", "trilevel-b")
+    chosen = evolve(chosen, config=SPACE.config)
+    (architecture,) = random_architectures(SPACE, 1)
+    file = tmp_path / "teacher.safetensors"
+    network = SPACE.build(architecture)
+    save_model(file, network, space=chosen, architecture=architecture, scale=2)
+
+    def forward(self, x):
+        raise AssertionError("the teacher makes an image")
+
+    monkeypatch.setattr(type(network), "forward", forward)
+    evaluator = taught(data, file)
+    problem = evolve(surrogate_problem(1), space=SPACE, evaluator=evaluator)
+    strategy = quick_gumbel()
+    strategy.check(problem)
+    assert strategy.plan(problem).steps == 2
+    with pytest.raises(AssertionError, match="the teacher makes an image"):
+        list(strategy.search(problem).events())
 
 
 def test_a_teacher_that_is_not_there_is_refused(data, tmp_path):
@@ -75,6 +102,21 @@ def test_the_recipe_fills_its_teacher_in(tmp_path):
     search = {"strategy": "darts", "evaluator": "taught-supernet"}
     config = structure(TrilevelConfig, {"teacher": teacher, "search": search})
     assert config.taught_search.evaluator.option("teacher") == config.teacher
-    assert config.trains_supernet
-    untaught = structure(TrilevelConfig, {"teacher": teacher, "search": {"strategy": "darts"}})
-    assert not untaught.trains_supernet
+    assert config.taught_search.strategy.option("teacher") is None
+
+
+@pytest.mark.parametrize(
+    ("strategy", "evaluator", "one_shot", "taught"),
+    [
+        ("trilevel", "sr-training", True, True),
+        ("darts", "taught-supernet", True, True),
+        ("darts", "sr-training", True, False),
+        ("evolution", "taught-supernet", False, False),
+    ],
+)
+def test_the_recipe_knows_whether_a_supernet_is_trained_and_taught(
+    strategy, evaluator, one_shot, taught
+):
+    search = {"strategy": strategy, "evaluator": evaluator}
+    config = structure(TrilevelConfig, {"search": search})
+    assert (config.is_one_shot, config.teaches_supernet) == (one_shot, taught)

@@ -69,6 +69,7 @@ class SearchPlan:
         ranking: How paths are ranked at the end; without it, logits choose the architecture.
         refuse: Says which architectures are not to be considered. None of them is ranked; logits
             may choose one all the same, and then the last event says so.
+        counted_for: The input of the expected cost, in a few words; empty: the supervision's.
     """
 
     phases: Sequence[PhasePlan]
@@ -78,6 +79,7 @@ class SearchPlan:
     fixed: Mapping[str, str] = field(factory=dict)
     ranking: RankingPlan | None = None
     refuse: Refuse = refuse_nothing
+    counted_for: str = ""
 
     @property
     def supervision(self) -> Supervision:

@@ -19,6 +19,7 @@ from corenas import (
     Quantity,
     Relaxable,
     Result,
+    ResumeError,
     SearchResult,
     SearchSpace,
     State,
@@ -84,10 +85,16 @@ class OneShotSearch:
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """Describe the costs of the network chosen, and what is known of it in the supernet."""
+        protocol = self._plan.supervision.protocol
         return (
-            evolve(MULT_ADDS, protocol=self._plan.supervision.protocol),
+            evolve(MULT_ADDS, protocol=protocol),
             PARAMS,
-            Quantity("expected_cost", "lower", summary="mult-adds of the mixture"),
+            Quantity(
+                "expected_cost",
+                "lower",
+                protocol=self._plan.counted_for or protocol,
+                summary="mult-adds of the mixture",
+            ),
             Quantity("loss", "lower", summary="in the supernet, summed over the points of a step"),
         )
 
@@ -191,7 +198,17 @@ class OneShotSearch:
         return {"stage": self._name, "state": stage.state()}
 
     def restore(self, state: State) -> None:
-        """Continue inside the stage that the state is of."""
+        """Continue inside the stage that the state is of.
+
+        Raises:
+            ResumeError: The state is of a version that had other stages.
+        """
+        if state.get("stage") not in self._sizes:
+            raise ResumeError(
+                "the checkpoint is of another version of this search, and cannot be continued; "
+                "begin anew in another folder, with --out, or finish it with the version of "
+                "CoreNAS that began it"
+            )
         self._make(state["stage"]).restore(state["state"])
 
     def result(self, folder: Path) -> Result:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import get_args
+from typing import ClassVar, get_args
 
 import attrs
 from attrs import frozen
@@ -29,7 +29,7 @@ from corenas import (
     StagePlan,
     Strategy,
 )
-from corenas.supernets.supervision import Supervising, Supervision
+from corenas.supernets.supervision import Rehearsing, Supervising, Supervision
 from corenas.training.schedules import constant, cosine
 from corenas.values.architecture import DecisionKind
 from corenas_oneshot.config import (
@@ -59,6 +59,8 @@ class OneShotStrategy:
         make: Makes the plan of a problem's search.
     """
 
+    one_shot: ClassVar[bool] = True
+
     name: str
     make: Callable[[Problem, Supervision], SearchPlan]
 
@@ -69,14 +71,14 @@ class OneShotStrategy:
             CorenasError: The space has no supernet, the evaluator no supervision, or the data
                 cannot be used.
         """
-        plan = self._plan(problem)
+        plan = self._plan(problem, rehearsed=True)
         problem.evaluator.check()
         for part in ("weights", "architecture"):
             plan.supervision.stream(part, split=0, seed=0, device="cpu")
 
     def plan(self, problem: Problem) -> StagePlan:
         """Time a few steps of each phase."""
-        return estimate(self._plan(problem), problem)
+        return estimate(self._plan(problem, rehearsed=True), problem)
 
     def search(self, problem: Problem) -> Search:
         """Return the search as resumable work.
@@ -87,7 +89,7 @@ class OneShotStrategy:
         plan = self._plan(problem)
         return OneShotSearch(problem.space, plan, seed=problem.seed, device=problem.device)
 
-    def _plan(self, problem: Problem) -> SearchPlan:
+    def _plan(self, problem: Problem, *, rehearsed: bool = False) -> SearchPlan:
         check_relaxable(problem, self.name)
         chosen_space(problem.space)
         evaluator = problem.evaluator
@@ -97,6 +99,8 @@ class OneShotStrategy:
                 "examples and loss, and this one does not tell them (supervision); choose another "
                 "evaluator, or a strategy that samples, such as evolution"
             )
+        if rehearsed and isinstance(evaluator, Rehearsing):
+            return self.make(problem, evaluator.rehearsal())
         return self.make(problem, evaluator.supervision())
 
 
@@ -150,6 +154,7 @@ def _learnt(
     """Return the plan of a search in which logits learn."""
     if config.sandwich:
         _check_widths(problem)
+    _check_kinds(config, problem)
     logits = config.architecture
     learning = Learning(
         config.clip,
@@ -221,7 +226,32 @@ def _relaxing(config: OneShotConfig, method: Mixing) -> Mapping[DecisionKind, Re
     }
 
 
+def _check_kinds(config: OneShotConfig, problem: Problem) -> None:
+    """Refuse a relaxation of a kind that no decision has: it would do nothing, and say so nowhere.
+
+    Raises:
+        ConfigError: The space has no decision of a kind that the options name.
+    """
+    there = {decision.kind for decision in problem.space.decisions}
+    for kind, method in attrs.asdict(config.kinds).items():
+        if method is not None and kind not in there:
+            raise ConfigError(
+                f"kinds.{kind}: no decision of the space {problem.space.name!r} is of this kind; "
+                f"it has {', '.join(sorted(there))}"
+            )
+
+
 def _check_widths(problem: Problem) -> None:
+    """Refuse the sandwich rule where it has no widths to take the extremes of.
+
+    Raises:
+        ConfigError: The space has no widths, or such as are no numbers.
+    """
+    if all(decision.kind != "width" for decision in problem.space.decisions):
+        raise ConfigError(
+            f"sandwich: it takes the widest and the narrowest of each width, and no decision of "
+            f"the space {problem.space.name!r} is a width"
+        )
     for decision in problem.space.decisions:
         if decision.kind == "width":
             for option in decision.options:

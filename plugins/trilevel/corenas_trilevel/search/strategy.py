@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import ClassVar
 
 from attrs import evolve, frozen
 
@@ -53,6 +54,8 @@ SMALL_LOGIT = 1e-3
 @frozen
 class TrilevelStrategy:
     """Searches a space of `TrilevelSpace` by training its supernet."""
+
+    one_shot: ClassVar[bool] = True
 
     config: TrilevelStrategyConfig
 
@@ -109,6 +112,7 @@ class TrilevelStrategy:
             )
         load = _taught(pairs, config.teacher or TeacherConfig(), scale)
         features = _build_features(config)
+        height, width = config.cost.size
         return SearchPlan(
             [
                 _phase(
@@ -124,6 +128,7 @@ class TrilevelStrategy:
             # The supernet of such a space is one of three levels.
             lambda space, supernet: TrilevelTerms(supernet, config),  # type: ignore[arg-type]
             fixed={PATH: path} if (path := config.architecture.fixed_path) else {},
+            counted_for=f"input of {width}x{height}",
         )
 
     def _space(self, problem: Problem) -> TrilevelSpace:

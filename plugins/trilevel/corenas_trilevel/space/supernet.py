@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from corenas.supernets.mixtures import Mixture, mixtures
 from corenas.supernets.sharing import copy_slices
 from corenas.values.architecture import Architecture, Relaxation
+from corenas_sr.config import OUTPUT
 from corenas_trilevel.space._expected_cost import ExpectedCost
 from corenas_trilevel.space.config import SpaceConfig
-from corenas_trilevel.space.counting import PAPER_SIZE
 from corenas_trilevel.space.decisions import PATH, cell_decisions, operation_names, width_names
 from corenas_trilevel.space.derived import (
     PEAK,
@@ -170,16 +170,19 @@ class TrilevelSupernet(nn.Module):
             mixture |= {name: mixture[name].dense() for name in names}
         return mixture
 
-    def expected_cost(self, point: Relaxation, *, size: tuple[int, int] = PAPER_SIZE) -> Tensor:
+    def expected_cost(self, point: Relaxation, *, size: tuple[int, int] | None = None) -> Tensor:
         """Return the mean mult-adds when each decision is drawn by its weights.
 
         Args:
             point: Weights of every decision.
-            size: Height and width of the input, in pixels.
+            size: Height and width of the input, in pixels; None for that whose output is 1280x720.
 
         Returns:
             A float64 number, the derived network's cost at one-hot points; differentiable.
         """
+        if size is None:
+            width, height = (side // self.space.config.scale for side in OUTPUT)
+            size = height, width
         cost: Tensor = self.cost(point, size[0] * size[1])
         return cost
 

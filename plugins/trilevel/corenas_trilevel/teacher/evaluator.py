@@ -9,6 +9,7 @@ from corenas import SearchSpace
 from corenas_sr.config import DataConfig
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.training.short_training import ShortTraining
+from corenas_sr.training.supervision import PatchSupervision
 from corenas_trilevel.teacher.checks import check_teacher_option
 from corenas_trilevel.teacher.config import TaughtSupernetConfig, TeacherConfig
 from corenas_trilevel.teacher.images import taught_pairs
@@ -36,6 +37,10 @@ class TaughtSupernet(ShortTraining):
 
     def supervising_pairs(self, device: str) -> Sequence[ImagePair]:
         return self._taught(device)
+
+    def rehearsal(self) -> PatchSupervision:
+        """Return the supervision by the ground truth, whose images are as large."""
+        return ShortTraining(self._config, self._space, self._data).supervision()
 
     def _teach(self, device: str) -> Sequence[ImagePair]:
         pairs = super().supervising_pairs(device)
