@@ -223,8 +223,10 @@ def test_search_survives_a_kill_and_hands_over_a_network(
     config, data = searched(strategy, space)
     check_search("search", config, data=data)
     whole = search(tmp_path / "whole", config, data)
+    # A search in a supernet is killed later: the optimiser of its logits, or its ranking, goes on.
+    later = strategy in (*ONE_SHOT, "trilevel")
     with pytest.raises(Killed):
-        search(tmp_path / "killed", config, data, killed_after=3)
+        search(tmp_path / "killed", config, data, killed_after=4 if later else 3)
     resumed = search(tmp_path / "killed", config, data)
     assert resumed.chosen == whole.chosen
     assert resumed.counts == whole.counts

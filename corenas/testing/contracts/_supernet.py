@@ -98,6 +98,8 @@ class SupernetContract:
         for name, weights in point.items():
             assert weights.grad is not None, name
             assert weights.grad.isfinite().all(), name
+            # Of one option alone there is nothing to learn.
+            assert len(weights) == 1 or weights.grad.any(), name
 
     def test_cost_of_a_one_hot_point_is_the_derived_cost_exactly(
         self, space: SearchSpace, supernet: Supernet
