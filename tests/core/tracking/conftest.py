@@ -80,3 +80,84 @@ def _recipe(install_plugin: InstallPlugin, monkeypatch: pytest.MonkeyPatch) -> N
     install_plugin("tracked", RECIPE)
     monkeypatch.setattr(run_module, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", float("inf"))
+
+
+TRACKERS = """
+import os
+import threading
+import time
+from pathlib import Path
+
+from corenas import Component, hookimpl
+
+
+class Plain:
+    def __init__(self, config):
+        self.seen = []
+
+    def begin(self, run):
+        self.run = run
+        run.place.mkdir(parents=True, exist_ok=True)
+        self.note("begin", run.parameters["search.steps"])
+
+    def note(self, *words):
+        with (self.run.place / "notes.txt").open("a") as file:
+            file.write(" ".join(map(str, words)) + "\\n")
+
+    def log(self, entry):
+        self.note("event", entry.number)
+
+    def picture(self, name, file):
+        self.note("picture", name, len(file.read_bytes()))
+
+    def flush(self):
+        return None
+
+    def end(self, state, summary):
+        decided = len(self.run.decisions("first"))
+        self.note("end", state, len(summary.get("models", [])), decided)
+
+
+class Raising(Plain):
+    def log(self, entry):
+        if entry.number == 3:
+            raise ConnectionError("no route to [bold]host[/bold]\\nsecond line")
+
+
+class Leaving(Plain):
+    def flush(self):
+        raise SystemExit(7)
+
+
+class Hanging(Plain):
+    def log(self, entry):
+        threading.Event().wait()
+
+
+class Slow(Plain):
+    until = "RELEASE"
+
+    def begin(self, run):
+        file = Path(os.environ[self.until])
+        super().begin(run)
+        while not file.exists():
+            time.sleep(0.01)
+
+
+class Held(Slow):
+    until = "HELD"
+
+    def flush(self):
+        self.note("flush")
+
+
+@hookimpl
+def corenas_trackers():
+    names = ("plain", "raising", "leaving", "hanging", "slow", "held")
+    return [Component(name, f"strangers:{name.capitalize()}") for name in names]
+"""
+
+
+@pytest.fixture
+def _strangers(install_plugin: InstallPlugin) -> None:
+    install_plugin("strangers", TRACKERS)
