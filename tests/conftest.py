@@ -153,7 +153,9 @@ def install_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instal
 
     def install(folder: Path) -> None:
         project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        modules.update(path.stem for path in folder.iterdir())
+        # Not what is there already: a project has tests as well, and these are ours.
+        there = {name.split(".")[0] for name in sys.modules}
+        modules.update({path.stem for path in folder.iterdir()} - there)
         shutil.copytree(folder, site, dirs_exist_ok=True)
         stem = project["name"].replace("-", "_")  # what follows a hyphen is the version
         _write_metadata(site / f"{stem}-{project['version']}.dist-info", project)

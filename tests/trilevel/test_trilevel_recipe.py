@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from corenas import Architecture, choose, cli
 from corenas.cost import count
 from corenas.testing.installed import InstallPlugin, install_plugin
+from corenas.training.networks import seeded
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.inference import upscale
@@ -396,7 +397,9 @@ def teacher_file(folder: Path, *, scale: int) -> Path:
     built = space.build()
     first = Architecture(built.name, {d.name: d.options[0] for d in built.decisions})
     file = folder / "teacher.safetensors"
-    save_model(file, built.build(first), space=space, architecture=first, scale=scale)
+    with seeded(3):
+        network = built.build(first)
+    save_model(file, network, space=space, architecture=first, scale=scale)
     return file
 
 

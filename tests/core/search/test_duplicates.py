@@ -153,4 +153,6 @@ def test_plain_search_can_be_continued_from_the_state_of_an_earlier_version() ->
     assert all(set(each) == {"schema", "space", "choices"} for each in state["in_flight"].values())
     again = Searched(20, remember=False, slots=2).task
     again.restore(state)
-    assert list(again.events()) == whole[7:]
+    # Such a state does not tell when its trials in flight were asked for.
+    found = [evolve(event, scalars={}) for event in again.events()]
+    assert found == [evolve(event, scalars={}) for event in whole[7:]]
