@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import textwrap
 import traceback
 from collections.abc import Callable
@@ -44,6 +45,20 @@ def attempt(
         got = type(outcome).__name__
         return Failure("error", f"{type(job).__name__}.run returned {got}, not an Outcome")
     return outcome
+
+
+def pickled(job: Job) -> bytes:
+    """Return a job as bytes for a worker, at once: later changes do not reach it.
+
+    Raises:
+        CorenasError: It cannot be pickled. The fault is then the caller's, not a trial's.
+    """
+    try:
+        return pickle.dumps(job)
+    # Pickling runs the job's own code, which may raise anything.
+    except Exception as error:
+        message = f"{type(job).__name__}: the job cannot be sent to a worker: {error}"
+        raise CorenasError(message) from error
 
 
 def failure(error: BaseException) -> Failure:

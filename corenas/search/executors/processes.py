@@ -24,7 +24,7 @@ from corenas.devices import default_workers
 from corenas.errors import CorenasError
 from corenas.protocols import Executor, Job
 from corenas.search.executors._worker import prepare, work
-from corenas.search.executors.attempt import failure
+from corenas.search.executors.attempt import failure, pickled
 from corenas.search.executors.config import ProcessesConfig
 from corenas.stopping import Stop
 from corenas.values.evaluation import Failure, Order, Outcome
@@ -100,14 +100,7 @@ class Processes:
         """
         if not self._workers:
             raise RuntimeError("the executor is closed")
-        try:
-            # At once, here: the fault is then the caller's, and later changes do not reach the job.
-            pickled = pickle.dumps(job)
-        # Pickling runs the job's own code, which may raise anything.
-        except Exception as error:
-            message = f"{type(job).__name__}: the job cannot be sent to a worker: {error}"
-            raise CorenasError(message) from error
-        self._waiting.append((key, pickled))
+        self._waiting.append((key, pickled(job)))
         self._start()
 
     def next(self) -> tuple[int, Outcome | Failure]:

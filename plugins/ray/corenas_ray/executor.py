@@ -24,6 +24,7 @@ from ray.exceptions import (
 
 from corenas.errors import CorenasError
 from corenas.protocols import Executor, Job
+from corenas.search.executors.attempt import pickled
 from corenas.stopping import Stop
 from corenas.values.evaluation import Failure, Outcome
 from corenas_ray._actor import Node, Worker
@@ -137,11 +138,7 @@ class RayExecutor:
         """
         if self._closed:
             raise RuntimeError("the executor is closed")
-        try:
-            content = pickle.dumps(job)
-        except Exception as error:  # pickling runs the job's own code, which may raise anything
-            message = f"{type(job).__name__}: the job cannot be sent to a worker: {error}"
-            raise CorenasError(message) from error
+        content = pickled(job)
         if not self._workers:
             self._begin()
         self._jobs[key] = waiting = _Job(key, content)
