@@ -27,6 +27,8 @@ from typing import Any
 from attrs import frozen
 from PIL import Image
 
+from corenas.drawing.plots import Dot, dots_plot
+
 BAR = 31.35
 """Set5 PSNR-Y in dB that the network found has to reach at x4."""
 
@@ -35,6 +37,20 @@ MARGIN = 0.05
 
 PUBLISHED = 31.10
 """Of TPSR-NOGAN at the same cost (Lee et al., supplement, Table 2)."""
+
+ELSEWHERE = {
+    "TPSR-NOGAN (2020)": (3.56, PUBLISHED),
+    "ECBSR-M4C32 (2021)": (2.97, 31.25),
+    "ABPN-M4C28": (3.56, 31.34),
+    "PlainUSR-S (2024)": (3.68, 31.56),
+    "DAN (NTIRE 2025)": (2.76, 31.90),
+    "ZenoSR (NTIRE 2026)": (2.37, 31.98),
+    "HannahSR (NTIRE 2025)": (3.28, 32.02),
+}
+"""Published x4 networks of 38 K to 69 K parameters: billions of mult-adds, and Set5 PSNR-Y in dB.
+
+All were trained on DIV2K, or on more, for days on GPUs.
+"""
 
 PATCH = 40
 """Largest patch in low-resolution pixels; 27 of the 291 images are smaller and left out."""
@@ -74,6 +90,8 @@ def main() -> int:
             return 1
         tables.append({row.name: row for row in _rows(out, str(data / "Set5"))})
         _print_table(f"seed {seed}", tables[-1].values())
+    if arguments.picture:
+        _draw(tables[0].values(), arguments.picture)
     if len(tables) == 1:
         return _judge(tables[0])
     _print_medians(tables)
@@ -110,6 +128,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark-tiny"))
     parser.add_argument("--preset", default="standard")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--picture", type=Path, help="draw the rows beside published networks")
     parser.add_argument("--set", action="append", default=[], dest="more", metavar="OPTION=VALUE")
     return parser.parse_args()
 
@@ -197,18 +216,9 @@ def _rows(out: Path, set5: str) -> Iterator[Row]:
 
 def _latency(file: Path) -> float:
     """Return the median seconds of a forward pass of 320x180, one thread, in a fresh process."""
-    script = (
-        "import sys, torch; torch.set_num_threads(1)\n"
-        "from pathlib import Path\n"
-        "from corenas_sr.models.files import load_model\n"
-        "from corenas_sr.training.timing import time_forward\n"
-        "model = load_model(Path(sys.argv[1])).module\n"
-        "print(time_forward(model, size=(320, 180), device='cpu'))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(file)], check=True, capture_output=True, text=True
-    )
-    return float(done.stdout)
+    command = [sys.executable, "-m", "corenas.cli", "latency", str(file), "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(json.loads(done.stdout)["median_ms"]) / 1e3
 
 
 def _print_table(title: str, rows: Iterable[Row]) -> None:
@@ -224,6 +234,19 @@ def _print_table(title: str, rows: Iterable[Row]) -> None:
             f"| {row.set5['psnr']:.2f} / {row.set5['ssim']:.4f} | {row.kodak24['psnr']:.2f} |",
             flush=True,
         )
+
+
+def _draw(rows: Iterable[Row], file: Path) -> None:
+    """Draw Set5 PSNR over mult-adds, of the rows and of published networks."""
+    ours = [Dot(f"here: {row.name}", row.mult_adds / 1e9, row.set5["psnr"]) for row in rows]
+    others = [Dot(name, *values) for name, values in ELSEWHERE.items()]
+    dots_plot(
+        file,
+        [*ours, *others],
+        x="mult-adds at 1280x720, in billions",
+        y="PSNR-Y on Set5 at x4, in dB",
+        title="Half an hour of one CPU core, beside published networks",
+    )
 
 
 def _print_medians(tables: Sequence[Mapping[str, Row]]) -> None:
