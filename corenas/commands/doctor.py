@@ -12,24 +12,15 @@ from pathlib import Path
 
 import attrs
 import typer
-from attrs import frozen
 
 from corenas.commands.output import Json, print_columns, print_json
 from corenas.devices import default_workers
 from corenas.files import cache_folder
+from corenas.plugins.checks import Check
 from corenas.plugins.registry import default_registry
 
 GIB = 2**30
 NEEDED_DISK = 1 * GIB
-
-
-@frozen
-class Check:
-    """What was found out; ``ok`` is False where a run would fail for it."""
-
-    name: str
-    found: str
-    ok: bool = True
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -61,6 +52,20 @@ def _check_all() -> Iterator[Check]:
     yield Check("cores", str(default_workers(("cpu",))))
     yield _check_disk(Path.cwd())
     yield _check_cache(cache_folder())
+    yield from _ask_plugins()
+
+
+def _ask_plugins() -> Iterator[Check]:
+    for plugin, found in default_registry().ask_for_checks():
+        if isinstance(found, str):
+            yield Check(f"checks of {plugin}", found, ok=False)
+            continue
+        for check in found:
+            if isinstance(check, Check):
+                yield check
+            else:
+                kind = type(check).__name__
+                yield Check(f"checks of {plugin}", f"a {kind} where a Check is expected", ok=False)
 
 
 def _check_torch() -> Iterator[Check]:
@@ -76,14 +81,21 @@ def _check_torch() -> Iterator[Check]:
         memory = torch.cuda.get_device_properties(index).total_memory / GIB
         yield Check(f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {memory:.0f} GiB")
     if not count:
-        yield Check("cuda", "none; the CPU is used")
-    yield _check_weights(Path(torch.hub.get_dir()) / "checkpoints")
+        yield Check("cuda", f"{_explain_no_gpu()}; the CPU is used")
 
 
-def _check_weights(folder: Path) -> Check:
-    """Report torchvision's cache; without it, what needs pretrained weights asks for a file."""
-    files = sorted(file.name for file in folder.glob("*.pth"))
-    return Check("pretrained weights", f"{folder}: {', '.join(files) or 'none'}")
+def _explain_no_gpu() -> str:
+    import torch
+
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # torch has not typed it
+    # torch has no class of errors for that.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        # The first sentence; what follows says where drivers are to be had.
+        reason, _, _ = lines[0].partition(". ")
+        return f"none: {reason}"
+    return "none"
 
 
 def _check_disk(folder: Path) -> Check:

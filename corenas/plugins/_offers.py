@@ -23,7 +23,7 @@ _SOURCE = re.compile(r"[\w.]+:[\w.]+")
 _ARGUMENTS = re.compile(r"\(config(, .+)?\)")
 
 # A kind of one of these names would have a hook that exists and means something else.
-_RESERVED = (RECIPES, "commands", "event", "kinds", "report_sections")
+_RESERVED = (RECIPES, "checks", "commands", "event", "kinds", "report_sections")
 
 T = TypeVar("T")
 

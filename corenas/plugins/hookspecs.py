@@ -17,6 +17,7 @@ from corenas.plugins.needs import Needs
 if TYPE_CHECKING:
     import typer
 
+    from corenas.plugins.checks import Check
     from corenas.report.record import RunRecord
     from corenas.report.sections import Section
     from corenas.runs.run import Run
@@ -149,3 +150,8 @@ def corenas_event(run: Run, event: Event) -> None:
 @hookspec
 def corenas_report_sections(record: RunRecord) -> Iterable[Section]:  # type: ignore[empty-body]
     """Return sections for a run's report; none where the run left nothing to show."""
+
+
+@hookspec
+def corenas_checks() -> Iterable[Check]:  # type: ignore[empty-body]
+    """Return what ``corenas doctor`` has to say of what the plugin needs of this machine."""

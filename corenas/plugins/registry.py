@@ -208,11 +208,23 @@ class Registry:
         Yields:
             Instead of the sections, why the plugin failed, if it did.
         """
+        yield from self._ask("corenas_report_sections", record=record)
+
+    def ask_for_checks(self) -> Iterator[tuple[str, list[object] | str]]:
+        """Yield the name of each plugin that answers, with what it finds on this machine.
+
+        Yields:
+            Instead of the checks, why the plugin failed, if it did.
+        """
+        yield from self._ask("corenas_checks")
+
+    def _ask(self, hook: str, **arguments: object) -> Iterator[tuple[str, list[object] | str]]:
+        """Yield each plugin's name with its answers to a hook, or with why it failed."""
         for plugin, hooks in self._hooks():
             try:
-                answers = hooks.corenas_report_sections(record=record)
-                yield plugin.name, [section for answer in answers for section in answer]
-            # A page without its pictures is worth more than none.
+                answers = getattr(hooks, hook)(**arguments)
+                yield plugin.name, [item for answer in answers for item in answer]
+            # What the others answer is worth having.
             except Exception as error:
                 yield plugin.name, explain(error)
 

@@ -118,10 +118,6 @@ class Contents:
         """Length of the valid part in bytes."""
         return self.ends[-1] if self.ends else 0
 
-    def before(self, offset: int) -> Iterator[Event]:
-        """Iterate over the events whose lines end at or before ``offset``."""
-        return (event for event, end in zip(self.events, self.ends, strict=True) if end <= offset)
-
 
 def read(path: Path) -> Contents:
     """Read a journal up to its first damaged line; a missing one is empty."""

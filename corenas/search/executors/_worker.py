@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import time
 from typing import Any
 
 from corenas.devices import use_one_thread
-from corenas.search.executors.attempt import attempt, failure
+from corenas.search.executors.attempt import attempt_pickled
 
 _ready: Any = None
 """Shared with the parent: when the job in progress was ready, on the monotonic clock, or 0."""
@@ -35,22 +34,10 @@ def _exit_with_parent() -> None:
 
 
 def work(job: bytes, device: str) -> bytes:
-    """Unpickle and run a job; return its pickled `Outcome` or `Failure`.
-
-    Pickling on both sides here, and not in the pool, makes a failure of it the trial's alone, and
-    lets weights travel as bytes instead of as shared memory.
-    """
-    try:
-        return pickle.dumps(attempt(pickle.loads(job), device, _never_stop, _mark_ready))
-    except Exception as error:
-        return pickle.dumps(failure(error))
+    """Run a job; see `attempt_pickled`. Weights travel as bytes, not as shared memory."""
+    return attempt_pickled(job, device, _mark_ready)
 
 
 def _mark_ready() -> None:
     """Let the job's time count from now on; the monotonic clock is one for the whole machine."""
     _ready.value = time.monotonic()
-
-
-def _never_stop(step: int, value: float) -> bool:
-    """Answer a report: a worker is never asked to stop, it is killed."""
-    return False

@@ -61,6 +61,27 @@ def pickled(job: Job) -> bytes:
         raise CorenasError(message) from error
 
 
+def attempt_pickled(job: bytes, device: str, ready: Callable[[], object] = lambda: None) -> bytes:
+    """Unpickle and run a job in a worker; return its pickled `Outcome` or `Failure`.
+
+    Pickling on both sides here makes a failure of it the trial's alone, and lets weights travel as
+    bytes. Reports are answered by no: a worker is never asked to stop, it is killed.
+
+    Args:
+        job: What `pickled` returned.
+        device: A torch device.
+        ready: Called when the job has its data, and its time begins.
+    """
+    try:
+        return pickle.dumps(attempt(pickle.loads(job), device, _never_stop, ready))
+    except Exception as error:  # unpickling and pickling run the job's own code
+        return pickle.dumps(failure(error))
+
+
+def _never_stop(step: int, value: float) -> bool:
+    return False
+
+
 def failure(error: BaseException) -> Failure:
     """Classify an exception, and say in one line what happened and where."""
     if isinstance(error, Diverged):

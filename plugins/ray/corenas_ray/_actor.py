@@ -16,7 +16,7 @@ from attrs import frozen
 
 from corenas.devices import use_one_thread
 from corenas.plugins.registry import default_registry
-from corenas.search.executors.attempt import attempt, failure
+from corenas.search.executors.attempt import attempt_pickled
 
 
 @frozen
@@ -68,18 +68,10 @@ class Worker:
                 get_ready(_device())
 
     def run(self, job: bytes) -> bytes:
-        """Run a job; return its pickled `Outcome` or `Failure`."""
-        try:
-            return pickle.dumps(attempt(pickle.loads(job), _device(), _never_stop))
-        except Exception as error:  # unpickling or pickling runs the job's own code
-            return pickle.dumps(failure(error))
+        """Run a job; see `attempt_pickled`."""
+        return attempt_pickled(job, _device())
 
 
 def _device() -> str:
     # Ray shows a process the GPUs that are its own, from 0 on.
     return "cuda:0" if ray.get_gpu_ids() else "cpu"
-
-
-def _never_stop(step: int, value: float) -> bool:
-    """Answer a report: a worker is never asked to stop, it is killed."""
-    return False

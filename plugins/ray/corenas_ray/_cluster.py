@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from attrs import frozen
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -29,6 +30,21 @@ KNOCK_SECONDS = 10.0
 """How long the cluster's head may take to answer at all."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+_ACCELERATOR = "accelerator_type:"
+"""What Ray's name of a kind of GPU begins with."""
+
+
+@frozen
+class Machine:
+    """A node of the cluster: what it has in all, and why it cannot be used, if so."""
+
+    host: str
+    cpus: float
+    gpus: float
+    accelerators: tuple[str, ...]
+    problem: str
 
 
 class Cluster:
@@ -90,32 +106,57 @@ class Cluster:
         Raises:
             ConfigError: One has other versions, lacks a file, or does not answer.
         """
-        names = [str(file) for file in files]
-        for node in living_nodes():
-            problem = describe_misfit(self._look_at(node, names))
-            if problem:
-                raise ConfigError(problem)
+        for machine in self.inspect(files):
+            if machine.problem:
+                raise ConfigError(machine.problem)
 
-    def _look_at(self, node: Mapping[str, Any], files: Sequence[str]) -> Node:
-        # As a worker will be: variables may say where packages lie.
+    def inspect(self, files: Sequence[Path]) -> Iterator[Machine]:
+        """Look at every node; all are asked at once.
+
+        Args:
+            files: What has to exist there.
+        """
+        names = [str(file) for file in files]
+        asked = [(node, self._ask(node, names)) for node in living_nodes()]
+        for node, answer in asked:
+            has = node["Resources"]
+            kinds = (name.removeprefix(_ACCELERATOR) for name in has if _ACCELERATOR in name)
+            yield Machine(
+                _name_of(node),
+                has.get("CPU", 0.0),
+                has.get("GPU", 0.0),
+                tuple(sorted(kinds)),
+                _find_problem(node, answer),
+            )
+
+    def _ask(self, node: Mapping[str, Any], files: Sequence[str]) -> Any:
+        """Return Ray's reference to what a node has to say, as a worker there will be."""
+        # Variables may say where packages lie.
         remote = ray.remote(look).options(
             num_cpus=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
             max_retries=0,
             runtime_env=self._environment,
         )
-        name = node.get("NodeManagerHostname") or node["NodeID"]
-        try:
-            found: Node = ray.get(remote.remote(files), timeout=LOOK_SECONDS)
-        except RayError as error:
-            raise ConfigError(f"node {name}: cannot be used: {last_line(error)}") from error
-        return found
+        return remote.remote(files)
 
     def close(self) -> None:
         """Leave the cluster; a Ray of this machine alone ends."""
         if self._ours and ray.is_initialized():
             with _own_signals():
                 ray.shutdown()
+
+
+def _find_problem(node: Mapping[str, Any], answer: Any) -> str:
+    try:
+        found: Node = ray.get(answer, timeout=LOOK_SECONDS)
+    except RayError as error:
+        return f"node {_name_of(node)}: cannot be used: {last_line(error)}"
+    return describe_misfit(found)
+
+
+def _name_of(node: Mapping[str, Any]) -> str:
+    return str(node.get("NodeManagerHostname") or node["NodeID"])
 
 
 def living_nodes() -> list[dict[str, Any]]:
@@ -162,7 +203,7 @@ def _connect(config: RayConfig, workers: int | None) -> None:
         if workers is not None:
             cores = default_workers(("cpu",))
             options["num_cpus"] = max(cores, math.ceil(workers * config.cpus))
-    _knock(config.address)
+    knock(config.address)
     with _own_signals():
         try:
             ray.init(
@@ -170,11 +211,11 @@ def _connect(config: RayConfig, workers: int | None) -> None:
             )
         except (ConnectionError, RayError, RuntimeError, ValueError) as error:
             where = config.address or "a local Ray"
-            reason = str(error).strip().splitlines()[0]
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise CorenasError(f"{where}: cannot be reached: {reason}") from error
 
 
-def _knock(address: str) -> None:
+def knock(address: str) -> None:
     """Find out soon whether anything listens at HOST:PORT; Ray itself tries for over a minute."""
     host, colon, port = address.rpartition(":")
     if not colon or "/" in host or not port.isdigit():

@@ -191,34 +191,6 @@ one_shot = false
         # Everything else works.
         assert cli.main(["show", "count"]) == 0
 
-    def test_doctor_says_what_is_broken(
-        self, capsys: pytest.CaptureFixture[str], install_plugin: InstallPlugin
-    ) -> None:
-        install_plugin("bad-import", "import no_such_library\n")
-        assert cli.main(["doctor", "--json"]) == 1
-        found = json.loads(capsys.readouterr().out)
-        checks = {check["name"]: check for check in found["checks"]}
-        assert found["ok"] is False
-        assert checks["plugin bad-import"]["ok"] is False
-        assert checks["plugin counting"]["ok"] is True
-        for name in ("python", "corenas", "torch", "cores", "free disk", "cache"):
-            assert checks[name]["found"], name
-
-    def test_doctor_finds_a_cache_that_cannot_be_written(
-        self,
-        capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: Path,
-    ) -> None:
-        (tmp_path / "file").touch()
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-        assert cli.main(["doctor"]) == 1
-        broken = [
-            line for line in capsys.readouterr().out.splitlines() if "cannot be written" in line
-        ]
-        assert len(broken) == 1
-        assert broken[0].split()[:2] == ["BROKEN", "cache"]
-
 
 def shown_layers() -> list[tuple[str, str]]:
     registry = default_registry()

@@ -247,6 +247,8 @@ def refused(line: str, *, whole: bool) -> Iterator[str]:
     operator = next((i for i, word in enumerate(words) if word in ("|", ">", "&&", ";")), None)
     words = words[:operator]
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
+        if words[0] not in command.commands and (default := getattr(command, "default", "")):
+            words.insert(0, default)
         name = words.pop(0)
         if name not in command.commands:
             yield f"{line}: unknown command {name!r}"

@@ -438,7 +438,7 @@ def test_a_kind_declared_twice_breaks_the_later_plugin(install_plugin: InstallPl
         ),
         (
             ADDER.replace("corenas_data_sets", "data_sets"),
-            "unknown hook 'data_sets'; allowed: corenas_commands",
+            "unknown hook 'data_sets'; allowed: corenas_checks",
         ),
         (OWNER.replace("@hookimpl", ""), "corenas_kinds: it is not marked with corenas.hookimpl"),
         (
