@@ -6,16 +6,19 @@ counts: no biases, activations, additions or interpolation, as papers on efficie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from copy import deepcopy
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from corenas.values.architecture import Architecture
+
 Shape = tuple[int, ...]
+"""The shape of a tensor, with the batch where it is a network's input."""
 
 
 @frozen
@@ -74,6 +77,37 @@ class Convention:
     shape: Shape
 
 
+@frozen
+class Part:
+    """A piece of networks that stands alone, so that what is known of pieces adds up.
+
+    Args:
+        name: The same for pieces of the same kind and channels, and for no others.
+        shape: The shape of its input with the batch.
+        build: Returns it freshly initialised, on torch's default device.
+    """
+
+    name: str
+    shape: Shape
+    build: Callable[[], nn.Module] = field(eq=False, repr=False)
+
+    @property
+    def key(self) -> str:
+        """Name and shape as one text, such as ``res3 16 at 1x16x180x320``."""
+        return f"{self.name} at {'x'.join(map(str, self.shape))}"
+
+
+@runtime_checkable
+class MadeOfParts(Protocol):
+    """A search space whose networks are sums of parts, for what is measured part by part."""
+
+    def parts(self, architecture: Architecture, shape: Shape) -> Iterable[Part]:
+        """Yield the parts of a network for input of this shape; a part used twice comes twice."""
+
+    def all_parts(self, shape: Shape) -> Iterator[Part]:
+        """Yield every part that any network of the space has."""
+
+
 class CostTable:
     """Remembers costs by key and input shape, because counting one takes milliseconds."""
 
@@ -94,6 +128,13 @@ class CostTable:
             with torch.device("meta"):
                 self._costs[entry] = count(build(), shape)
         return self._costs[entry]
+
+    def total(self, parts: Iterable[Part], shape: Shape) -> Cost:
+        """Return the cost of a network that is the sum of its parts, for input of this shape."""
+        costs = [self.cost(part.name, part.shape, part.build) for part in parts]
+        return Cost(
+            sum(cost.params for cost in costs), sum(cost.mult_adds for cost in costs), tuple(shape)
+        )
 
 
 def human(number: float, *, decimals: int = 2) -> str:

@@ -53,6 +53,12 @@ class Chosen:
         """Return the value of an option; None where the component has none of that name."""
         return getattr(self.config, name, None)
 
+    @property
+    def label(self) -> str:
+        """Name and options that are set, as one text: ``esa activation=leaky reduction=4``."""
+        values = ((f.name, getattr(self.config, f.name)) for f in attrs.fields(type(self.config)))
+        return " ".join([self.name, *(f"{name}={v}" for name, v in values if v is not None)])
+
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Import what builds the component and call it with the options and the arguments.
 

@@ -1,6 +1,7 @@
 """The recipe ``tiny``: whole runs, resumed runs, time budgets, and what is refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,6 +63,16 @@ def test_a_limit_on_latency_has_it_measured_and_scored():
     )
     with pytest.raises(ConfigError, match=r"latency_limit: takes the place of search\.objective"):
         _ = crossed.limited_search
+
+
+def test_a_latency_table_rejects_what_is_too_slow_before_it_is_trained():
+    search = structure(
+        TinyConfig, {"latency_limit": 0.05, "latency_table": "table.json"}
+    ).limited_search
+    assert search.evaluator.option("latency_table") == Path("table.json").absolute()
+    assert search.evaluator.option("latency_limit") == 0.05
+    assert search.evaluator.option("latency") is None
+    assert search.objective.name == "metric"
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from corenas.commands.output import Json, print_json, say
-from corenas_export.latency.command import latency
+from corenas_export.latency.command import add_latency
 
 Format = Annotated[str, typer.Option("--to", help="See 'corenas list export-formats'.")]
 Assignments = Annotated[
@@ -24,7 +24,7 @@ Assignments = Annotated[
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(export)
-    app.command()(latency)
+    add_latency(app)
 
 
 def export(

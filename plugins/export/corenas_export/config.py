@@ -69,3 +69,18 @@ class NcnnConfig:
     """Options of ncnn's format."""
 
     half: bool = option(False, "store weights as 16-bit floating point")
+
+
+@frozen
+class CommandConfig:
+    """Options of the engine that is a command line."""
+
+    command: str = option(
+        "",
+        "a command line that prints milliseconds; {file} in it stands for an ONNX file for float32 "
+        "images of one size, which else is its last argument, and {threads} for their number",
+    )
+    runs: int = option(
+        11, "how often it is called for a network; 1 where it takes the median itself", ge=1
+    )
+    timeout: float = option(600.0, "how long one call may take", unit="seconds", gt=0)

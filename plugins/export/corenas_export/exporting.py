@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from corenas.errors import CorenasError
+from corenas.errors import ConfigError, CorenasError
 from corenas.options.structuring import Chosen, choose, structure
 from corenas.options.toml import parse_assignment
 from corenas_export.checking import Check, check_against_torch
@@ -79,6 +79,32 @@ def choose_with(
     chosen = choose(kind, name)
     layers = [given, *(parse_assignment(text) for text in assignments)]
     return evolve(chosen, config=structure(type(chosen.config), *layers))
+
+
+def choose_parts(
+    named: Mapping[str, tuple[str, str]], assignments: Sequence[str]
+) -> Mapping[str, Chosen]:
+    """Return several components with their options.
+
+    Args:
+        named: Of each its kind and its name, by the word with which its options begin.
+        assignments: ``word.key=value``.
+
+    Raises:
+        UnknownName: There is no such component.
+        ConfigError: An option begins with another word, is none, or has not such a value.
+    """
+    layers = [parse_assignment(text) for text in assignments]
+    for layer, text in zip(layers, assignments, strict=True):
+        if not all(word in named and isinstance(value, dict) for word, value in layer.items()):
+            words = " or ".join(f"{word}." for word in named)
+            raise ConfigError(f"--set {text}: the option has to begin with {words}")
+    found = {}
+    for word, (kind, name) in named.items():
+        chosen = choose(kind, name)
+        own = [layer[word] for layer in layers if word in layer]
+        found[word] = evolve(chosen, config=structure(type(chosen.config), *own))
+    return found
 
 
 def export_network(

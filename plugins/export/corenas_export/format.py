@@ -53,6 +53,7 @@ class Source:
         facts: What the file shall say of itself, by key.
         model: The model file's content; None for a network of another project.
         say: Tells the user what is going on.
+        channels: Of its images; another number than 3 is that of a part of a network.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Source:
     facts: Mapping[str, str]
     model: LoadedModel | None
     say: Callable[[str], None]
+    channels: int = 3
 
 
 @frozen

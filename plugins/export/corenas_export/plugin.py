@@ -1,4 +1,4 @@
-"""The hooks: formats and engines of latency as kinds, the reader of ONNX files, the commands."""
+"""The hooks: formats as a kind, engines of latency, the reader of ONNX files, the commands."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from corenas.plugins.hookspecs import Component, Kind, hookimpl
 from corenas.plugins.needs import Needs
-from corenas_export.config import Int8Config, NcnnConfig, OnnxConfig, OpenVinoConfig
+from corenas_export.config import CommandConfig, Int8Config, NcnnConfig, OnnxConfig, OpenVinoConfig
 from corenas_export.format import FormatInfo
-from corenas_export.latency.engine import CommandConfig
 from corenas_sr.network_file import NetworkFileInfo
 
 if TYPE_CHECKING:
@@ -21,10 +20,7 @@ ONNX = ("onnx", "onnxscript", "onnxruntime")
 
 @hookimpl
 def corenas_kinds() -> Iterable[Kind]:
-    return (
-        Kind("export_formats", "export format", metadata=FormatInfo),
-        Kind("latency_engines", "latency engine"),
-    )
+    return (Kind("export_formats", "export format", metadata=FormatInfo),)
 
 
 @hookimpl
@@ -94,11 +90,6 @@ def corenas_export_formats() -> Iterable[Component]:
 @hookimpl
 def corenas_latency_engines() -> Iterable[Component]:
     return (
-        Component(
-            "torch",
-            "corenas_export.latency.engines:TorchEngine",
-            summary="torch, eager, on the CPU",
-        ),
         Component(
             "onnxruntime",
             "corenas_export.latency.engines:OnnxRuntimeEngine",

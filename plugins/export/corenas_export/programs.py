@@ -104,7 +104,7 @@ def example_of(source: Source, *, byte_images: bool = False) -> Tensor:
         batch, (width, height) = 1, source.size
     if byte_images:
         return torch.zeros(batch, height, width, 3, dtype=torch.uint8)
-    return torch.zeros(batch, 3, height, width)
+    return torch.zeros(batch, source.channels, height, width)
 
 
 def trace(source: Source, *, byte_images: bool = False) -> ExportedProgram:

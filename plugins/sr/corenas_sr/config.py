@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from corenas.errors import ConfigError
 from corenas.options.declaring import option
-from corenas.options.structuring import Chosen, components, section
+from corenas.options.structuring import Chosen, component, components, section
 from corenas.training.config import TrainingConfig
 
 EMBEDDED = "embedded"
@@ -152,7 +152,11 @@ class PixelTrainingConfig(PatchTrainingConfig):
 
 @frozen
 class CandidateConfig:
-    """Options of the evaluator ``sr-training``: how one candidate is trained and measured."""
+    """Options of the evaluator ``sr-training``: how one candidate is trained and measured.
+
+    Raises:
+        ConfigError: Latencies are to be timed and to be taken from a table.
+    """
 
     training: PixelTrainingConfig = section(
         PixelTrainingConfig,
@@ -178,9 +182,28 @@ class CandidateConfig:
         unit="low-resolution pixels",
         ge=1,
     )
+    latency_engine: Chosen = component("latency_engines", "torch", "what runs that forward pass")
+    latency_table: Path | None = option(
+        None,
+        "file of 'corenas latency table', whose parts are added up instead of timing candidates",
+        converter=absolute_file,
+    )
+    latency_limit: float | None = option(
+        None,
+        "candidates that are slower by latency_table are rejected; unset: none is",
+        unit="seconds",
+        gt=0,
+    )
     output: tuple[int, int] = option(
         (1280, 720), "output size that mult-adds are counted for", unit="pixels", ge=1
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.latency is not None and self.latency_table is not None:
+            raise ConfigError(
+                "latency: candidates are timed, or latency_table says how long they take; leave "
+                "one of both unset"
+            )
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""The hooks of super-resolution: two kinds, an evaluator, ``train``, commands."""
+"""The hooks of super-resolution: three kinds, an evaluator, ``train``, commands."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from corenas_sr.network_file import NetworkFileInfo
 if TYPE_CHECKING:
     import typer
 
+    from corenas.plugins.checks import Check
     from corenas.report.record import RunRecord
     from corenas.report.sections import Section
 
@@ -22,6 +23,7 @@ def corenas_kinds() -> Iterable[Kind]:
     return (
         Kind("metrics", "image metric", metadata=MetricInfo),
         Kind("network_files", "network file", "(config, path)", metadata=NetworkFileInfo),
+        Kind("latency_engines", "latency engine"),
     )
 
 
@@ -33,6 +35,17 @@ def corenas_evaluators() -> Iterable[Component]:
             "corenas_sr.training.short_training:ShortTraining",
             CandidateConfig,
             "a short training from scratch, for any space of super-resolution networks",
+        ),
+    )
+
+
+@hookimpl
+def corenas_latency_engines() -> Iterable[Component]:
+    return (
+        Component(
+            "torch",
+            "corenas_sr.latency.torch_engine:TorchEngine",
+            summary="torch, eager, on the device where a network is",
         ),
     )
 
@@ -73,3 +86,10 @@ def corenas_report_sections(record: RunRecord) -> Iterable[Section]:
     from corenas_sr.results.comparing import compare_pictures
 
     return compare_pictures(record.folder)
+
+
+@hookimpl
+def corenas_checks() -> Iterable[Check]:
+    from corenas_sr.checks import find_weights, measure_store
+
+    return (find_weights(), measure_store())

@@ -24,6 +24,7 @@ def check_options(config: TinyConfig, *, run: Run | None = None) -> None:
     """
     build_metrics(config.metrics)
     find_baselines(config)
+    _check_table(config)
     if is_one_shot(config.search.strategy):
         _check_one_shot(config, run)
     check_search("search", config.limited_search, data=config.data)
@@ -34,14 +35,24 @@ def check_options(config: TinyConfig, *, run: Run | None = None) -> None:
         check_run_data(run, config.data, patches=patches)
 
 
+def _check_table(config: TinyConfig) -> None:
+    """Refuse an evaluator that would take no notice of the latency table."""
+    evaluator = config.limited_search.evaluator
+    if config.latency_table is not None and evaluator.option("latency_table") is None:
+        raise ConfigError(
+            f"latency_table: search.evaluator is {evaluator.name!r}, which has no such option"
+        )
+
+
 def _check_one_shot(config: TinyConfig, run: Run | None) -> None:
     """Refuse limits on candidates that are trained, and on time, where a supernet is trained."""
     name = config.search.strategy.name
-    if config.latency_limit is not None:
-        raise ConfigError(
-            f"latency_limit: search.strategy is {name!r}, which times no candidate; leave the "
-            "limit away, or search by a strategy that samples, such as evolution"
-        )
+    for option in ("latency_limit", "latency_table"):
+        if getattr(config, option) is not None:
+            raise ConfigError(
+                f"{option}: search.strategy is {name!r}, which times no candidate; leave the "
+                "option away, or search by a strategy that samples, such as evolution"
+            )
     if run is not None and run.stop.seconds is not None:
         phase = "training" if config.search.strategy.option("training") else "search"
         raise ConfigError(

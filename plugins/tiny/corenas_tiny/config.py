@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from attrs import evolve, frozen
@@ -10,7 +11,7 @@ from attrs import evolve, frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, choose, components, option, section, structure
 from corenas.search.config import SearchConfig
-from corenas_sr.config import OUTPUT, DataConfig, PixelTrainingConfig
+from corenas_sr.config import OUTPUT, DataConfig, PixelTrainingConfig, absolute_file
 
 PARAMS_LIMIT = 61_097
 """Parameters of TPSR's x4 network (Lee et al., arXiv:2007.04356)."""
@@ -64,7 +65,16 @@ class TinyConfig:
         gt=0,
     )
     latency_limit: float | None = option(
-        None, "slower candidates score below all others; unset: there is no limit", unit="s", gt=0
+        None,
+        "slower candidates score below all others, or are rejected by latency_table; unset: there "
+        "is no limit",
+        unit="s",
+        gt=0,
+    )
+    latency_table: Path | None = option(
+        None,
+        "file of 'corenas latency table', whose parts are added up instead of timing candidates",
+        converter=absolute_file,
     )
     data: DataConfig = section(DataConfig, "images")
     metrics: tuple[Chosen, ...] = components(
@@ -136,7 +146,10 @@ class TinyConfig:
             width, height = (side // self.scale for side in OUTPUT)
             mult_adds = float(MULT_ADDS_PER_PIXEL * width * height)
         known: dict[str, Any] = {"params_limit": self.params_limit, "mult_adds_limit": mult_adds}
-        if self.latency_limit is None:
+        table = search.evaluator.option("latency_table") or self.latency_table
+        if table is not None:
+            known |= {"latency_table": table, "latency_limit": self.latency_limit}
+        if self.latency_limit is None or table is not None:
             return evolve(search, space=space, evaluator=search.evaluator.filled(**known))
         latency = tuple(side // self.scale for side in OUTPUT)
         return evolve(

@@ -117,7 +117,7 @@ def _train_finalists(
         run.say(f"the finalists could not be trained: {error}")
         return {}, None
     scores = {t.architecture: t.score for t in found.trials if t.score is not None}
-    return scores, compare_scores(run, best, scores, how="when trained for longer")
+    return scores, compare_scores(run, best, scores, how="trained for longer")
 
 
 def _longer(evaluator: Chosen, factor: float) -> Chosen:

@@ -1,89 +1,55 @@
-"""Engines: torch, ONNX Runtime, OpenVINO, and any command line."""
+"""Engines: ONNX Runtime, OpenVINO, and any command line."""
 
 from __future__ import annotations
 
+import copy
 import math
-import platform
 import re
 import shlex
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
+from torch import nn
 
+from corenas.cost import Shape
 from corenas.errors import ConfigError, CorenasError
 from corenas.plugins.hookspecs import NoOptions
-from corenas_export.config import OnnxConfig
-from corenas_export.format import Source
-from corenas_export.latency.engine import CommandConfig
+from corenas_export.config import CommandConfig, OnnxConfig
+from corenas_export.format import Sizes, Source
+from corenas_sr.latency.torch_engine import Here, some_input, timed
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
 
 _FILE, _THREADS = "{file}", "{threads}"
 
 
-def _image(source: Source) -> Tensor:
-    assert source.size is not None
-    width, height = source.size
-    return 255 * torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-
-
-def _timed(run: Callable[[], Any]) -> Callable[[], float]:
-    def once() -> float:
-        began = time.perf_counter()
-        run()
-        return time.perf_counter() - began
-
-    return once
-
-
-def _write_onnx(source: Source, folder: Path) -> Path:
+def _write_onnx(network: nn.Module, shape: Shape, folder: Path) -> Path:
     from corenas_export.onnx_files.format import convert, save
 
+    _, channels, height, width = shape
+    source = Source(
+        path=Path("network"),
+        module=copy.deepcopy(network).cpu(),
+        scale=1,
+        sizes=Sizes(),
+        radius=None,
+        size=(width, height),
+        facts={},
+        model=None,
+        say=_say_nothing,
+        channels=channels,
+    )
     file = folder / "network.onnx"
     save(convert(source, OnnxConfig(images="float")), file)
     return file
 
 
-class _Here:
-    """What computes on this machine."""
-
-    def processor(self) -> str:
-        """Return the name of the processor, as far as the system tells."""
-        try:
-            text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            text = ""
-        named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-        return named[1] if named else platform.processor() or platform.machine()
+def _say_nothing(text: str) -> None:
+    pass
 
 
-class TorchEngine(_Here):
-    """torch, eager, in the memory layout in which CoreNAS runs networks."""
-
-    def __init__(self, config: NoOptions) -> None:
-        del config
-
-    def name(self) -> str:
-        """Return torch's version."""
-        return f"torch {torch.__version__}"
-
-    def prepare(self, source: Source, folder: Path, *, threads: int) -> Callable[[], float]:
-        """Return a forward pass; the threads are those of the process, which the caller sets."""
-        image = _image(source).contiguous(memory_format=torch.channels_last)
-
-        @torch.no_grad()
-        def run() -> None:
-            source.module(image)
-
-        return _timed(run)
-
-
-class OnnxRuntimeEngine(_Here):
+class OnnxRuntimeEngine(Here):
     """ONNX Runtime on the CPU."""
 
     def __init__(self, config: NoOptions) -> None:
@@ -95,20 +61,22 @@ class OnnxRuntimeEngine(_Here):
 
         return f"ONNX Runtime {onnxruntime.__version__}"
 
-    def prepare(self, source: Source, folder: Path, *, threads: int) -> Callable[[], float]:
+    def prepare(
+        self, network: nn.Module, shape: Shape, folder: Path, *, threads: int
+    ) -> Callable[[], float]:
         """Convert the network and return a run of it."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         session = onnxruntime.InferenceSession(
-            _write_onnx(source, folder), options, providers=["CPUExecutionProvider"]
+            _write_onnx(network, shape, folder), options, providers=["CPUExecutionProvider"]
         )
-        given = {"images": _image(source).numpy()}
-        return _timed(lambda: session.run(None, given))
+        given = {"images": some_input(shape).numpy()}
+        return timed(lambda: session.run(None, given))
 
 
-class OpenVinoEngine(_Here):
+class OpenVinoEngine(Here):
     """OpenVINO on the CPU, with the numbers that it takes by itself."""
 
     def __init__(self, config: NoOptions) -> None:
@@ -120,15 +88,17 @@ class OpenVinoEngine(_Here):
 
         return f"OpenVINO {openvino.__version__.split('-')[0]}"
 
-    def prepare(self, source: Source, folder: Path, *, threads: int) -> Callable[[], float]:
+    def prepare(
+        self, network: nn.Module, shape: Shape, folder: Path, *, threads: int
+    ) -> Callable[[], float]:
         """Convert the network and return a run of it."""
         import openvino
 
-        model = openvino.convert_model(_write_onnx(source, folder))
+        model = openvino.convert_model(_write_onnx(network, shape, folder))
         options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
         compiled = openvino.Core().compile_model(model, "CPU", options)
-        image = _image(source).numpy()
-        return _timed(lambda: compiled(image))
+        image = some_input(shape).numpy()
+        return timed(lambda: compiled(image))
 
 
 class CommandEngine:
@@ -136,6 +106,7 @@ class CommandEngine:
 
     def __init__(self, config: CommandConfig) -> None:
         self.config = config
+        self.runs = config.runs
         try:
             self._words = shlex.split(config.command)
         except ValueError as error:
@@ -154,9 +125,11 @@ class CommandEngine:
         """Say that only the command knows."""
         return "a processor that the command knows"
 
-    def prepare(self, source: Source, folder: Path, *, threads: int) -> Callable[[], float]:
+    def prepare(
+        self, network: nn.Module, shape: Shape, folder: Path, *, threads: int
+    ) -> Callable[[], float]:
         """Write an ONNX file and return a call of the command."""
-        file = str(_write_onnx(source, folder))
+        file = str(_write_onnx(network, shape, folder))
         given = self._words if _FILE in self.config.command else [*self._words, _FILE]
         words = [word.replace(_FILE, file).replace(_THREADS, str(threads)) for word in given]
         return lambda: self._call(words)

@@ -22,9 +22,11 @@ from corenas import (
     Quantity,
     Rejected,
     Report,
+    ResumeError,
     SearchSpace,
     Share,
     StagePlan,
+    State,
     Stopped,
     Task,
     UnknownName,
@@ -37,12 +39,13 @@ from corenas.training.timing import seconds_of
 from corenas_sr.config import CandidateConfig, DataConfig, PixelTrainingConfig
 from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.preflight import check_data
+from corenas_sr.latency.estimating import Estimator
 from corenas_sr.models.named import typical_network
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.losses import pixel_loss
 from corenas_sr.training.pixel import pixel_training
 from corenas_sr.training.supervision import PatchSupervision
-from corenas_sr.training.timing import time_forward, time_training
+from corenas_sr.training.timing import time_training
 
 
 @runtime_checkable
@@ -65,7 +68,9 @@ class CandidateEvaluator(IndependentJobs):
         data: The images.
 
     Raises:
-        ConfigError: The space has no up-scaling factor.
+        ConfigError: The space has no up-scaling factor, the latency table is not for it, or there
+            is a limit and no table.
+        DataError: The latency table cannot be read.
     """
 
     def __init__(self, config: CandidateConfig, space: SearchSpace, data: DataConfig) -> None:
@@ -74,6 +79,13 @@ class CandidateEvaluator(IndependentJobs):
         self._data = data
         self._scale = _scale(space)
         self._costs = CostTable()
+        table = config.latency_table
+        if config.latency_limit is not None and table is None:
+            raise ConfigError(
+                "latency_limit: needs latency_table, because candidates are timed only after they "
+                "were trained; the objective 'constraint' limits what is timed"
+            )
+        self._latency = None if table is None else Estimator.read(table, space)
 
     @property
     def measures(self) -> Mapping[str, Quantity]:
@@ -81,19 +93,26 @@ class CandidateEvaluator(IndependentJobs):
         where = crops_note(config.crops, config.crop_size)
         metrics = quantities_of(config.metrics, self._scale, where)
         quantities = [*metrics, *cost_quantities(config.output)]
-        if config.latency is not None:
+        if self._latency is not None:
+            quantities.append(evolve(LATENCY, protocol=self._latency.table.protocol))
+        elif config.latency is not None:
             width, height = config.latency
-            where = f"input of {width}x{height}, where it was trained"
+            where = f"input of {width}x{height}, {config.latency_engine.name}, where it was trained"
             quantities.append(evolve(LATENCY, protocol=where))
         return {each.name: each for each in quantities}
 
     def check(self) -> None:
-        """Build the metrics, and look at all images.
+        """Build the metrics and the engine of latencies, and look at all images.
 
         Raises:
-            CorenasError: Weights of a metric are missing, or images cannot be used.
+            CorenasError: Weights of a metric are missing, images cannot be used, or nothing is
+                timed by the engine.
         """
         build_metrics(self._config.metrics)
+        if self._config.latency is not None:
+            self._config.latency_engine.build()
+        elif self._config.latency_engine != CandidateConfig().latency_engine:
+            raise ConfigError("latency_engine: times nothing; set latency, or leave it away")
         check_data(self._data, patches={self._scale: self._config.training.largest_patch})
 
     def plan(self, device: str) -> StagePlan:
@@ -133,25 +152,49 @@ class CandidateEvaluator(IndependentJobs):
             return "evaluator.latency=[320,180]"
         return metric_advice(name, self._config.metrics)
 
+    def state(self) -> State:
+        """Return which latency table there is, if any."""
+        return {} if self._latency is None else {"latency_table": self._latency.digest}
+
+    def restore(self, state: State) -> None:
+        """Compare the latency table with that of before.
+
+        Raises:
+            ResumeError: It is another one.
+        """
+        before = state.get("latency_table")
+        if self._latency is not None and before not in (None, self._latency.digest):
+            raise ResumeError(
+                f"latency_table: {self._config.latency_table}: not the latency table that the "
+                "search began with; put that one back, or begin a new run"
+            )
+
     def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
         return Measurement({**outcome.metrics, **self.costs(architecture)}, outcome.seconds)
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
-        """Return what a candidate costs at the stated output."""
+        """Return what a candidate costs at the stated output, and its latency where it is known."""
+        costs = costs_of(self._count(architecture))
+        if self._latency is not None:
+            costs[LATENCY.name] = self._latency.estimate(architecture)
+        return costs
+
+    def _count(self, architecture: Architecture) -> Cost:
         width, height = (side // self._scale for side in self._config.output)
         if isinstance(self._space, CountedByParts):
-            return costs_of(self._space.cost(architecture, height=height, width=width))
-        return costs_of(
-            self._costs.cost(
-                architecture, (1, 3, height, width), lambda: self._space.build(architecture)
-            )
+            return self._space.cost(architecture, height=height, width=width)
+        return self._costs.cost(
+            architecture, (1, 3, height, width), lambda: self._space.build(architecture)
         )
 
     def reject_costly(self, architecture: Architecture) -> Rejected | None:
         """Return the rejection of a candidate that costs too much, None for the others."""
         config = self._config
         return over_limit(
-            self.costs(architecture), mult_adds=config.mult_adds_limit, params=config.params_limit
+            self.costs(architecture),
+            mult_adds=config.mult_adds_limit,
+            params=config.params_limit,
+            latency=config.latency_limit,
         )
 
 
@@ -207,15 +250,27 @@ def costs_of(cost: Cost) -> dict[str, float]:
 
 
 def over_limit(
-    costs: Mapping[str, float], *, mult_adds: float | None, params: float | None = None
+    costs: Mapping[str, float],
+    *,
+    mult_adds: float | None,
+    params: float | None = None,
+    latency: float | None = None,
 ) -> Rejected | None:
-    """Return the rejection of a candidate with more mult-adds or parameters than the limits."""
-    limits = {"mult-adds": ("mult_adds", mult_adds), "parameters": ("params", params)}
-    for words, (name, limit) in limits.items():
+    """Return the rejection of a candidate that costs more than one of the limits."""
+    limits = (
+        ("mult_adds", mult_adds, human, " mult-adds"),
+        ("params", params, human, " parameters"),
+        (LATENCY.name, latency, _in_milliseconds, ""),
+    )
+    for name, limit, write, unit in limits:
         # A candidate of exactly the limit is allowed, as Algorithm 1 rejects those above f.
         if limit is not None and costs[name] > limit:
-            return Rejected(f"{human(costs[name])} {words}, the limit is {human(limit)}", costs)
+            return Rejected(f"{write(costs[name])}{unit}, the limit is {write(limit)}", costs)
     return None
+
+
+def _in_milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.4g} ms"
 
 
 def load_images(data: DataConfig, scale: int) -> None:
@@ -304,10 +359,3 @@ def measure_candidate(
     """
     crops = fixed_crops(data, size=config.crop_size, count=config.crops, scale=scale)
     return crops.measure(model, build_metrics(config.metrics), scale=scale, device=device)
-
-
-def measure_latency(model: nn.Module, config: CandidateConfig, *, device: str) -> dict[str, float]:
-    """Return the seconds of a forward pass as ``latency``, where the options ask for it."""
-    if config.latency is None:
-        return {}
-    return {LATENCY.name: time_forward(model, size=config.latency, device=device)}

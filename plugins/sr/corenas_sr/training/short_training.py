@@ -20,12 +20,12 @@ from corenas.training.loop import what_is_left
 from corenas.training.networks import seeded
 from corenas.values.seeds import derive_seed
 from corenas_sr.config import CandidateConfig, DataConfig
+from corenas_sr.latency.estimating import time_candidate
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
     candidate_training,
     load_images,
     measure_candidate,
-    measure_latency,
     report_share,
 )
 
@@ -63,7 +63,7 @@ class ShortTrainingJob:
             pass
         model = training.deliverable()
         metrics = measure_candidate(model, self.config, self.data, scale=self.scale, device=device)
-        metrics |= measure_latency(model, self.config, device=device)
+        metrics |= time_candidate(model, self.config)
         state = what_is_left(training, self.share)
         return Outcome(metrics, time.perf_counter() - started, state=state)
 

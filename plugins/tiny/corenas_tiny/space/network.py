@@ -92,6 +92,20 @@ class TinyNetwork(nn.Module):
         return torch.add(self.mean, y, alpha=255)
 
 
+class Fusion(nn.Module):
+    """What fuses the outputs of so many blocks, for costs and times of parts."""
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.convolution = conv1(channels * blocks, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Fuse the input with itself, as if it were each block's output."""
+        y: Tensor = self.convolution(torch.cat([x] * self.blocks, dim=1))
+        return y
+
+
 def last_convolution(channels: int, scale: int, kernel_size: int) -> nn.Conv2d:
     """Return the convolution whose channels a pixel shuffle turns into RGB."""
     return nn.Conv2d(channels, 3 * scale**2, kernel_size, padding=kernel_size // 2)

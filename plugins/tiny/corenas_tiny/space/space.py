@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 from attrs import frozen
 from torch import nn
 
-from corenas.cost import Cost, CostTable
+from corenas.cost import Cost, CostTable, Part
+from corenas.cost import Shape as Size
 from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_tiny.space.config import IDENTITY, Skip, TinySpaceConfig
-from corenas_tiny.space.network import TinyNetwork, last_convolution
-from corenas_tiny.space.parts import conv1, conv3
+from corenas_tiny.space.network import Fusion, TinyNetwork
 from corenas_tiny.space.supernet import TinySupernet
 
 _NO, _YES = "no", "yes"
@@ -52,13 +53,13 @@ class Shape:
 class PartCosts:
     """Mult-adds of the parts of networks of one width.
 
-    ``blocks`` has a row for each operation and a column for each expansion; ``fused_block`` is what
-    a fusion takes for each of the blocks that it fuses.
+    ``blocks`` has a row for each operation and a column for each expansion; ``ends`` are head and
+    tail together, for each size of the tail's kernel; ``fused_block`` is what a fusion takes for
+    each of the blocks that it fuses.
     """
 
-    head: int
     blocks: tuple[tuple[int, ...], ...]
-    tails: tuple[int, ...]
+    ends: tuple[int, ...]
     fused_block: int
 
 
@@ -131,59 +132,78 @@ class TinySpace:
 
         It is the sum over its parts, each counted once and remembered.
         """
-        shape = self.shape(architecture)
-        channels = shape.width
-        parts = [
-            self._head_cost(channels, height, width),
-            self._tail_cost(channels, shape.tail, height, width),
-        ]
-        for name, expansion in shape.blocks:
-            parts.append(self._block_cost(channels, name, expansion, height, width))
-        if shape.fusion:
-            parts.append(self._fuse_cost(channels, len(shape.blocks), height, width))
-        params = sum(part.params for part in parts)
-        return Cost(params, sum(part.mult_adds for part in parts), (1, 3, height, width))
+        shape = (1, 3, height, width)
+        return self._costs.total(self.parts(architecture, shape), shape)
+
+    def parts(self, architecture: Architecture, shape: Size) -> Iterator[Part]:
+        """Yield the parts of a network for images of shape (N, 3, H, W)."""
+        found = self.shape(architecture)
+        channels = found.width
+        yield self._ends(channels, found.tail, found.skip, shape)
+        for name, expansion in found.blocks:
+            yield self._block_part(channels, name, expansion, shape)
+        if found.fusion:
+            yield self._fuse_part(channels, len(found.blocks), shape)
+
+    def all_parts(self, shape: Size) -> Iterator[Part]:
+        """Yield every part of every network for images of shape (N, 3, H, W)."""
+        config = self.config
+        for channels in config.widths:
+            for tail, skip in product(config.tails, config.skips):
+                yield self._ends(channels, tail, skip, shape)
+            for name in self.operations:
+                if name == IDENTITY:
+                    continue
+                for expansion in config.expansions if self.expands(name) else (None,):
+                    yield self._block_part(channels, name, expansion, shape)
+            if config.fusion:
+                for blocks in range(2, config.blocks + 1):
+                    yield self._fuse_part(channels, blocks, shape)
 
     def mult_adds(self, channels: int, *, height: int, width: int) -> PartCosts:
         """Return the mult-adds of all parts of networks of one width."""
+        shape = (1, 3, height, width)
         return PartCosts(
-            self._head_cost(channels, height, width).mult_adds,
             tuple(
                 tuple(
                     0
                     if name == IDENTITY
-                    else self._block_cost(channels, name, expansion, height, width).mult_adds
+                    else self._mult_adds(self._block_part(channels, name, expansion, shape))
                     for expansion in self.config.expansions
                 )
                 for name in self.operations
             ),
             tuple(
-                self._tail_cost(channels, size, height, width).mult_adds
+                self._mult_adds(self._ends(channels, size, "none", shape))
                 for size in self.config.tails
             ),
-            self._fuse_cost(channels, 1, height, width).mult_adds,
+            self._mult_adds(self._fuse_part(channels, 1, shape)),
         )
 
-    def _head_cost(self, channels: int, height: int, width: int) -> Cost:
-        image = (1, 3, height, width)
-        return self._costs.cost(("head", channels), image, partial(conv3, 3, channels))
+    def _mult_adds(self, part: Part) -> int:
+        return self._costs.total([part], part.shape).mult_adds
 
-    def _tail_cost(self, channels: int, size: int, height: int, width: int) -> Cost:
-        build = partial(last_convolution, channels, self.config.scale, size)
-        return self._costs.cost(("tail", size), (1, channels, height, width), build)
+    def _ends(self, channels: int, tail: int, skip: Skip, shape: Size) -> Part:
+        """Return the head, the tail and the skips around the blocks: a network that has none."""
+        build = partial(
+            TinyNetwork,
+            [nn.Identity()],
+            channels=channels,
+            scale=self.config.scale,
+            fusion=False,
+            tail=tail,
+            skip=skip,
+        )
+        return Part(f"ends {channels} tail {tail} skip {skip} x{self.config.scale}", shape, build)
 
-    def _block_cost(
-        self, channels: int, name: str, expansion: int | None, height: int, width: int
-    ) -> Cost:
-        if not self.expands(name):
-            expansion = None
-        build = partial(self.block, name, channels, expansion)
-        return self._costs.cost((name, expansion), (1, channels, height, width), build)
+    def _block_part(self, channels: int, name: str, expansion: int | None, shape: Size) -> Part:
+        chosen = self._operations[name].filled(expansion=expansion)
+        build = partial(chosen.build, channels)
+        return Part(f"{chosen.label} for {channels}", _inside(shape, channels), build)
 
-    def _fuse_cost(self, channels: int, blocks: int, height: int, width: int) -> Cost:
-        inputs = channels * blocks
-        build = partial(conv1, inputs, channels)
-        return self._costs.cost(("fuse", channels), (1, inputs, height, width), build)
+    def _fuse_part(self, channels: int, blocks: int, shape: Size) -> Part:
+        build = partial(Fusion, channels, blocks)
+        return Part(f"fusion of {blocks} for {channels}", _inside(shape, channels), build)
 
     def shape(self, architecture: Architecture) -> Shape:
         """Return what an architecture stands for.
@@ -331,6 +351,11 @@ class TinySpace:
         if depth > 1:
             choices["fusion"] = _YES if shape.fusion else _NO
         return Architecture(self.name, choices)
+
+
+def _inside(shape: Size, channels: int) -> Size:
+    batch, _, height, width = shape
+    return (batch, channels, height, width)
 
 
 def _decisions(config: TinySpaceConfig) -> Iterator[Decision]:

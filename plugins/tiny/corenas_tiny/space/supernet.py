@@ -116,7 +116,7 @@ class TinySupernet(nn.Module):
             self.space.mult_adds(channels, height=height, width=width),
             self.space.config,
         )
-        total = costs.head + point["tail"] @ point["tail"].new_tensor(costs.tails)
+        total = point["tail"] @ point["tail"].new_tensor(costs.ends)
         ending = list(self.space.operations).index(IDENTITY) if self._can_end else None
         # The chances of as many blocks as that, or more.
         alive = [point["width"].new_ones(())]

@@ -23,12 +23,12 @@ from corenas import (
 from corenas.training.networks import seeded
 from corenas.values.seeds import derive_seed
 from corenas_sr.config import DataConfig
+from corenas_sr.latency.estimating import time_candidate
 from corenas_sr.training.candidates import (
     CandidateEvaluator,
     candidate_training,
     load_images,
     measure_candidate,
-    measure_latency,
     report_events,
 )
 from corenas_tpsr.generator.config import ProxyConfig
@@ -66,7 +66,7 @@ class ProxyJob:
             if self.config.measured == "best" or event.step == event.total:
                 best = self._keep_better(best, self._measure(training.deliverable(), device))
         model = training.deliverable()
-        best |= measure_latency(model, self.config, device=device)
+        best |= time_candidate(model, self.config)
         weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
         payload = safetensors.torch.save(weights)
         return Outcome(best, time.perf_counter() - started, payload)
@@ -148,12 +148,14 @@ class ProxyEvaluator(CandidateEvaluator):
 
     def state(self) -> State:
         return {
+            **super().state(),
             "cache": self._cache.state(),
             "warm": dict(self._warm),
             "measured": dict(self._measured),
         }
 
     def restore(self, state: State) -> None:
+        super().restore(state)
         self._cache.restore(state["cache"])
         self._warm = dict(state["warm"])
         self._measured = dict(state["measured"])

@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from corenas.cost import Cost, CostTable
+from corenas.cost import Cost, CostTable, Part, Shape
 from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
 from corenas_sr.models.kernels import PReLU
 from corenas_tpsr.generator.config import GeneratorSpaceConfig
-from corenas_tpsr.generator.network import Generator, head, leaves, upsampler
+from corenas_tpsr.generator.network import Generator, leaves
 from corenas_tpsr.generator.supernet import GeneratorSupernet
 
 PAPER_CELL = (
@@ -23,6 +23,23 @@ PAPER_CELL = (
     *(("conv5", 5), ("dsep3", 6), ("conv5", 4), ("conv3", 8), ("conv7", 0)),
 )
 """The discovered cell: operation and source of nodes 1 to 10."""
+
+
+class Merge(nn.Module):
+    """The sum of so many leaves and the PReLU that follows it, for costs and times of parts."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.activation = PReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the input to itself, as if it were each leaf's output."""
+        y = x
+        for _ in range(self.count - 1):
+            y = y + x
+        merged: Tensor = self.activation(y)
+        return merged
 
 
 class GeneratorSpace:
@@ -70,40 +87,55 @@ class GeneratorSpace:
     def cost(self, architecture: Architecture, *, height: int, width: int) -> Cost:
         """Return the generator's cost for one low-resolution image of this size.
 
-        It is the sum over nodes and fixed parts, each counted once and remembered.
+        It is the sum over its parts, each counted once and remembered.
         """
-        # Wiring costs nothing: with every node used or a leaf, all operations are always computed.
+        shape = (1, 3, height, width)
+        return self._costs.total(self.parts(architecture, shape), shape)
+
+    def parts(self, architecture: Architecture, shape: Shape) -> Iterator[Part]:
+        """Yield the parts of a generator for images of shape (N, 3, H, W)."""
+        # With every node used or a leaf, all operations are always computed.
         cell = self._cell(architecture)
-        channels = self.config.channels
-        inside, image = (1, channels, height, width), (1, 3, height, width)
-        parts = [self._node_cost(name, height, width) for name, _ in cell]
-        parts += self._fixed_costs(height, width)
-        if self._merges([source for _, source in cell]):
-            parts.append(self._costs.cost("merge", inside, PReLU))
-        params = sum(part.params for part in parts)
-        return Cost(params, sum(part.mult_adds for part in parts), image)
+        sources = [source for _, source in cell]
+        yield self._ends(shape)
+        for name, _ in cell:
+            yield self._node_part(name, shape)
+        if self._merges(sources):
+            yield self._merge_part(len(leaves(sources)), shape)
+
+    def all_parts(self, shape: Shape) -> Iterator[Part]:
+        """Yield every part of every generator for images of shape (N, 3, H, W)."""
+        yield self._ends(shape)
+        for name in self.operations:
+            yield self._node_part(name, shape)
+        for count in range(1, self.config.nodes + 1):
+            yield self._merge_part(count, shape)
 
     def mult_adds(self, *, height: int, width: int) -> tuple[int, list[int]]:
         """Return the mult-adds of all that is not searched, and of a node of each operation."""
-        fixed = sum(part.mult_adds for part in self._fixed_costs(height, width))
-        nodes = [self._node_cost(name, height, width).mult_adds for name in self.operations]
+        shape = (1, 3, height, width)
+        parts = [self._ends(shape), *(self._node_part(name, shape) for name in self.operations)]
+        fixed, *nodes = (self._costs.total([part], part.shape).mult_adds for part in parts)
         return fixed, nodes
 
-    def _node_cost(self, name: str, height: int, width: int) -> Cost:
-        inside = (1, self.config.channels, height, width)
-        return self._costs.cost(("node", name), inside, partial(self.node, name))
+    def _ends(self, shape: Shape) -> Part:
+        """Return the head and the up-samplers: a generator whose only node does nothing."""
+        channels, scale = self.config.channels, self.config.scale
+        build = partial(
+            Generator, [nn.Identity()], [0], nn.Identity(), channels=channels, scale=scale
+        )
+        return Part(f"ends {channels} x{scale}", shape, build)
 
-    def _fixed_costs(self, height: int, width: int) -> list[Cost]:
-        channels = self.config.channels
-        inside, image = (1, channels, height, width), (1, 3, height, width)
-        parts = [
-            self._costs.cost("head", image, partial(head, channels)),
-            self._costs.cost("up1", inside, partial(upsampler, channels)),
-        ]
-        if self.config.scale == 4:
-            middle = (1, 3, 2 * height, 2 * width)
-            parts.append(self._costs.cost("up2", middle, partial(upsampler, 3)))
-        return parts
+    def _node_part(self, name: str, shape: Shape) -> Part:
+        label = f"{self.operations[name].label} for {self.config.channels}"
+        return Part(label, self._inside(shape), partial(self.node, name))
+
+    def _merge_part(self, count: int, shape: Shape) -> Part:
+        return Part(f"merge of {count}", self._inside(shape), partial(Merge, count))
+
+    def _inside(self, shape: Shape) -> Shape:
+        batch, _, height, width = shape
+        return (batch, self.config.channels, height, width)
 
     def check(self, architecture: Architecture) -> str:
         """Return why the architecture is not of this space, or an empty string."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from torch import nn
 
-from corenas.cost import Convention
+from corenas.cost import Convention, Part, Shape
 from corenas.errors import InputError
 from corenas.names import nearest
 from corenas.values.architecture import Architecture, Decision, check_choices
@@ -22,7 +24,15 @@ from corenas_trilevel.space.decisions import (
     operation_names,
     width_names,
 )
-from corenas_trilevel.space.derived import ChosenCell, TrilevelNetwork
+from corenas_trilevel.space.derived import (
+    Cell,
+    ChosenCell,
+    TrilevelNetwork,
+    head,
+    path_convolution,
+    tail,
+)
+from corenas_trilevel.space.operations import OPERATIONS
 from corenas_trilevel.space.paths import PathTree, cell_steps
 from corenas_trilevel.space.published import PUBLISHED
 from corenas_trilevel.space.supernet import TrilevelSupernet
@@ -108,6 +118,72 @@ class TrilevelSpace:
             raise InputError(f"architecture: {problem}")
         return TrilevelNetwork(self.config, architecture[PATH], self._chosen_cells(architecture))
 
+    def parts(self, architecture: Architecture, shape: Shape) -> Iterator[Part]:
+        """Yield the parts of a network for images of shape (N, 3, H, W); a shared one comes often.
+
+        Raises:
+            InputError: The architecture is not of this space.
+        """
+        if problem := self.check(architecture):
+            raise InputError(f"architecture: {problem}")
+        cells, inside = iter(self._chosen_cells(architecture)), self._inside(shape)
+        yield self._head_part(shape)
+        for step in architecture[PATH]:
+            if step == "1":
+                yield self._convolution_part(inside)
+                inside = self._after_convolution(inside)
+                continue
+            inputs = self.config.features
+            for name, width in next(cells):
+                yield operation_part(name, inputs, width, inside)
+                inputs = width
+            yield self._skip_part(inside)
+        yield self._tail_part(inside)
+
+    def all_parts(self, shape: Shape) -> Iterator[Part]:
+        """Yield every part of every network for images of shape (N, 3, H, W)."""
+        config, inside = self.config, self._inside(shape)
+        yield self._head_part(shape)
+        widths = sorted({*config.widths, config.features})
+        sizes = {inside: None}
+        for candidate in self.candidates:
+            size = inside
+            for step in candidate:
+                size = self._after_convolution(size) if step == "1" else size
+                sizes[size] = None
+        for size in sizes:
+            yield self._skip_part(size)
+            for name, inputs, outputs in product(OPERATION_NAMES, widths, widths):
+                yield operation_part(name, inputs, outputs, size)
+            if config.backbone == "b" or self._after_convolution(size) in sizes:
+                yield self._convolution_part(size)
+        yield self._tail_part(size)
+
+    def _inside(self, shape: Shape) -> Shape:
+        batch, _, height, width = shape
+        return (batch, self.config.features, height, width)
+
+    def _after_convolution(self, shape: Shape) -> Shape:
+        if self.config.backbone == "b":
+            return shape
+        batch, features, height, width = shape
+        return (batch, features, 2 * height, 2 * width)
+
+    def _head_part(self, shape: Shape) -> Part:
+        return Part(f"head {self.config.features}", shape, partial(head, self.config))
+
+    def _convolution_part(self, shape: Shape) -> Part:
+        backbone, features = self.config.backbone, self.config.features
+        build = partial(path_convolution, backbone, features)
+        return Part(f"convolution {backbone} {features}", shape, build)
+
+    def _skip_part(self, shape: Shape) -> Part:
+        return Part(f"skip {self.config.features}", shape, partial(Cell, [nn.Identity()]))
+
+    def _tail_part(self, shape: Shape) -> Part:
+        name = f"tail {self.config.backbone} {self.config.features} x{self.config.scale}"
+        return Part(name, shape, partial(tail, self.config))
+
     def supernet(self) -> TrilevelSupernet:
         """Return a freshly initialised supernet (torch's global random state is used)."""
         return TrilevelSupernet(self)
@@ -189,6 +265,13 @@ class TrilevelSpace:
         return choices | dict(
             zip(width_names(cell), (width for _, width in parsed[:-1]), strict=True)
         )
+
+
+def operation_part(name: str, inputs: int, outputs: int, shape: Shape) -> Part:
+    """Return an operation of a cell as a part; ``shape`` is that of the cell's input."""
+    batch, _, height, width = shape
+    build = partial(OPERATIONS[name].plain, inputs, outputs)
+    return Part(f"{name} {inputs} to {outputs}", (batch, inputs, height, width), build)
 
 
 _KEYS = ("path", "cells")

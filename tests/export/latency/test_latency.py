@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 import pytest
 
-from corenas_export.latency import measuring
-from corenas_export.latency.measuring import Latency
+from corenas_sr.latency import measuring
+from corenas_sr.latency.measuring import Latency
 
 Run = Callable[..., str]
 
@@ -30,7 +30,7 @@ def script(text: str) -> str:
 
 def test_quartiles_are_those_of_numpy() -> None:
     seconds = tuple(np.random.default_rng(0).random(14))
-    found = Latency(seconds, "e", 1, "p", (3, 4), 2)
+    found = Latency(seconds, "e", 1, "p")
     assert found.median == pytest.approx(np.median(seconds))
     assert found.quartiles == pytest.approx(np.percentile(seconds, [25, 75]))
 
@@ -103,6 +103,10 @@ def test_wrong_arguments_are_said(
     fails: Run, model: Path, arguments: list[str], message: str
 ) -> None:
     assert message in fails(2, "latency", model, *arguments)
+
+
+def test_options_may_come_before_the_network(corenas: Run, model: Path) -> None:
+    assert "input 8x8" in corenas("latency", "--input=8x8", model)
 
 
 def test_published_architecture_is_timed(corenas: Run) -> None:

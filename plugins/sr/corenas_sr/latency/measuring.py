@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from attrs import frozen
+from torch import nn
 
-from corenas_export.format import Source
-from corenas_export.latency.engine import Engine
+from corenas.cost import Shape
+from corenas.devices import cpu_threads
+from corenas_sr.latency.engine import Engine
 
 WARM_UP = 3
 """Runs that are not counted: the first ones allocate, compile and fill caches."""
@@ -30,8 +31,6 @@ class Latency:
     engine: str
     threads: int
     processor: str
-    input: tuple[int, int]
-    scale: int
 
     @property
     def median(self) -> float:
@@ -41,6 +40,8 @@ class Latency:
     @property
     def quartiles(self) -> tuple[float, float]:
         """The lower and the upper quartile of the runs, in seconds."""
+        if len(self.seconds) < 2:
+            return self.seconds[0], self.seconds[0]
         low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
         return low, high
 
@@ -53,38 +54,40 @@ class Latency:
             "engine": self.engine,
             "threads": self.threads,
             "processor": self.processor,
-            "input": list(self.input),
-            "output": [side * self.scale for side in self.input],
         }
 
 
-def measure_latency(engine: Engine, source: Source, *, threads: int) -> Latency:
-    """Time a network: a warm-up, then at least `FEWEST` runs.
+def measure_latency(
+    engine: Engine,
+    network: nn.Module,
+    shape: Shape,
+    *,
+    threads: int,
+    seconds: float | None = None,
+) -> Latency:
+    """Time a network: a warm-up, then at least `FEWEST` runs, or as few as the engine needs.
 
     Args:
         engine: What runs it.
-        source: The network, with the size of its images.
+        network: What `Engine.prepare` takes.
+        shape: The shape of its input with the batch.
         threads: How many threads compute.
+        seconds: How long the runs may take once there are enough of them; by default `SECONDS`.
     """
-    assert source.size is not None
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with tempfile.TemporaryDirectory(prefix="corenas-latency-") as folder:
-            run = engine.prepare(source, Path(folder), threads=threads)
-            seconds = _repeat(run)
-    finally:
-        torch.set_num_threads(before)
-    return Latency(
-        tuple(seconds), engine.name(), threads, engine.processor(), source.size, source.scale
-    )
+    enough = SECONDS if seconds is None else seconds
+    with cpu_threads(threads), tempfile.TemporaryDirectory(prefix="corenas-latency-") as folder:
+        run = engine.prepare(network, shape, Path(folder), threads=threads)
+        times = _repeat(run, enough, fewest=getattr(engine, "runs", FEWEST))
+    return Latency(tuple(times), engine.name(), threads, engine.processor())
 
 
-def _repeat(run: Callable[[], float]) -> Sequence[float]:
-    for _ in range(WARM_UP):
+def _repeat(run: Callable[[], float], enough: float, *, fewest: int) -> Sequence[float]:
+    for _ in range(min(WARM_UP, fewest - 1)):
         run()
-    seconds: list[float] = []
+    times: list[float] = []
     began = time.monotonic()
-    while len(seconds) < FEWEST or (len(seconds) < MOST and time.monotonic() - began < SECONDS):
-        seconds.append(run())
-    return seconds
+    # An engine that says how many runs it needs gets no more.
+    most = MOST if fewest == FEWEST else fewest
+    while len(times) < fewest or (len(times) < most and time.monotonic() - began < enough):
+        times.append(run())
+    return times

@@ -1,0 +1,1 @@
+"""How long a forward pass takes: engines that run networks, and tables of what their parts take."""
