@@ -1,11 +1,15 @@
-"""Stage two of TPSR on photographs: how far LPIPS falls on Set5, and what that costs in PSNR.
+"""Stage two of TPSR on photographs: discriminators found, drawn at random, and known ones.
 
     CORENAS_DATA=FOLDER python benchmarks/tpsr_perceptual.py --generator x4.safetensors
 
-The folder holds ``train291/HR``, ``Set5`` and ``weights/squeezenet1_1_features.pth``, whose
-features the losses compare and LPIPS reads. Candidates and validation measure on the bundled
-photographs, so Set5 decides nothing. Without ``--generator`` one is trained first, by
-``benchmarks/tpsr_cell.py`` for ``--minutes``.
+The folder holds ``train291/HR``, ``Set5`` and ``weights`` with the features of
+SqueezeNet, AlexNet and VGG16. For each seed a run searches a discriminator and trains the generator
+against the best one found, a random one, SRGAN's and ESRGAN's; two runs work side by side. Losses
+read SqueezeNet's features and the search measures with them, on the bundled photographs; the table
+has LPIPS of VGG16 and of AlexNet, ST-LPIPS and NIQE beside PSNR, on Set5, which decides nothing.
+Then the networks between the generator and what came of it, of the first seed. With --weights, what
+other weights of the three losses give is measured instead, against SRGAN's discriminator. With the
+same --out it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -16,28 +20,74 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, median, stdev
 from typing import Any
 
+import torch
+from attrs import evolve, frozen
 from PIL import Image
+from scipy.stats import t
+
+from corenas import Chosen, choose
+from corenas_sr.data.datasets import load_pairs
+from corenas_sr.metric import ImageMetric
+from corenas_sr.models.files import load_model
+from corenas_sr.models.inference import upscale
+from corenas_sr.results.evaluation import build_metrics, evaluate
 
 PATCH = 24
 """Low-resolution pixels; discriminators judge four times as many."""
 
+SIDE_BY_SIDE = 2
 
-def main() -> None:
+PUBLISHED = {
+    "psnr": 29.60,
+    "lpips vgg": 0.2221,
+    "lpips alex": 0.1207,
+    "lpips squeeze": 0.1082,
+    "st-lpips": 0.0742,
+}
+"""Of the perceptual x4 model that the authors of TPSR published, measured here on Set5."""
+
+CONFIDENCE = 0.95
+
+WEIGHTS = (
+    {"features": 0.02, "adversarial": 0.005},
+    {"features": 0.005, "adversarial": 0.005},
+    {"features": 0.08, "adversarial": 0.005},
+    {"features": 0.02, "adversarial": 0.0},
+    {"features": 0.02, "adversarial": 0.02},
+    {"features": 0.02, "adversarial": 0.005, "pixel": 0.05},
+)
+"""Weights of the losses: alpha is ``pixel``, lambda ``features``, gamma ``adversarial``."""
+
+
+def main() -> int:
     arguments = _arguments()
+    torch.set_num_threads(1)
     data = Path(os.environ["CORENAS_DATA"]).absolute()
     started = time.monotonic()
-    generator = arguments.generator or _trained(arguments)
-    command = _command(arguments, data, generator)
-    print("command:", " ".join(command), flush=True)
-    subprocess.run(command, check=True)
-    summary = json.loads((arguments.out / "summary.json").read_text())
-    _report(summary, str(data / "Set5"))
-    print(
-        f"{(time.monotonic() - started) / 60:.0f} minutes; pictures in {arguments.out / 'images'}"
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    generator = (arguments.generator or _trained(arguments)).absolute()
+    runs = dict(_weighted(arguments) if arguments.weights else _seeded(arguments))
+    images = _large_enough(data, arguments.out)
+    _carry_out(
+        {
+            folder: _command(arguments, data, images, generator, folder, seed, changes)
+            for folder, (seed, changes) in runs.items()
+        },
+        arguments.out,
     )
+    table = Table(data, generator)
+    if arguments.weights:
+        _report_weights(table, runs)
+    else:
+        _report_contenders(table, list(runs))
+        _report_between(table, next(iter(runs)))
+    print(f"{(time.monotonic() - started) / 60:.0f} minutes, in this start")
+    return 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -45,19 +95,41 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--generator", type=Path, help="trained x4 model file to start from")
     parser.add_argument("--minutes", type=float, default=30, help="of training, without one")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark-perceptual"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--candidates", type=int, default=6)
     parser.add_argument("--proxy-steps", type=int, default=60)
     parser.add_argument("--steps", type=int, default=600, help="of each full training")
-    parser.add_argument("--baselines", default="random", help="names with commas between")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--weights", action="store_true", help="measure weights of the losses")
+    parser.add_argument("--set", action="append", default=[], dest="more", metavar="OPTION=VALUE")
     return parser.parse_args()
+
+
+Runs = Iterator[tuple[Path, tuple[int, Mapping[str, Any]]]]
+"""Of each run its folder, its seed, and its own options."""
+
+
+def _seeded(arguments: argparse.Namespace) -> Runs:
+    for seed in arguments.seeds:
+        changes = {"compare.count": 1, "compare.baselines": '["random", "srgan", "esrgan"]'}
+        yield arguments.out / f"seed-{seed}", (seed, changes)
+
+
+def _weighted(arguments: argparse.Namespace) -> Runs:
+    for number, weights in enumerate(WEIGHTS):
+        changes: dict[str, Any] = {"compare.count": 0, "compare.baselines": '["srgan"]'}
+        # A search has one candidate at least; this one counts for nothing.
+        changes |= {"discriminator.steps": 1, "compare.interpolate": "[]"}
+        changes |= {f"perceptual.losses.{name}": value for name, value in weights.items()}
+        yield arguments.out / f"weights-{number}", (arguments.seeds[0], changes)
 
 
 def _trained(arguments: argparse.Namespace) -> Path:
     """Train a generator from scratch; return its model file."""
     file = arguments.out.with_name(f"{arguments.out.name}-generator.safetensors")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists():
+        return file
     script = Path(__file__).with_name("tpsr_cell.py")
     options = ["--minutes", str(arguments.minutes), "--threads", "1", "--batch", "8"]
     options += ["--rate", "3e-3", "--share", "0.3", "--save", str(file)]
@@ -65,25 +137,34 @@ def _trained(arguments: argparse.Namespace) -> Path:
     return file
 
 
-def _large_enough(folder: Path, out: Path) -> Path:
+def _large_enough(data: Path, out: Path) -> Path:
     """Link the images that hold a patch into a folder of their own; one of the 291 is smaller."""
-    chosen = out.with_name(f"{out.name}-images")
-    chosen.mkdir(parents=True, exist_ok=True)
-    for file in sorted(folder.iterdir()):
+    chosen = out / "images"
+    chosen.mkdir(exist_ok=True)
+    for file in sorted((data / "train291" / "HR").iterdir()):
         link = chosen / file.name
-        if min(Image.open(file).size) >= 4 * PATCH and not link.exists():
+        if not link.exists() and min(Image.open(file).size) >= 4 * PATCH:
             link.symlink_to(file)
     return chosen
 
 
-def _command(arguments: argparse.Namespace, data: Path, generator: Path) -> list[str]:
+def _command(
+    arguments: argparse.Namespace,
+    data: Path,
+    images: Path,
+    generator: Path,
+    folder: Path,
+    seed: int,
+    changes: Mapping[str, Any],
+) -> list[str]:
+    if (folder / "journal.jsonl").exists():
+        return ["corenas", "resume", str(folder)]
     trunk = data / "weights" / "squeezenet1_1_features.pth"
     training = {"batch": arguments.batch, "patch": PATCH, "learning_rate": arguments.rate}
     values: dict[str, Any] = {
         "stages": "discriminator",
         "generator": generator,
-        "data.train": _large_enough(data / "train291" / "HR", arguments.out),
-        "data.benchmarks": json.dumps([str(data / "Set5")]),
+        "data.train": images,
         "perceptual.network": "squeezenet1_1",
         "perceptual.weights": trunk,
         "perceptual.metric.net": "squeeze",
@@ -94,34 +175,160 @@ def _command(arguments: argparse.Namespace, data: Path, generator: Path) -> list
         "discriminator.evaluator.training.steps": arguments.proxy_steps,
         "discriminator.evaluator.evaluate_every": max(1, arguments.proxy_steps // 6),
         "discriminator.evaluator.crops": 8,
-        "compare.count": 1,
-        "compare.baselines": json.dumps([n for n in arguments.baselines.split(",") if n]),
         "compare.trainings": 1,
         "compare.training.steps": arguments.steps,
         "compare.training.schedule": "cosine",
+        "compare.training.milestones": "[]",
         "compare.training.validate_every": max(1, arguments.steps // 5),
         "compare.training.report_every": max(1, arguments.steps // 30),
     }
     for which in ("discriminator.evaluator.training", "compare.training"):
         values |= {f"{which}.{name}": value for name, value in training.items()}
+    values |= changes
     assignments = [f"--set={name}={value}" for name, value in values.items()]
-    return ["corenas", "run", "tpsr", f"--out={arguments.out}", *assignments]
+    assignments += [f"--set={each}" for each in arguments.more]
+    options = [f"--out={folder}", f"--seed={seed}", "--workers=1"]
+    return ["corenas", "run", "tpsr", *options, *assignments]
 
 
-def _report(summary: dict[str, Any], images: str) -> None:
-    """Print the model before and after, on the images of a benchmark."""
-    before, after = (
-        next(entry["benchmarks"][images]["metrics"] for entry in summary["models"]
-             if entry["name"] == name)
-        for name in ("x4", "x4-perceptual")
-    )  # fmt: skip
-    print(f"best discriminator: {summary['perceptual']['winner']}")
-    for name in before:
-        print(f"Set5 x4 {name}: {before[name]:.4f} before, {after[name]:.4f} after")
-    fall = 100 * (1 - after["lpips"] / before["lpips"])
-    loss = before["psnr"] - after["psnr"]
-    print(f"LPIPS lower by {fall:.1f} % (asked: 15), PSNR by {loss:.2f} dB (asked: under 2.5)")
+def _carry_out(commands: Mapping[Path, list[str]], out: Path) -> None:
+    """Run what is not done yet, so many at once as there are cores for."""
+    waiting = [
+        (folder, command)
+        for folder, command in commands.items()
+        if not (folder / "summary.json").exists()
+    ]
+    running: list[subprocess.Popen[bytes]] = []
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    while waiting or running:
+        while waiting and len(running) < SIDE_BY_SIDE:
+            folder, command = waiting.pop(0)
+            print("command:", " ".join(command), flush=True)
+            log = (out / f"{folder.name}.log").open("a")
+            running.append(subprocess.Popen(command, stdout=log, stderr=log, env=env))
+        time.sleep(1)
+        if any(process.poll() not in (None, 0) for process in running):
+            for process in running:
+                process.terminate()
+                process.wait()
+            raise SystemExit(f"a run failed; see the logs in {out}")
+        running = [process for process in running if process.poll() is None]
+
+
+Numbers = Mapping[str, float]
+
+
+@frozen
+class Table:
+    """What is measured of a model on Set5."""
+
+    data: Path
+    generator: Path
+
+    def measure(self, file: Path) -> Numbers:
+        """Return the metrics of a model by the names of the columns."""
+        model = load_model(file)
+        pairs = load_pairs(str(self.data / "Set5"), scale=model.scale, split="validation")
+        found: dict[str, float] = {}
+        for metrics, names in self._metrics():
+            result = evaluate(
+                lambda pair: upscale(model.module, pair.lr, scale=model.scale),
+                pairs,
+                metrics,
+                scale=model.scale,
+            )
+            found |= {names.get(name, name): value for name, value in result.mean.items()}
+        return found
+
+    def _metrics(self) -> Iterator[tuple[Mapping[str, ImageMetric], Mapping[str, str]]]:
+        """Yield metrics that can be built together, and what they are called where not by name."""
+        others = [choose("metrics", name) for name in ("psnr", "st-lpips", "niqe")]
+        yield build_metrics([*others, self._lpips("vgg", "vgg16")]), {"lpips": "lpips vgg"}
+        yield build_metrics([self._lpips("alex", "alexnet")]), {"lpips": "lpips alex"}
+        squeeze = self._lpips("squeeze", "squeezenet1_1")
+        yield build_metrics([squeeze]), {"lpips": "lpips squeeze"}
+
+    def _lpips(self, net: str, trunk: str) -> Chosen:
+        chosen = choose("metrics", "lpips")
+        weights = self.data / "weights" / f"{trunk}_features.pth"
+        return evolve(chosen, config=evolve(chosen.config, net=net, weights=weights))
+
+
+COLUMNS = ("psnr", "lpips vgg", "lpips alex", "st-lpips", "niqe", "lpips squeeze")
+
+
+def _print_head(first: str) -> None:
+    print(f"| {first} | {' | '.join(COLUMNS)} |")
+    print(f"|---|{'--:|' * len(COLUMNS)}")
+
+
+def _print_row(name: str, values: Mapping[str, str]) -> None:
+    print(f"| {name} | {' | '.join(values.get(each, '') for each in COLUMNS)} |", flush=True)
+
+
+def _shown(numbers: Numbers) -> dict[str, str]:
+    return {n: f"{v:.2f}" if n in ("psnr", "niqe") else f"{v:.4f}" for n, v in numbers.items()}
+
+
+def _contenders(folder: Path) -> Mapping[str, Path]:
+    summary = json.loads((folder / "summary.json").read_text())
+    rows = summary["perceptual"].get("contenders", [])
+    return {row["name"]: folder / row["file"] for row in rows if row["file"]}
+
+
+def _report_contenders(table: Table, folders: Sequence[Path]) -> None:
+    """Print medians over seeds with their range, and how far found ones are from random ones."""
+    by_name: dict[str, list[Numbers]] = {}
+    for folder in folders:
+        for name, file in _contenders(folder).items():
+            by_name.setdefault(name, []).append(table.measure(file))
+    _print_head(f"Set5, x4, medians of {len(folders)} seeds (least to most)")
+    _print_row("before", _shown(table.measure(table.generator)))
+    for name, rows in by_name.items():
+        _print_row(name, _median_and_range(rows))
+    _print_row("published by the authors", _shown(PUBLISHED))
+    searched, random = by_name.get("searched-1", []), by_name.get("random", [])
+    if len(searched) == len(random) > 1:
+        _print_row("found less random, mean and interval", _interval(searched, random))
+
+
+def _median_and_range(rows: Sequence[Numbers]) -> dict[str, str]:
+    shown = {}
+    for name in COLUMNS:
+        values = [row[name] for row in rows]
+        middle, least, most = (
+            _shown({name: value})[name] for value in (median(values), min(values), max(values))
+        )
+        shown[name] = f"{middle} ({least} to {most})"
+    return shown
+
+
+def _interval(ours: Sequence[Numbers], theirs: Sequence[Numbers]) -> dict[str, str]:
+    """Return mean differences of the same seeds with the half width of their interval (t)."""
+    quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(ours) - 1))
+    shown = {}
+    for name in COLUMNS:
+        differences = [a[name] - b[name] for a, b in zip(ours, theirs, strict=True)]
+        half = quantile * stdev(differences) / len(differences) ** 0.5
+        shown[name] = f"{mean(differences):+.4f} ± {half:.4f}"
+    return shown
+
+
+def _report_between(table: Table, folder: Path) -> None:
+    """Print the networks between the generator and the best training of a run."""
+    _print_head("Set5, x4, between both networks")
+    summary = json.loads((folder / "summary.json").read_text())
+    for entry in summary["models"]:
+        _print_row(entry["name"], _shown(table.measure(folder / entry["file"])))
+
+
+def _report_weights(table: Table, folders: Mapping[Path, Any]) -> None:
+    _print_head("Set5, x4, by the weights of the losses")
+    _print_row("before", _shown(table.measure(table.generator)))
+    for folder, weights in zip(folders, WEIGHTS, strict=True):
+        name = ", ".join(f"{key} {value:g}" for key, value in weights.items())
+        _print_row(name, _shown(table.measure(_contenders(folder)["srgan"])))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -36,6 +36,7 @@ from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.weight_cache import read_weights
 from corenas_tpsr.perceptual.full_task import final_metrics
 from corenas_tpsr.perceptual.stage import describe_missing, improve, replace_missing, resolve
+from corenas_tpsr.perceptual.tradeoff import draw_tradeoff
 
 GENERATOR = "generator.safetensors"
 """File name of the run's copy of a generator that the user gave."""
@@ -46,14 +47,20 @@ def tpsr(run: Run, config: TpsrConfig) -> dict[str, Any]:
     config = _prepare(run, config)
     models, summary = _make_generator(run, config)
     metrics: Sequence[Chosen] = config.metrics
+    undrawn: Sequence[str] = ()
     if config.stages != "generator" and not run.stopping():
         name, generator = list(models.items())[-1]
         improved = improve(run, config, generator)
         metrics = final_metrics(config)
         summary["perceptual"] = improved.summary
-        if improved.model is not None:
-            models[f"{name}-perceptual"] = improved.model
-    return {**hand_over(run, models, data=config.data, metrics=metrics), **summary}
+        made = {f"{name}-{what}": file for what, file in improved.models.items()}
+        models |= made
+        # A table and one picture of all of them say more than a picture of each.
+        undrawn = list(made)[:-1]
+    handed_over = hand_over(run, models, data=config.data, metrics=metrics, undrawn=undrawn)
+    if "perceptual" in summary:
+        draw_tradeoff(run, config, handed_over["models"])
+    return {**handed_over, **summary}
 
 
 def _prepare(run: Run, config: TpsrConfig) -> TpsrConfig:
@@ -149,7 +156,7 @@ def _train_from_scratch(
         run.say(f"the best candidates could not be trained from scratch: {error}")
         return {}
     scores = {t.architecture: t.score for t in found.trials if t.score is not None}
-    compare_scores(run, best, scores, how="from scratch")
+    compare_scores(run, best, scores, how="trained from scratch")
     return scores
 
 

@@ -43,8 +43,8 @@ def test_rank_correlation_is_told_with_its_number_of_pairs_from_five_on(tmp_path
     run = Run(tmp_path / "run", seed=0, stop=Stop(), reporter=said)
     trials = [Trial(n, Architecture("a", {"k": str(n)}), score=float(n)) for n in range(count)]
     scores = {trial.architecture: float(-trial.number) for trial in trials}
-    tau = compare_scores(run, trials, scores, how="from scratch")
+    tau = compare_scores(run, trials, scores, how="trained from scratch")
     run.close()
     assert tau == (pytest.approx(-1) if count == 5 else None)
     assert ("(Kendall's tau): -1.00 (n = 5)" in said.text) == (count == 5)
-    assert "4.0000 in the search, -4.0000 from scratch" in said.text or count == 4
+    assert "4.0000 in the search; trained from scratch: -4.0000" in said.text or count == 4

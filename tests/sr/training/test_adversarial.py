@@ -15,11 +15,17 @@ from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.features.config import Cut, LossWeights
 from corenas_sr.training.adversarial import WINNING_LOSS, AdversarialStep
-from corenas_sr.training.losses import FeatureLoss, RelativisticAverage, StandardAdversarial
+from corenas_sr.training.losses import (
+    FeatureLoss,
+    Hinge,
+    RelativisticAverage,
+    StandardAdversarial,
+    gradient_penalty,
+)
 
 WEIGHTS = LossWeights(pixel=0.02, features=0.5, adversarial=1.5)
 RATE = 3e-3
-LOSSES = [StandardAdversarial(), RelativisticAverage()]
+LOSSES = [StandardAdversarial(), RelativisticAverage(), Hinge()]
 
 
 class Tiny(nn.Module):
@@ -52,7 +58,9 @@ def networks(*, normalise=lambda layer: layer):
         return Tiny(), judge(normalise=normalise), FeatureLoss(trunk, [Cut(1, 3)])
 
 
-def adversarial_step(generator, discriminator, features, *, loss=LOSSES[0], weights=WEIGHTS):
+def adversarial_step(
+    generator, discriminator, features, *, loss=LOSSES[0], weights=WEIGHTS, **options
+):
     return AdversarialStep(
         generator,
         discriminator,
@@ -60,6 +68,7 @@ def adversarial_step(generator, discriminator, features, *, loss=LOSSES[0], weig
         adversarial=loss,
         weights=weights,
         learning_rate=RATE,
+        **options,
     )
 
 
@@ -90,8 +99,10 @@ def distance(ours, theirs):
 # The reference: plain torch, with the formulas of the papers
 
 
-def cross_entropies(loss, real, fake):
+def losses_of(loss, real, fake):
     """The losses of discriminator and generator."""
+    if isinstance(loss, Hinge):
+        return (1 - real).clamp(min=0).mean() + (1 + fake).clamp(min=0).mean(), -fake.mean()
     if isinstance(loss, RelativisticAverage):
         real, fake = real - fake.mean(), fake - real.mean()
     real_is_real, real_is_fake = -real.sigmoid().log().mean(), -(-real).sigmoid().log().mean()
@@ -111,14 +122,14 @@ def reference(loss, steps, *, discriminator_first=True):
 
         def of_discriminator(high=high, fake=fake):
             adam[discriminator].zero_grad()
-            value = cross_entropies(loss, discriminator(high), discriminator(fake.detach()))[0]
+            value = losses_of(loss, discriminator(high), discriminator(fake.detach()))[0]
             value.backward()
             adam[discriminator].step()
             return value
 
         def of_generator(high=high, fake=fake):
             adam[generator].zero_grad()
-            deceived = cross_entropies(loss, discriminator(high), discriminator(fake))[1]
+            deceived = losses_of(loss, discriminator(high), discriminator(fake))[1]
             compared = features.trunk(normalised(fake)) - features.trunk(normalised(high))
             value = 0.02 * (fake - high).abs().mean() + 0.5 * (compared**2).mean() + 1.5 * deceived
             value.backward()
@@ -251,10 +262,11 @@ def training(step, *, steps=6):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_resumed_training_gives_the_same_networks(loss):
+@pytest.mark.parametrize("options", [{}, {"r1": 1e-4, "ema": 0.9}], ids=["plain", "r1 and ema"])
+def test_resumed_training_gives_the_same_networks(loss, options):
     def begun():
         nets = networks(normalise=spectral_norm)
-        return training(adversarial_step(*nets, loss=loss)), nets
+        return training(adversarial_step(*nets, loss=loss, **options)), nets
 
     whole, expected = begun()
     scalars = [event.scalars for event in whole.events()]
@@ -266,6 +278,7 @@ def test_resumed_training_gives_the_same_networks(loss):
     again, ours = begun()
     again.restore(torch.load(buffer, weights_only=True))
     assert [event.scalars for event in again.events()] == scalars[1:]
+    assert_equal(tensors(again.deliverable()), tensors(whole.deliverable()))
     for network, theirs in zip(ours[:2], expected[:2], strict=True):
         assert_equal(tensors(network), tensors(theirs))
 
@@ -281,6 +294,46 @@ def test_both_networks_follow_the_schedule():
 def test_the_deliverable_is_the_generator():
     generator, discriminator, features = networks()
     assert adversarial_step(generator, discriminator, features).deliverable() is generator
+
+
+def test_with_an_average_the_deliverable_is_the_mean_of_late_weights():
+    generator, discriminator, features = networks()
+    step = adversarial_step(generator, discriminator, features, ema=0.5)
+    expected = tensors(generator)
+    for number in range(4):
+        step.step([batch(number)])
+        # The first weights are where the average begins; then its decay rises to 0.5.
+        decay = 0.0 if number == 0 else min(0.5, (1 + number) / (10 + number))
+        for name, tensor in tensors(generator).items():
+            expected[name] = decay * expected[name] + (1 - decay) * tensor
+    assert distance(tensors(step.deliverable()), expected) < 1e-6
+    assert distance(tensors(generator), expected) > 1e-5
+
+
+def test_gradient_penalty_of_a_linear_discriminator_is_its_squared_weights():
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 1))
+    images = torch.rand(5, 3, 4, 4).mul(255).requires_grad_()
+    penalty = gradient_penalty(linear(images), images)
+    weight = linear[1].weight
+    assert penalty.item() == pytest.approx(255**2 * weight.square().sum().item(), rel=1e-5)
+    (gradient,) = torch.autograd.grad(penalty, weight)
+    torch.testing.assert_close(gradient, 2 * 255**2 * weight)
+
+
+def test_r1_is_part_of_the_discriminators_loss_alone():
+    with seeded(4):
+        generator, features = Tiny(), networks()[2]
+        linear = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 1))
+    before = linear[1].weight.detach().clone()
+    step = adversarial_step(generator, linear, features, r1=1e4)
+    scalars = step.step([batch()])
+    expected = 1e4 / 2 * 255**2 * float(before.square().sum())
+    assert float(scalars["penalty"]) == pytest.approx(expected, rel=1e-5)
+    # So large a weight decides the direction of Adam's first step: every weight towards zero.
+    moved = linear[1].weight.detach() - before
+    assert torch.equal(moved.sign(), -before.sign())
+    terms = sum(float(scalars[name]) for name in ("pixel", "features", "adversarial"))
+    assert float(scalars["loss"]) == pytest.approx(terms, rel=1e-5)
 
 
 @pytest.mark.parametrize("broken", ["generator", "discriminator"])

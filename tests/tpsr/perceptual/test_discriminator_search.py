@@ -17,8 +17,13 @@ from corenas_sr.models.files import load_model
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
+from corenas_tpsr.perceptual import proxy
 from corenas_tpsr.perceptual.config import AdversarialProxyConfig
-from corenas_tpsr.perceptual.proxy import AdversarialEvaluator, AdversarialJob
+from corenas_tpsr.perceptual.proxy import (
+    AdversarialEvaluator,
+    AdversarialJob,
+    adversarial_training,
+)
 
 PERCEPTUAL = {"network": "random-features", "metric": "random-features"}
 TRAINING = {"steps": 6, "batch": 2, "patch": 8, "report_every": 2}
@@ -121,3 +126,48 @@ def test_what_the_recipe_fills_in_is_named_where_it_is_missing(
 def test_measurements_that_do_not_fit_into_the_training_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"evaluations: 3 of them, 1000 steps apart"):
         structure(AdversarialProxyConfig, {"training": {"steps": 2000}})
+
+
+def test_several_trainings_count_by_their_mean(data: DataConfig, generator: Path) -> None:
+    def run(**changes: Any) -> tuple[dict[str, float], list[int]]:
+        steps: list[int] = []
+
+        def report(step: int, value: float) -> bool:
+            steps.append(step)
+            return False
+
+        outcome = prepared(evaluator(data, generator, **changes)).run("cpu", report)
+        return dict(outcome.metrics), steps
+
+    once, steps = run()
+    twice, both = run(trainings=2)
+    assert steps == [2, 4, 6]
+    assert both == [2, 4, 6, 8, 10, 12]
+    assert twice["random-features"] != once["random-features"]
+    # The first of the two is the only one of before.
+    thrice, _ = run(trainings=3)
+    second = 2 * twice["psnr"] - once["psnr"]
+    third = 3 * thrice["psnr"] - once["psnr"] - second
+    assert len({once["psnr"], second, third}) == 3
+
+
+def test_same_patches_for_all_candidates(
+    data: DataConfig, generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+
+    def note(*arguments: Any, seed: int, **options: Any) -> Any:
+        seeds.append(seed)
+        return adversarial_training(*arguments, seed=seed, **options)
+
+    monkeypatch.setattr(proxy, "adversarial_training", note)
+    for patches in (None, 7):
+        changes = {} if patches is None else {"patches": patches}
+        made = evaluator(data, generator, trainings=2, **changes)
+        for seed in (3, 4):
+            job = made.prepare(SMALLEST, number=0, seed=seed)
+            assert isinstance(job, AdversarialJob)
+            job.run("cpu", lambda s, v: False)
+    assert len(set(seeds[:4])) == 4
+    assert seeds[4:6] == seeds[6:8]
+    assert seeds[4] != seeds[5]

@@ -115,8 +115,10 @@ def test_improved_model_is_handed_over_beside_the_one_before(
     improved: Path, generator: Path
 ) -> None:
     summary = read_json(improved / "summary.json")
-    before, after = summary["models"]
+    before, *between, after = summary["models"]
     assert (before["name"], after["name"]) == ("x4", "x4-perceptual")
+    shares = (0.1, 0.3, 0.5, 0.7, 0.9)
+    assert [entry["name"] for entry in between] == [f"x4-perceptual-{each}" for each in shares]
     assert {"psnr", "ssim", "random-features"} == set(before["metrics"]) == set(after["metrics"])
     old, new = load_model(improved / before["file"]), load_model(improved / after["file"])
     assert old.module.state_dict().keys() == new.module.state_dict().keys()
@@ -125,7 +127,15 @@ def test_improved_model_is_handed_over_beside_the_one_before(
     assert not all(torch.equal(t, start[n]) for n, t in new.module.state_dict().items())
     beside = read_json((improved / after["file"]).with_suffix(".json"))
     assert beside["file"] == "tpsr-x4-perceptual.safetensors"
-    for picture in ("comparison-x4-perceptual", "compare", "perceptual", "discriminator"):
+    ends = [load_model(improved / entry["file"]).module for entry in (before, after)]
+    first, last = (module.state_dict() for module in ends)
+    for share, entry in zip(shares, between, strict=True):
+        mixed = load_model(improved / entry["file"])
+        assert mixed.info["interpolated"]["share"] == share
+        for name, tensor in mixed.module.state_dict().items():
+            torch.testing.assert_close(tensor, (1 - share) * first[name] + share * last[name])
+    pictures = ("comparison-x4-perceptual", "compare", "perceptual", "discriminator", "tradeoff")
+    for picture in pictures:
         assert (improved / "images" / f"{picture}.png").stat().st_size > 1000
     assert (improved / "images" / "discriminator.svg").stat().st_size > 1000
 
@@ -169,7 +179,7 @@ def test_run_that_ended_inside_an_adversarial_training_resumes_to_the_same_end(
 
     assert contents(out) == contents(improved)
     models = sorted(improved.glob("models/**/*.safetensors"))
-    assert len(models) == 5
+    assert len(models) == 10
     for model in models:
         assert (out / model.relative_to(improved)).read_bytes() == model.read_bytes()
 
@@ -194,6 +204,7 @@ def test_generator_of_another_scale_is_called_by_its_own(
         "compare.training.patch": 16,
         "compare.count": 0,
         "compare.baselines": '["random"]',
+        "compare.interpolate": "[]",
     }
     out = tmp_path / "run"
     done = command(*second(out, changes), env=no_weights)

@@ -17,6 +17,7 @@ from corenas.commands.runs import DryRun, MaxTime, Out, Seed, run
 from corenas.errors import InputError
 from corenas.names import printable
 from corenas_sr.commands import data as data_commands
+from corenas_sr.commands import interpolate as interpolate_commands
 from corenas_sr.commands.limits import Largest, pixels_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command()(evaluate)
     app.command()(upscale)
     app.command()(cost)
+    interpolate_commands.add_commands(app)
     data_commands.add_commands(app)
 
 

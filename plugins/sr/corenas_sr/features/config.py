@@ -20,6 +20,9 @@ Network = Literal[
 
 Distance = Literal["mse", "l1"]
 
+Adversarial = Literal["standard", "relativistic", "hinge"]
+"""A loss of discriminator and generator."""
+
 
 @frozen
 class Cut:

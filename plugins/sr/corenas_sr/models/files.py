@@ -10,9 +10,10 @@ from attrs import frozen
 from torch import nn
 
 from corenas import modelfile
-from corenas.errors import DataError
+from corenas.errors import DataError, InputError
 from corenas.options.structuring import Chosen
 from corenas.plugins.registry import Registry
+from corenas.training.networks import interpolated
 from corenas.values.architecture import Architecture
 
 LARGEST_SCALE = 16
@@ -69,6 +70,37 @@ def load_model(path: Path, *, registry: Registry | None = None) -> LoadedModel:
     if problem := _problem(scale, model.space):
         raise DataError(f"{path}: {problem}")
     return LoadedModel(model.module, model.space, model.architecture, info, scale)
+
+
+def interpolate_models(first: Path, second: Path, share: float, out: Path) -> None:
+    """Write the network between two model files; see `corenas.training.networks.interpolated`.
+
+    Args:
+        first: What a share of 0 is.
+        second: What a share of 1 is, as a rule a network that was trained on from the first one.
+        share: In [0, 1].
+        out: Where to, with a JSON file beside it.
+
+    Raises:
+        DataError: A file cannot be used.
+        InputError: They are not of one architecture.
+    """
+    one, other = load_model(first), load_model(second)
+    if (one.space, one.architecture, one.scale) != (other.space, other.architecture, other.scale):
+        raise InputError(f"{second}: not of the space, architecture and scale of {first}")
+    try:
+        module = interpolated(one.module, other.module, share)
+    except ValueError as error:
+        raise InputError(f"{first} and {second}: {error}") from error
+    extra = {**other.info, "interpolated": {"from": first.name, "to": second.name, "share": share}}
+    save_model(
+        out,
+        module,
+        space=other.space,
+        architecture=other.architecture,
+        scale=other.scale,
+        extra=extra,
+    )
 
 
 def _problem(scale: Any, space: Chosen) -> str:

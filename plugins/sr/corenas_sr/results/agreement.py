@@ -20,7 +20,7 @@ def compare_scores(
         run: Who says it.
         best: Trials of the search.
         scores: The others by architecture; some may be missing.
-        how: What the others come from, such as ``from scratch``.
+        how: What the others come from, such as ``trained from scratch``.
     """
     pairs = [
         (trial.score, scores[trial.architecture])
@@ -30,7 +30,7 @@ def compare_scores(
     for trial in best:
         again = scores.get(trial.architecture)
         shown = "not trained" if again is None else f"{again:.4f}"
-        run.say(f"{trial.architecture.id}: {trial.score:.4f} in the search, {shown} {how}")
+        run.say(f"{trial.architecture.id}: {trial.score:.4f} in the search; {how}: {shown}")
     tau = kendall_tau(pairs) if len(pairs) >= LEAST_PAIRS else None
     if tau is not None:
         run.say(f"rank correlation of the two (Kendall's tau): {tau:+.2f} (n = {len(pairs)})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from corenas_sr.results._pictures import comparison
 from corenas_sr.results.comparing import CROPS
 from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
 
+Bases = dict[tuple[int, str], Evaluation]
+"""Bicubic by scale and source of the images, which is the same for every model."""
+
 
 @frozen
 class Measured:
@@ -38,25 +41,38 @@ class Measured:
 
 
 def hand_over(
-    run: Run, models: Mapping[str, Path], *, data: DataConfig, metrics: Sequence[Chosen]
+    run: Run,
+    models: Mapping[str, Path],
+    *,
+    data: DataConfig,
+    metrics: Sequence[Chosen],
+    undrawn: Collection[str] = (),
 ) -> dict[str, Any]:
     """Measure the models (file by name) on validation images and benchmarks, and show them.
+
+    Args:
+        run: Gets the pictures, and says the table.
+        models: The files.
+        data: The images.
+        metrics: What is measured.
+        undrawn: Names of models without a picture.
 
     Returns:
         The entries ``models``, ``protocol`` and ``data`` of ``summary.json``.
     """
     built = build_metrics(metrics)
     entries = []
+    bases: Bases = {}
     for name, file in models.items():
-        entry, picture = _measure_model(run, name, file, data, built)
-        entries.append(entry)
-        run.say(f"picture: {picture}")
+        drawn = name not in undrawn
+        entries.append(_measure_model(run, name, file, data, built, bases, drawn=drawn))
     for line in table(entries):
         run.say(line)
-    for entry in entries:
-        run.say(f"low resolution of {entry['name']}: {entry['low_resolution']}")
+    # Both are the same for all models of one scale.
+    for entry in {entry["scale"]: entry for entry in reversed(entries)}.values():
+        run.say(f"low resolution at x{entry['scale']}: {entry['low_resolution']}")
         for metric, protocol in entry["protocol"].items():
-            run.say(f"{metric} of {entry['name']}: {protocol}")
+            run.say(f"{metric} at x{entry['scale']}: {protocol}")
     return {
         "models": entries,
         "protocol": {name: metric.info.protocol for name, metric in built.items()},
@@ -69,29 +85,40 @@ def hand_over(
 
 
 def _measure_model(
-    run: Run, name: str, file: Path, data: DataConfig, metrics: Mapping[str, ImageMetric]
-) -> tuple[dict[str, Any], Path]:
+    run: Run,
+    name: str,
+    file: Path,
+    data: DataConfig,
+    metrics: Mapping[str, ImageMetric],
+    bases: Bases,
+    *,
+    drawn: bool,
+) -> dict[str, Any]:
     model = load_model(file)
     scale = model.scale
     pairs = load_pairs(data.validation, scale=scale, split="validation")
-    measured = measure(model, pairs, metrics, source=data.validation, device=run.device)
+    measured = measure(
+        model, pairs, metrics, source=data.validation, device=run.device, bases=bases
+    )
     cost = cost_at_output(model)
     height, width = cost.input[-2:]
-    picture = draw_models(
-        run.images / f"comparison-{name}.png",
-        {"ours": model},
-        pairs[0],
-        {"bicubic": measured.bicubic, "ours": measured.ours},
-        crops=crops_folder(run, name),
-        device=run.device,
-    )
+    if drawn:
+        picture = draw_models(
+            run.images / f"comparison-{name}.png",
+            {"ours": model},
+            pairs[0],
+            {"bicubic": measured.bicubic, "ours": measured.ours},
+            crops=crops_folder(run, name),
+            device=run.device,
+        )
+        run.say(f"picture: {picture}")
     benchmarks = {}
     for source in data.benchmarks:
         images = load_pairs(source, scale=scale, split="validation")
-        found = measure(model, images, metrics, source=source, device=run.device)
+        found = measure(model, images, metrics, source=source, device=run.device, bases=bases)
         origin = {"low_resolution": describe_lr(images, scale=scale)}
         benchmarks[source] = found.to_json() | origin
-    entry = {
+    return {
         "low_resolution": describe_lr(pairs, scale=scale),
         "name": name,
         "file": str(file.relative_to(run.folder)),
@@ -103,7 +130,6 @@ def _measure_model(
         "protocol": measured.ours.protocol,
         "benchmarks": benchmarks,
     }
-    return entry, picture
 
 
 def cost_at_output(model: LoadedModel, output: tuple[int, int] = OUTPUT) -> Cost:
@@ -119,8 +145,18 @@ def measure(
     *,
     source: str,
     device: str,
+    bases: Bases,
 ) -> Measured:
-    """Measure a model and bicubic on the same images."""
+    """Measure a model and bicubic on the same images.
+
+    Args:
+        model: The model.
+        pairs: The images.
+        metrics: What is measured.
+        source: Where the images are from.
+        device: Where to compute.
+        bases: Bicubic of before, by scale and source; what it lacks is added.
+    """
     scale = model.scale
     ours = evaluate(
         lambda pair: upscale(model.module, pair.lr, scale=scale, device=device),
@@ -128,8 +164,11 @@ def measure(
         metrics,
         scale=scale,
     )
-    base = evaluate(lambda pair: bicubic(pair.lr, scale), pairs, metrics, scale=scale)
-    return Measured(source, ours, base)
+    if (scale, source) not in bases:
+        bases[scale, source] = evaluate(
+            lambda pair: bicubic(pair.lr, scale), pairs, metrics, scale=scale
+        )
+    return Measured(source, ours, bases[scale, source])
 
 
 def crops_folder(run: Run, name: str) -> Path:

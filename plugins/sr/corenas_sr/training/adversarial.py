@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from corenas import State
-from corenas.training.step import adam, restore_optimiser
+from corenas.training.step import adam, moving_average, restore_optimiser
 from corenas_sr.data.patches import Batch
 from corenas_sr.features.config import LossWeights
-from corenas_sr.training.losses import AdversarialLoss, FeatureLoss
+from corenas_sr.training.losses import AdversarialLoss, FeatureLoss, gradient_penalty
 from corenas_sr.training.pixel import images
 
 WINNING_LOSS = 0.02
@@ -39,6 +39,8 @@ class AdversarialStep:
             discriminator learns in any case.
         learning_rate: Adam's step size of both at schedule factor 1.
         device: Where to train; the networks are moved there.
+        r1: Weight (gamma) of the discriminator's gradient penalty at the ground truth.
+        ema: Decay of a moving average of the generator's weights, which is then what is delivered.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class AdversarialStep:
         weights: LossWeights,
         learning_rate: float,
         device: str = "cpu",
+        r1: float = 0.0,
+        ema: float | None = None,
     ) -> None:
         self._device = torch.device(device)
         self.generator = self._place(generator).train()
@@ -58,6 +62,8 @@ class AdversarialStep:
         self._features = self._place(features)
         self._adversarial = adversarial
         self._weights = weights
+        self._r1 = r1
+        self._average = None if ema is None else moving_average(self.generator, ema)
         self._generator_optimiser = adam(self.generator, learning_rate)
         self._discriminator_optimiser = adam(self.discriminator, learning_rate)
 
@@ -74,7 +80,8 @@ class AdversarialStep:
         Returns:
             ``loss`` of the generator, the weighted terms of which it is the sum (``pixel``,
             ``features``, ``adversarial``), the loss of the ``discriminator``, and the mean sigmoid
-            of its logits in its own turn, for ``real`` and for ``fake`` images.
+            of its logits in its own turn, for ``real`` and for ``fake`` images; with R1, its
+            weighted ``penalty``.
         """
         ((low, high),) = batches
         real = images(high, self._device)
@@ -82,16 +89,25 @@ class AdversarialStep:
         # The discriminator first, and the generator against the updated one, as in EDSR's code, on
         # which the paper trains. Detached, so that the first turn does not reach the generator.
         judged = self._discriminator_turn(real, fake.detach())
-        return self._generator_turn(real, fake) | judged
+        learnt = self._generator_turn(real, fake)
+        if self._average is not None:
+            self._average.update_parameters(self.generator)
+        return learnt | judged
 
     def _discriminator_turn(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        if self._r1:
+            real = real.detach().requires_grad_()
         # Without the cache, the second pass would normalise every weight again: 7 % of a step.
         with parametrize.cached():
             logits = self.discriminator(real), self.discriminator(fake)
         loss = self._adversarial.discriminator(*logits)
-        _descend(self._discriminator_optimiser, loss)
         means = [side.detach().sigmoid().mean() for side in logits]
-        return {"discriminator": loss.detach(), "real": means[0], "fake": means[1]}
+        scalars = {"discriminator": loss.detach(), "real": means[0], "fake": means[1]}
+        if self._r1:
+            penalty = self._r1 / 2 * gradient_penalty(logits[0], real)
+            loss, scalars["penalty"] = loss + penalty, penalty.detach()
+        _descend(self._discriminator_optimiser, loss, self.discriminator)
+        return scalars
 
     def _generator_turn(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         weights = self._weights
@@ -103,7 +119,7 @@ class AdversarialStep:
         if weights.adversarial:
             terms["adversarial"] = weights.adversarial * self._adversarial_term(real, fake)
         loss = torch.stack(list(terms.values())).sum()
-        _descend(self._generator_optimiser, loss)
+        _descend(self._generator_optimiser, loss, self.generator)
         return {name: value.detach() for name, value in {"loss": loss, **terms}.items()}
 
     def _adversarial_term(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -114,17 +130,20 @@ class AdversarialStep:
         return self._adversarial.generator(others, logits)
 
     def state(self) -> State:
-        return {
+        state = {
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
         }
+        return state if self._average is None else {**state, "ema": self._average.state_dict()}
 
     def restore(self, state: State) -> None:
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             restore_optimiser(optimiser, saved)
+        if self._average is not None:
+            self._average.load_state_dict(state["ema"])
 
     def remark(self, scalars: Mapping[str, float]) -> str:
         """Return a warning when the discriminator wins outright."""
@@ -136,12 +155,16 @@ class AdversarialStep:
         )
 
     def deliverable(self) -> nn.Module:
-        return self.generator
+        if self._average is None:
+            return self.generator
+        average: nn.Module = self._average.module
+        return average
 
 
-def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+def _descend(optimiser: torch.optim.Optimizer, loss: Tensor, network: nn.Module) -> None:
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
+    # Of the network alone: with R1, the images require a gradient as well.
+    torch.autograd.backward(loss, inputs=list(network.parameters()))
     optimiser.step()
 
 

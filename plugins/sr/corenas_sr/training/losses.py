@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from corenas.errors import DataError
 from corenas.training.step import Loss
 from corenas_sr.config import PixelLoss
-from corenas_sr.features.config import Cut, Distance, FeaturesConfig
+from corenas_sr.features.config import Adversarial, Cut, Distance, FeaturesConfig
 from corenas_sr.features.trunks import load_trunk, random_trunk
 
 CHARBONNIER = 1.0
@@ -184,6 +184,44 @@ class RelativisticAverage:
         if real is None:
             raise ValueError("the relativistic loss needs the logits of the ground truth")
         return self.discriminator(fake, real)
+
+
+class Hinge:
+    """The hinge loss (Lim and Ye, arXiv:1705.02894; Miyato et al., arXiv:1802.05957, Eq. 16, 17).
+
+    The discriminator's two terms are summed, not averaged.
+    """
+
+    needs_real: ClassVar[bool] = False
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return -fake.mean()
+
+
+ADVERSARIAL: Mapping[Adversarial, type[AdversarialLoss]] = {
+    "standard": StandardAdversarial,
+    "relativistic": RelativisticAverage,
+    "hinge": Hinge,
+}
+"""Adversarial losses by name."""
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Return R1 without its weight of gamma / 2 (Mescheder et al., arXiv:1801.04406, Eq. 9).
+
+    Args:
+        logits: What a discriminator says of the images, shape (N, 1).
+        images: Ground truth in [0, 255], shape (N, 3, H, W), that the logits were computed of and
+            that requires a gradient.
+
+    Returns:
+        The mean over images of the squared norm of the gradient by their values in [0, 1].
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return (255 * gradient).square().sum((1, 2, 3)).mean()
 
 
 def _cross_entropy(logits: Tensor, label: int) -> Tensor:

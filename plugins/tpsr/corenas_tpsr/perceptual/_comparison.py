@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from corenas import Run
+from corenas import Chosen, Run
 from corenas.cost import human
 from corenas.drawing.plots import Dot, dots_plot
 from corenas.values.result import finite
@@ -188,11 +188,13 @@ def _plot(run: Run, config: TpsrConfig, measured: Mapping[str, Evaluation]) -> N
             Dot(name, evaluation.mean[fidelity.name], evaluation.mean[perceptual.name])
             for name, evaluation in measured.items()
         ],
-        x=f"{fidelity.name} ({_direction(fidelity)})",
-        y=f"{perceptual.name} ({_direction(perceptual)})",
+        x=axis(fidelity),
+        y=axis(perceptual),
         title="What training against each discriminator made of the generator",
     )
 
 
-def _direction(metric: Any) -> str:
-    return "higher is better" if metric.component.metadata.sign > 0 else "lower is better"
+def axis(metric: Chosen) -> str:
+    """Return the label of a plot's axis."""
+    higher = metric.component.metadata.sign > 0
+    return f"{metric.name} ({'higher' if higher else 'lower'} is better)"

@@ -10,7 +10,7 @@ from attrs import frozen
 from corenas.errors import ConfigError
 from corenas.options.structuring import Chosen, component, components, option, section
 from corenas_sr.config import PatchTrainingConfig, absolute_file
-from corenas_sr.features.config import FeaturesConfig, LossWeights, Network
+from corenas_sr.features.config import Adversarial, FeaturesConfig, LossWeights, Network
 
 BASELINES = ("srgan", "esrgan", "random")
 """Discriminators that the searched ones are compared with."""
@@ -69,6 +69,25 @@ class PerceptualConfig:
         "random features, which know nothing of images",
     )
     losses: LossWeights = section(LossWeights, "weights of the generator's losses")
+    adversarial: Adversarial = option(
+        "standard",
+        "loss of the discriminators of the space and of the generator against them; those of SRGAN "
+        "and ESRGAN keep their own",
+        paper="standard",
+    )
+    r1: float = option(
+        0.0,
+        "weight of R1, the penalty on a discriminator's gradient at the ground truth",
+        paper="none",
+        ge=0,
+    )
+    ema: float | None = option(
+        None,
+        "decay of a moving average of the generator's weights, which then is what counts",
+        paper="none",
+        ge=0,
+        lt=1,
+    )
 
     def features(self, layers: tuple[str, ...]) -> FeaturesConfig:
         """Return the options of the feature loss on these layers."""
@@ -97,6 +116,18 @@ class AdversarialProxyConfig:
         3, "measurements at the end, the best of which counts", paper="3", ge=1
     )
     evaluate_every: int = option(1000, "steps from one of them to the next", paper="1000", ge=1)
+    trainings: int = option(
+        1,
+        "trainings of a candidate, from other weights and with other patches; means count",
+        paper="1",
+        ge=1,
+    )
+    patches: int | None = option(
+        None,
+        "seed of the patches with which all candidates are trained, so that luck with them is the "
+        "same; unset: each has patches of its own",
+        ge=0,
+    )
     metrics: tuple[Chosen, ...] = components(
         "metrics", ("psnr",), "further metrics, beside the perceptual one"
     )
@@ -124,6 +155,14 @@ class CompareConfig:
         5, "trainings of the generator against each; the best by perceptual.metric counts",
         paper="5", ge=1,
     )  # fmt: skip
+    interpolate: tuple[float, ...] = option(
+        (0.1, 0.3, 0.5, 0.7, 0.9),
+        "shares of the way from the generator to the best training, at each of which a network "
+        "between both is handed over",
+        paper="none",
+        gt=0,
+        lt=1,
+    )
     layers: tuple[str, ...] = option(
         (), "layers of the feature loss; none named: 54 of vgg19; fire2, fire5, fire9", paper="54"
     )
@@ -144,5 +183,9 @@ class CompareConfig:
     def __attrs_post_init__(self) -> None:
         if len(set(self.baselines)) < len(self.baselines):
             raise ConfigError(f"baselines: name each once, got {list(self.baselines)}")
+        # Files are named by six digits of them.
+        names = [f"{share:g}" for share in self.interpolate]
+        if sorted(self.interpolate) != list(self.interpolate) or len(set(names)) < len(names):
+            raise ConfigError(f"interpolate: ascending, each once, got {list(self.interpolate)}")
         if not self.count and not self.baselines:
             raise ConfigError("count: 0, and no baselines: no discriminator is left")

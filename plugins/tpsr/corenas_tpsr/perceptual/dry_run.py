@@ -16,6 +16,7 @@ from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.named import at_scale, typical
 from corenas_sr.training.final import time_validations
+from corenas_sr.training.losses import ADVERSARIAL
 from corenas_sr.training.timing import time_step
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.config import PerceptualConfig
@@ -68,7 +69,8 @@ def _write_typical_generator(config: TpsrConfig, folder: Path) -> Path:
 def _typical_contender(config: TpsrConfig, patch: int) -> Contender:
     """Return a typical discriminator of the space, in place of those still to be found."""
     space = at_patch(config.discriminator.space, patch).build()
-    return member("searched", space, typical_discriminator(space))
+    loss = ADVERSARIAL[config.perceptual.adversarial]()
+    return member("searched", space, typical_discriminator(space), loss=loss)
 
 
 def _plan_contender(
@@ -86,6 +88,7 @@ def _plan_contender(
         perceptual=task.perceptual,
         layers=task.layers,
         device=device,
+        adversarial=contender.loss,
     )
     seconds, memory = time_step(step, pairs, task.training, scale=scale, device=device)
     note = f"timed with a discriminator of {human(contender.cost.mult_adds)} mult-adds"

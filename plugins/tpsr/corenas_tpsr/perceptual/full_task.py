@@ -16,7 +16,12 @@ from corenas.training.networks import seeded
 from corenas.training.sequence import Part, TaskSequence
 from corenas_sr.models.files import load_model
 from corenas_sr.training.final import FinalTraining
-from corenas_sr.training.losses import AdversarialLoss, RelativisticAverage, StandardAdversarial
+from corenas_sr.training.losses import (
+    ADVERSARIAL,
+    AdversarialLoss,
+    RelativisticAverage,
+    StandardAdversarial,
+)
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.discriminator.srgan import SrganDiscriminator
@@ -73,26 +78,29 @@ def contenders(
     """
     patch = scale * config.compare.training.patch
     space = at_patch(config.discriminator.space, patch).build()
+    own = ADVERSARIAL[config.perceptual.adversarial]
 
     def known(name: str) -> Contender:
         if name == "random":
-            return member(name, space, random_architecture(space, seed))
+            return member(name, space, random_architecture(space, seed), loss=own())
         loss = RelativisticAverage() if name == "esrgan" else StandardAdversarial()
         return Contender(name, lambda: SrganDiscriminator(patch), loss, _srgan_cost(patch))
 
     searched = [
-        member(f"searched-{place}", space, architecture)
+        member(f"searched-{place}", space, architecture, loss=own())
         for place, architecture in enumerate(found[: config.compare.count], start=1)
     ]
     return [*searched, *map(known, config.compare.baselines)]
 
 
-def member(name: str, space: DiscriminatorSpace, architecture: Architecture) -> Contender:
-    """Return a discriminator of the space as a contender, with the standard loss (Eq. 8)."""
+def member(
+    name: str, space: DiscriminatorSpace, architecture: Architecture, *, loss: AdversarialLoss
+) -> Contender:
+    """Return a discriminator of the space as a contender."""
     return Contender(
         name,
         lambda: space.build(architecture),
-        StandardAdversarial(),
+        loss,
         space.cost(architecture),
         architecture,
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from statistics import mean
 
 from attrs import evolve, frozen
 from torch import nn
@@ -49,9 +50,9 @@ from corenas_sr.training.candidates import (
     report_events,
 )
 from corenas_sr.training.losses import (
+    ADVERSARIAL,
     AdversarialLoss,
     FeatureLoss,
-    StandardAdversarial,
     feature_loss,
 )
 from corenas_sr.training.timing import time_step
@@ -107,7 +108,7 @@ def adversarial_training(
         scale: The generator's up-scaling factor.
         seed: Decides the patches.
         device: Where to train.
-        adversarial: The standard loss by default.
+        adversarial: That of the perceptual options by default.
         validate: Measures the generator.
         keep: Scores each validation; the result is the generator that scored highest, by default
             the last one.
@@ -143,10 +144,12 @@ def adversarial_step(
         generator,
         discriminator,
         features=features_of(perceptual.features(layers)),
-        adversarial=adversarial or StandardAdversarial(),
+        adversarial=adversarial or ADVERSARIAL[perceptual.adversarial](),
         weights=perceptual.losses,
         learning_rate=config.learning_rate,
         device=device,
+        r1=perceptual.r1,
+        ema=perceptual.ema,
     )
 
 
@@ -168,25 +171,40 @@ class AdversarialJob:
 
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
+        found = [self._train(number, device, report) for number in range(self.config.trainings)]
+        means = {name: mean(each[name] for each in found) for name in found[0]}
+        return Outcome(means, time.perf_counter() - started)
+
+    def _train(self, number: int, device: str, report: Report) -> dict[str, float]:
+        """Return the best measurement of one training."""
         start = load_model(self.generator)
-        training = self._training(start.module, start.scale, device)
+        training = self._training(number, start.module, start.scale, device)
         metrics = build_metrics(measured(self.config, self.perceptual))
         crops = _crops(self.config, self.data, start.scale)
         best: dict[str, float] = {}
         due = self._measurement_steps()
-        for event in report_events(training, report):
+        before = number * self.config.training.steps
+
+        def report_on(step: int, value: float) -> bool:
+            return report(before + step, value)
+
+        for event in report_events(training, report_on):
             if event.step >= due[0]:
                 # A step that is due may lie between two reports; the first report after it counts.
                 due = [step for step in due if step > event.step] or [event.total + 1]
-                values = crops.measure(start.module, metrics, scale=start.scale, device=device)
+                improved = training.deliverable()
+                values = crops.measure(improved, metrics, scale=start.scale, device=device)
                 values["discriminator_loss"] = event.scalars["discriminator"]
                 best = self._keep_better(best, values)
-        return Outcome(best, time.perf_counter() - started)
+        return best
 
-    def _training(self, generator: nn.Module, scale: int, device: str) -> Training:
-        with seeded(derive_seed(self.seed, "weights")):
+    def _training(self, number: int, generator: nn.Module, scale: int, device: str) -> Training:
+        # The first training's seeds have no number.
+        which = () if number == 0 else (str(number),)
+        with seeded(derive_seed(self.seed, "weights", *which)):
             discriminator = self.space.build(self.architecture)
         config = self.config.training
+        patches = self.seed if self.config.patches is None else self.config.patches
         # Measuring is possible only where the training reports.
         every = min(config.report_every, self.config.evaluate_every)
         return adversarial_training(
@@ -197,7 +215,7 @@ class AdversarialJob:
             perceptual=self.perceptual,
             layers=proxy_layers(self.config.layers, self.perceptual),
             scale=scale,
-            seed=derive_seed(self.seed, "patches"),
+            seed=derive_seed(patches, "patches", *which),
             device=device,
         )
 
@@ -297,9 +315,9 @@ class AdversarialEvaluator(IndependentJobs):
         mult_adds = human(self._space.cost(architecture).mult_adds)
         return StagePlan(
             "candidate",
-            training.steps,
+            self._config.trainings * training.steps,
             seconds,
-            extra_seconds=self._config.evaluations * measuring,
+            extra_seconds=self._config.trainings * self._config.evaluations * measuring,
             memory=memory,
             note=f"timed with a discriminator of {mult_adds} mult-adds",
         )

@@ -19,7 +19,7 @@ from corenas import (
 )
 from corenas_sr.features.config import FeaturesConfig, Network
 from corenas_sr.features.trunks import MissingWeights
-from corenas_sr.models.files import load_model, save_model
+from corenas_sr.models.files import interpolate_models, load_model, save_model
 from corenas_sr.models.named import draw
 from corenas_sr.results.evaluation import build_metrics
 from corenas_tpsr.config import TpsrConfig
@@ -73,11 +73,19 @@ Put the file there or name it, or choose one of these:
   --set stages=generator ends the run with the generator"""
 
 
+PERCEPTUAL = "perceptual"
+"""What the best training's model is called among those of stage two."""
+
+
 @frozen
 class Improved:
-    """The result of stage two: its model file, if there is one, and its part of the summary."""
+    """The result of stage two: its model files by what they are, and its part of the summary.
 
-    model: Path | None
+    ``perceptual`` is the best training's; before it come those between it and the generator. There
+    are none where nothing was trained.
+    """
+
+    models: Mapping[str, Path]
     summary: Mapping[str, Any]
 
 
@@ -234,7 +242,7 @@ def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
         draw(run.images / "discriminator", config.discriminator.space.build(), found.chosen)
     # The search trains proxies of the generator alone; a better one comes of the comparison.
     if run.stopping():
-        return Improved(None, _summarise(config, found))
+        return Improved({}, _summarise(config, found))
     start = load_model(generator)
     best = [trial.architecture for trial in found.trials]
     against = contenders(
@@ -246,14 +254,26 @@ def improve(run: Run, config: TpsrConfig, generator: Path) -> Improved:
     compared = run.stage("compare", stage)
     finished = _finished_trainings(run, config, compared)
     if not finished:
-        return Improved(None, _summarise(config, found))
+        return Improved({}, _summarise(config, found))
     table = report(run, config, against, finished, generator=generator)
     winner = max(finished, key=lambda each: each.score)
     model = run.models / f"tpsr-x{start.scale}-perceptual.safetensors"
     _copy_model(winner.file, model)
     run.say(f"best: {winner.name}, {winner.location}")
     summary = {**_summarise(config, found), "winner": winner.name, "contenders": table}
-    return Improved(model, summary)
+    between = _interpolate(run, config, generator, model)
+    return Improved({**between, PERCEPTUAL: model}, summary)
+
+
+def _interpolate(run: Run, config: TpsrConfig, generator: Path, model: Path) -> dict[str, Path]:
+    """Write the networks between the generator and the best training; return them by name."""
+    files = {}
+    for share in config.compare.interpolate:
+        name = f"{PERCEPTUAL}-{share:g}"
+        files[name] = model.with_name(f"{model.stem}-{share:g}{model.suffix}")
+        with run.writing():
+            interpolate_models(generator, model, share, files[name])
+    return files
 
 
 def _copy_model(file: Path, copy: Path) -> None:
@@ -292,6 +312,9 @@ def _summarise(config: TpsrConfig, found: SearchResult) -> dict[str, Any]:
         "optimised_for": {
             "features": features,
             "losses": asdict(config.perceptual.losses),
+            "adversarial": config.perceptual.adversarial,
+            "r1": config.perceptual.r1,
+            "ema": config.perceptual.ema,
             "metric": metric.name,
             "protocol": build_metrics([metric])[metric.name].info.protocol,
         },
