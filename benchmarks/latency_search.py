@@ -26,13 +26,14 @@ from typing import Any
 import torch
 from attrs import frozen
 from matplotlib.figure import Figure
+from shared.running import is_finished, run_side_by_side
 from timing import Row, print_rows
 
 from corenas import Architecture, choose
 from corenas.cost import count
 from corenas_sr.latency.measuring import measure_latency
 from corenas_sr.latency.table import LatencyTable
-from corenas_sr.models.kernels import plain_copy
+from corenas_sr.training.reparameterise import as_shipped
 
 INPUT = (320, 180)
 REFERENCE = "tiny/res3-16x11"
@@ -99,11 +100,10 @@ def _limits(table: Path) -> Mapping[str, Sequence[str]]:
 def _search(arguments: argparse.Namespace, table: Path) -> None:
     """Run both searches side by side."""
     data = Path(os.environ["CORENAS_DATA"]).absolute()
-    running = []
+    commands = {}
     for name, limits in _limits(table).items():
         folder = arguments.out / name
-        summary = folder / "summary.json"
-        if summary.exists() and json.loads(summary.read_text())["finished"]:
+        if is_finished(folder):
             continue
         command = [
             *("corenas", "run", "tiny", f"--out={folder}", "--preset=standard", "--workers=1"),
@@ -117,13 +117,8 @@ def _search(arguments: argparse.Namespace, table: Path) -> None:
         ]
         if (folder / "journal.jsonl").exists():
             command = ["corenas", "resume", str(folder)]
-        print("command:", " ".join(command), flush=True)
-        log = (arguments.out / f"{name}.log").open("a")
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        running.append(subprocess.Popen(command, stdout=log, stderr=log, env=env))
-    statuses = [process.wait() for process in running]
-    if any(statuses):
-        raise SystemExit(f"a search failed; see the logs in {arguments.out}")
+        commands[name] = command
+    run_side_by_side(commands, arguments.out)
 
 
 def _trials(folder: Path) -> Sequence[Mapping[str, Any]]:
@@ -150,7 +145,7 @@ def _timed(engine: str, trial: Mapping[str, Any]) -> Point:
     architecture = Architecture.from_json(trial["architecture"])
     torch.manual_seed(0)
     network = choose("search_spaces", "tiny").build().build(architecture)
-    ready = plain_copy(network).eval().requires_grad_(False)
+    ready = as_shipped(network)
     width, height = INPUT
     runs = choose("latency_engines", engine).build()
     found = measure_latency(runs, ready, (1, 3, height, width), threads=1)

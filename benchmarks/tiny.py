@@ -25,7 +25,7 @@ from statistics import median
 from typing import Any
 
 from attrs import frozen
-from PIL import Image
+from shared.running import link_large_enough, run_side_by_side
 
 from corenas.drawing.plots import Dot, dots_plot
 
@@ -81,13 +81,16 @@ def main() -> int:
     arguments = _arguments()
     data = Path(os.environ["CORENAS_DATA"]).absolute()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    images = _large_enough(data, arguments.out)
+    images = link_large_enough(
+        [data / "train291" / "HR", data / "bsds200" / "HR"],
+        arguments.out / "images",
+        least=4 * PATCH,
+    )
     tables = []
     for seed in arguments.seeds:
         out = arguments.out / f"seed-{seed}"
         out.mkdir(exist_ok=True)
-        if _carry_out(arguments, out, seed, data, images):
-            return 1
+        _carry_out(arguments, out, seed, data, images)
         tables.append({row.name: row for row in _rows(out, str(data / "Set5"))})
         _print_table(f"seed {seed}", tables[-1].values())
     if arguments.picture:
@@ -100,26 +103,14 @@ def main() -> int:
 
 def _carry_out(
     arguments: argparse.Namespace, out: Path, seed: int, data: Path, images: Path
-) -> bool:
-    """Run both halves side by side; return whether one failed."""
+) -> None:
+    """Run both halves side by side."""
     started = time.monotonic()
-    commands = [_command(half, arguments, out, seed, data, images) for half in HALVES]
-    for command in commands:
-        print("command:", " ".join(command), flush=True)
-    logs = [(out / f"{half.name}.log").open("a") for half in HALVES]
-    # One thread each: two would wait for each other.
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen(command, stdout=log, stderr=log, env=env)
-        for command, log in zip(commands, logs, strict=True)
-    ]
-    statuses = [process.wait() for process in running]
-    if any(statuses):
-        print(f"a command failed; see the logs in {out}")
+    halves = {each.name: _command(each, arguments, out, seed, data, images) for each in HALVES}
+    run_side_by_side(halves, out)
     print(
         f"{(time.monotonic() - started) / 60:.0f} minutes by the clock, in this start", flush=True
     )
-    return any(statuses)
 
 
 def _arguments() -> argparse.Namespace:
@@ -131,18 +122,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--picture", type=Path, help="draw the rows beside published networks")
     parser.add_argument("--set", action="append", default=[], dest="more", metavar="OPTION=VALUE")
     return parser.parse_args()
-
-
-def _large_enough(data: Path, out: Path) -> Path:
-    """Link the training images that hold the largest patch into a folder of their own."""
-    folder = out / "images"
-    folder.mkdir(exist_ok=True)
-    for source in ("train291/HR", "bsds200/HR"):
-        for file in sorted((data / source).iterdir()):
-            link = folder / file.name
-            if not link.exists() and min(Image.open(file).size) >= 4 * PATCH:
-                link.symlink_to(file)
-    return folder
 
 
 def _command(

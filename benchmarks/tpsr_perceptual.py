@@ -27,8 +27,8 @@ from typing import Any
 
 import torch
 from attrs import evolve, frozen
-from PIL import Image
 from scipy.stats import t
+from shared.running import is_finished, link_large_enough, run_side_by_side
 
 from corenas import Chosen, choose
 from corenas_sr.data.datasets import load_pairs
@@ -39,8 +39,6 @@ from corenas_sr.results.evaluation import build_metrics, evaluate
 
 PATCH = 24
 """Low-resolution pixels; discriminators judge four times as many."""
-
-SIDE_BY_SIDE = 2
 
 PUBLISHED = {
     "psnr": 29.60,
@@ -72,14 +70,15 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     generator = (arguments.generator or _trained(arguments)).absolute()
     runs = dict(_weighted(arguments) if arguments.weights else _seeded(arguments))
-    images = _large_enough(data, arguments.out)
-    _carry_out(
-        {
-            folder: _command(arguments, data, images, generator, folder, seed, changes)
-            for folder, (seed, changes) in runs.items()
-        },
-        arguments.out,
+    images = link_large_enough(
+        [data / "train291" / "HR"], arguments.out / "images", least=4 * PATCH
     )
+    commands = {
+        folder.name: _command(arguments, data, images, generator, folder, seed, changes)
+        for folder, (seed, changes) in runs.items()
+        if not is_finished(folder)
+    }
+    run_side_by_side(commands, arguments.out)
     table = Table(data, generator)
     if arguments.weights:
         _report_weights(table, runs)
@@ -137,17 +136,6 @@ def _trained(arguments: argparse.Namespace) -> Path:
     return file
 
 
-def _large_enough(data: Path, out: Path) -> Path:
-    """Link the images that hold a patch into a folder of their own; one of the 291 is smaller."""
-    chosen = out / "images"
-    chosen.mkdir(exist_ok=True)
-    for file in sorted((data / "train291" / "HR").iterdir()):
-        link = chosen / file.name
-        if not link.exists() and min(Image.open(file).size) >= 4 * PATCH:
-            link.symlink_to(file)
-    return chosen
-
-
 def _command(
     arguments: argparse.Namespace,
     data: Path,
@@ -189,30 +177,6 @@ def _command(
     assignments += [f"--set={each}" for each in arguments.more]
     options = [f"--out={folder}", f"--seed={seed}", "--workers=1"]
     return ["corenas", "run", "tpsr", *options, *assignments]
-
-
-def _carry_out(commands: Mapping[Path, list[str]], out: Path) -> None:
-    """Run what is not done yet, so many at once as there are cores for."""
-    waiting = [
-        (folder, command)
-        for folder, command in commands.items()
-        if not (folder / "summary.json").exists()
-    ]
-    running: list[subprocess.Popen[bytes]] = []
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    while waiting or running:
-        while waiting and len(running) < SIDE_BY_SIDE:
-            folder, command = waiting.pop(0)
-            print("command:", " ".join(command), flush=True)
-            log = (out / f"{folder.name}.log").open("a")
-            running.append(subprocess.Popen(command, stdout=log, stderr=log, env=env))
-        time.sleep(1)
-        if any(process.poll() not in (None, 0) for process in running):
-            for process in running:
-                process.terminate()
-                process.wait()
-            raise SystemExit(f"a run failed; see the logs in {out}")
-        running = [process for process in running if process.poll() is None]
 
 
 Numbers = Mapping[str, float]

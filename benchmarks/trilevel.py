@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from PIL import Image
+from shared.running import link_large_enough
 
 from corenas.cost import human
 from corenas.runs import journal
@@ -47,7 +47,9 @@ def main() -> int:
     data = Path(os.environ["CORENAS_DATA"]).absolute()
     arguments.out.mkdir(parents=True, exist_ok=True)
     images = {
-        "data.train": _large_enough(data / "train291" / "HR", arguments.out / "images"),
+        "data.train": link_large_enough(
+            [data / "train291" / "HR"], arguments.out / "images", least=4 * PATCH
+        ),
         "data.benchmarks": json.dumps([str(data / "Set5")]),
     }
     parts = {
@@ -71,17 +73,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--candidate-steps", type=int, default=200)
     parser.add_argument("--small", type=int, default=200, help="steps of each short search")
     return parser.parse_args()
-
-
-def _large_enough(folder: Path, chosen: Path) -> Path:
-    """Link the images that hold a patch into a folder of their own; seven of the 291 do not."""
-    chosen.mkdir(exist_ok=True)
-    for file in sorted(folder.iterdir()):
-        link = chosen / file.name
-        with Image.open(file) as image:
-            if min(image.size) >= 4 * PATCH and not link.exists():
-                link.symlink_to(file)
-    return chosen
 
 
 def _values(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:

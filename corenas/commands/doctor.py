@@ -56,16 +56,10 @@ def _check_all() -> Iterator[Check]:
 
 
 def _ask_plugins() -> Iterator[Check]:
-    for plugin, found in default_registry().ask_for_checks():
-        if isinstance(found, str):
-            yield Check(f"checks of {plugin}", found, ok=False)
-            continue
-        for check in found:
-            if isinstance(check, Check):
-                yield check
-            else:
-                kind = type(check).__name__
-                yield Check(f"checks of {plugin}", f"a {kind} where a Check is expected", ok=False)
+    for answer in default_registry().ask("corenas_checks", Check):
+        yield from answer.items
+        for fault in filter(None, (*answer.strays, answer.error)):
+            yield Check(f"checks of {answer.plugin}", fault, ok=False)
 
 
 def _check_torch() -> Iterator[Check]:

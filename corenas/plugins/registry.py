@@ -23,12 +23,12 @@ from corenas.plugins._offers import (
     offered_components,
     offered_recipes,
 )
+from corenas.plugins.answers import Answer, T
 from corenas.plugins.hookspecs import PREFIX, PROJECT, Component, Kind, Recipe
 
 if TYPE_CHECKING:
     import typer
 
-    from corenas.report.record import RunRecord
     from corenas.runs.run import Run
     from corenas.values.trial import Event
 
@@ -199,34 +199,23 @@ class Registry:
                 plugin.hooks = None
                 run.say(f"plugin {plugin.name!r} observes no more: {explain(error)}")
 
-    def ask_for_sections(self, record: RunRecord) -> Iterator[tuple[str, list[object] | str]]:
-        """Yield the name of each plugin that answers, with its sections of a run's report.
+    def ask(self, hook: str, expected: type[T], **arguments: object) -> Iterator[Answer[T]]:
+        """Yield what each plugin answers to a hook that returns several things.
 
         Args:
-            record: What the run's folder tells.
-
-        Yields:
-            Instead of the sections, why the plugin failed, if it did.
+            hook: Its name.
+            expected: What the things are.
+            arguments: The hook's.
         """
-        yield from self._ask("corenas_report_sections", record=record)
-
-    def ask_for_checks(self) -> Iterator[tuple[str, list[object] | str]]:
-        """Yield the name of each plugin that answers, with what it finds on this machine.
-
-        Yields:
-            Instead of the checks, why the plugin failed, if it did.
-        """
-        yield from self._ask("corenas_checks")
-
-    def _ask(self, hook: str, **arguments: object) -> Iterator[tuple[str, list[object] | str]]:
-        """Yield each plugin's name with its answers to a hook, or with why it failed."""
         for plugin, hooks in self._hooks():
             try:
                 answers = getattr(hooks, hook)(**arguments)
-                yield plugin.name, [item for answer in answers for item in answer]
+                found = [item for answer in answers for item in answer]
             # What the others answer is worth having.
             except Exception as error:
-                yield plugin.name, explain(error)
+                yield Answer(plugin.name, error=explain(error))
+            else:
+                yield Answer.of(plugin.name, found, expected)
 
     def _working(self) -> list[_Plugin]:
         return [plugin for plugin in self._plugins if plugin.works]

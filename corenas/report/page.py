@@ -213,17 +213,12 @@ def _hash(text: str) -> str:
 
 def _ask_plugins(record: RunRecord, registry: Registry) -> tuple[list[Section], list[str]]:
     """Return the sections of all plugins, and a note for each that failed."""
-    sections, faults = [], []
-    for plugin, found in registry.ask_for_sections(record):
-        if isinstance(found, str):
-            faults.append(f"The plugin {plugin} added nothing: {found}.")
-            continue
-        for section in found:
-            if isinstance(section, Section):
-                sections.append(section)
-            else:
-                kind = type(section).__name__
-                faults.append(f"The plugin {plugin} gave a {kind} where a Section is expected.")
+    sections, faults = list[Section](), list[str]()
+    for answer in registry.ask("corenas_report_sections", Section, record=record):
+        sections += answer.items
+        faults += [f"The plugin {answer.plugin} gave {stray}." for stray in answer.strays]
+        if answer.error:
+            faults.append(f"The plugin {answer.plugin} added nothing: {answer.error}.")
     return sections, faults
 
 

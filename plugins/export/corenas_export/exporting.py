@@ -76,8 +76,11 @@ def choose_with(
         UnknownName: There is no such component.
         ConfigError: It has no such option, or not with this value.
     """
+    return _choose(kind, name, [given, *(parse_assignment(text) for text in assignments)])
+
+
+def _choose(kind: str, name: str, layers: Sequence[Mapping[str, Any]]) -> Chosen:
     chosen = choose(kind, name)
-    layers = [given, *(parse_assignment(text) for text in assignments)]
     return evolve(chosen, config=structure(type(chosen.config), *layers))
 
 
@@ -99,12 +102,10 @@ def choose_parts(
         if not all(word in named and isinstance(value, dict) for word, value in layer.items()):
             words = " or ".join(f"{word}." for word in named)
             raise ConfigError(f"--set {text}: the option has to begin with {words}")
-    found = {}
-    for word, (kind, name) in named.items():
-        chosen = choose(kind, name)
-        own = [layer[word] for layer in layers if word in layer]
-        found[word] = evolve(chosen, config=structure(type(chosen.config), *own))
-    return found
+    return {
+        word: _choose(kind, name, [layer[word] for layer in layers if word in layer])
+        for word, (kind, name) in named.items()
+    }
 
 
 def export_network(

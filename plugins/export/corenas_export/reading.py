@@ -21,10 +21,9 @@ from corenas_export.format import Sizes, Source
 from corenas_export.programs import one_line
 from corenas_sr.models.files import load_model
 from corenas_sr.models.inference import receptive_radius
-from corenas_sr.models.kernels import plain_copy
 from corenas_sr.models.named import find_architecture, scale_of
 from corenas_sr.models.networks import load_network
-from corenas_sr.training.reparameterise import folded
+from corenas_sr.training.reparameterise import as_shipped
 
 _FOREIGN = (".pth", ".pt", ".ckpt")
 _SIDES = (1, 2, 4, 8, 16, 32, 64)
@@ -107,7 +106,7 @@ def _source(
     size: tuple[int, int] | None,
     say: Say,
 ) -> Source:
-    ready = plain_copy(folded(module)).eval().requires_grad_(False)
+    ready = as_shipped(module)
     if size is not None:
         check_size(ready, scale, size)
     return Source(path, ready, scale, Sizes(), None, size, {}, model, say)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from torch import nn
 
-from corenas import Chosen, ConfigError, InputError, SearchSpace, choose, structure
+from corenas import ConfigError, InputError, SearchSpace, choose, structure
 from corenas.cost import Part, Shape, count
 from corenas.errors import DataError, ResumeError
 from corenas.testing.contracts import random_architectures
+from corenas_export.exporting import choose_with
 from corenas_export.latency.building import build_table
 from corenas_sr.config import CandidateConfig, DataConfig
 from corenas_sr.latency import measuring
@@ -24,21 +25,21 @@ Run = Callable[..., str]
 
 SIZE = (8, 6)
 TINY: dict[str, Any] = {
-    "widths": (8,),
+    "widths": [8],
     "blocks": 3,
-    "expansions": (2, 1),
-    "operations": ("identity", "res3", "next5"),
-    "tails": (3,),
-    "skips": ("nearest",),
+    "expansions": [2, 1],
+    "operations": ["identity", "res3", "next5"],
+    "tails": [3],
+    "skips": ["nearest"],
 }
 CELLS: dict[str, Any] = {
-    "widths": (8, 16),
+    "widths": [8, 16],
     "features": 16,
     "cells": 3,
     "searched_cells": 2,
 }
 SPACES: dict[str, tuple[str, dict[str, Any]]] = {
-    "tiny": ("tiny", {"widths": (12, 16)}),
+    "tiny": ("tiny", {"widths": [12, 16]}),
     "tpsr": ("tpsr-generator", {"scale": 4}),
     "trilevel-a": ("trilevel-a", CELLS),
     "trilevel-b": ("trilevel-b", CELLS),
@@ -72,24 +73,13 @@ def _once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "MOST", 1)
 
 
-def chosen_space(name: str, options: dict[str, Any]) -> Chosen:
-    chosen = choose("search_spaces", name)
-    return chosen.filled() if not options else _with(chosen, options)
-
-
-def _with(chosen: Chosen, options: dict[str, Any]) -> Chosen:
-    from attrs import evolve
-
-    config = structure(type(chosen.config), {k: _listed(v) for k, v in options.items()})
-    return evolve(chosen, config=config)
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def made(name: str, options: dict[str, Any]) -> Any:
+    """Return a search space with these options."""
+    return choose_with("search_spaces", name, options, []).build()
 
 
 def small() -> SearchSpace:
-    space: SearchSpace = chosen_space("tiny", TINY).build()
+    space: SearchSpace = made("tiny", TINY)
     return space
 
 
@@ -103,7 +93,7 @@ def build(out: Path, engine: Counting, space: SearchSpace | None = None) -> Late
 def test_parts_are_all_there_and_add_up_to_whole_networks(
     name: str, options: dict[str, Any]
 ) -> None:
-    space = chosen_space(name, options).build()
+    space = made(name, options)
     shape = (1, 3, 6, 8)
     every = list(space.all_parts(shape))
     assert len({part.key for part in every}) == len(every)
@@ -164,13 +154,13 @@ def test_candidates_are_measured_and_rejected_by_a_table(tmp_path: Path) -> None
     table, space = build(out, Counting()), small()
     one, two = (space.parse({"width": 8, "blocks": ["res3"] * number}) for number in (1, 2))
     seconds = table.estimate(table.check(space), one)
-    made = evaluator(space, out, latency_limit=seconds)
-    assert made.measures["latency"].protocol == (
+    limited = evaluator(space, out, latency_limit=seconds)
+    assert limited.measures["latency"].protocol == (
         "input of 8x6, sum of parts, counting 1, 1 thread, paper"
     )
-    assert made.costs(one)["latency"] == seconds
-    assert made.reject_costly(one) is None
-    rejected = made.reject_costly(two)
+    assert limited.costs(one)["latency"] == seconds
+    assert limited.reject_costly(one) is None
+    rejected = limited.reject_costly(two)
     assert rejected is not None
     assert rejected.reason.endswith(f"ms, the limit is {1e3 * seconds:.4g} ms")
 
@@ -178,7 +168,7 @@ def test_candidates_are_measured_and_rejected_by_a_table(tmp_path: Path) -> None
 def test_table_for_other_options_or_another_space_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "table.json"
     build(out, Counting())
-    wider = chosen_space("tiny", {**TINY, "widths": (8, 12)}).build()
+    wider = made("tiny", {**TINY, "widths": [8, 12]})
     with pytest.raises(ConfigError, match=r"latency_table: .*table\.json: the latency table lacks"):
         evaluator(wider, out)
     other = choose("search_spaces", "tpsr-generator").build()
@@ -198,7 +188,7 @@ def test_table_for_other_operations_is_refused(tmp_path: Path, changes: dict[str
     out = tmp_path / "table.json"
     build(out, Counting())
     with pytest.raises(ConfigError, match="the latency table lacks"):
-        evaluator(chosen_space("tiny", {**TINY, **changes}).build(), out)
+        evaluator(made("tiny", {**TINY, **changes}), out)
 
 
 def test_table_that_became_another_one_ends_a_resumed_search(tmp_path: Path) -> None:

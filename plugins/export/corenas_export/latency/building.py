@@ -18,13 +18,13 @@ from corenas.cost import MadeOfParts, Part, Shape
 from corenas.errors import ConfigError, InputError
 from corenas.names import printable
 from corenas.protocols import SearchSpace
+from corenas.search.strategies.random import random_architecture
 from corenas.training.networks import seeded
 from corenas.values.architecture import Architecture
 from corenas_sr.latency.engine import Engine
 from corenas_sr.latency.measuring import measure_latency
 from corenas_sr.latency.table import LatencyTable, check_parts
-from corenas_sr.models.kernels import plain_copy
-from corenas_sr.training.reparameterise import folded
+from corenas_sr.training.reparameterise import as_shipped
 
 CHAIN = 4
 """A part is timed so many times in a row and once: the difference leaves out how images come in."""
@@ -149,7 +149,7 @@ def _time(engine: Engine, parts: Sequence[Part], threads: int) -> float:
 def _seconds(
     engine: Engine, network: nn.Module, shape: tuple[int, ...], threads: int, enough: float
 ) -> float:
-    ready = plain_copy(folded(network)).eval().requires_grad_(False)
+    ready = as_shipped(network)
     return measure_latency(engine, ready, shape, threads=threads, seconds=enough).median
 
 
@@ -188,10 +188,7 @@ def _draw(space: SearchSpace, count: int) -> Sequence[Architecture]:
     for _ in itertools.repeat(None, _TRIES):
         if len(found) >= count:
             break
-        drawn = Architecture(
-            space.name, {each.name: str(rng.choice(each.options)) for each in space.decisions}
-        )
-        member = space.canonical(drawn)
+        member = random_architecture(space, rng)
         found.setdefault(member.id, member)
     return list(found.values())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -14,8 +13,7 @@ from corenas.cost import MadeOfParts
 from corenas_sr.config import CandidateConfig
 from corenas_sr.latency.measuring import measure_latency
 from corenas_sr.latency.table import LatencyTable
-from corenas_sr.models.kernels import plain_copy
-from corenas_sr.training.reparameterise import folded
+from corenas_sr.training.reparameterise import as_shipped
 
 
 @frozen
@@ -24,7 +22,6 @@ class Estimator:
 
     table: LatencyTable
     space: MadeOfParts
-    digest: str
 
     @classmethod
     def read(cls, path: Path, space: SearchSpace) -> Estimator:
@@ -36,8 +33,7 @@ class Estimator:
         """
         try:
             table = LatencyTable.read(path)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            return cls(table, table.check(space), digest)
+            return cls(table, table.check(space))
         except DataError as error:
             raise DataError(f"latency_table: {error}") from error
         except ConfigError as error:
@@ -58,7 +54,7 @@ def time_candidate(model: nn.Module, config: CandidateConfig) -> dict[str, float
     width, height = config.latency
     found = measure_latency(
         config.latency_engine.build(),
-        plain_copy(folded(model)).eval(),
+        as_shipped(model),
         (1, 3, height, width),
         threads=torch.get_num_threads(),
         seconds=0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -129,12 +130,21 @@ class LatencyTable:
             {str(key): float(each) for key, each in value["agreement"].items()},
         )
 
+    @property
+    def digest(self) -> str:
+        """A hash of all that the table says."""
+        return hashlib.sha256(self._content()).hexdigest()
+
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all.
 
         Raises:
             OSError: It cannot be written.
         """
+        with atomic_write(path) as file:
+            file.write(self._content())
+
+    def _content(self) -> bytes:
         value = {
             "what": _WHAT,
             "version": _VERSION,
@@ -146,8 +156,7 @@ class LatencyTable:
             "agreement": dict(self.agreement),
             "seconds": dict(self.seconds),
         }
-        with atomic_write(path) as file:
-            file.write(json.dumps(value, indent=1).encode() + b"\n")
+        return json.dumps(value, indent=1).encode() + b"\n"
 
 
 def check_parts(space: SearchSpace) -> MadeOfParts:

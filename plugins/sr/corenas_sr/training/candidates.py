@@ -154,7 +154,7 @@ class CandidateEvaluator(IndependentJobs):
 
     def state(self) -> State:
         """Return which latency table there is, if any."""
-        return {} if self._latency is None else {"latency_table": self._latency.digest}
+        return {} if self._latency is None else {"latency_table": self._latency.table.digest}
 
     def restore(self, state: State) -> None:
         """Compare the latency table with that of before.
@@ -163,7 +163,7 @@ class CandidateEvaluator(IndependentJobs):
             ResumeError: It is another one.
         """
         before = state.get("latency_table")
-        if self._latency is not None and before not in (None, self._latency.digest):
+        if self._latency is not None and before not in (None, self._latency.table.digest):
             raise ResumeError(
                 f"latency_table: {self._config.latency_table}: not the latency table that the "
                 "search began with; put that one back, or begin a new run"

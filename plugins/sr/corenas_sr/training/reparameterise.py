@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from corenas_sr.models.kernels import plain_copy
+
 _WEIGHT = "weight"
 
 
@@ -96,6 +98,11 @@ def folded(network: nn.Module) -> nn.Module:
             parent, _, name = path.rpartition(".")
             setattr(copy.get_submodule(parent), name, _merged(child))
     return copy
+
+
+def as_shipped(network: nn.Module) -> nn.Module:
+    """Return a copy as a network ships: plain convolutions, torch's own modules, for evaluation."""
+    return plain_copy(folded(network)).eval().requires_grad_(False)
 
 
 def _merged(convolution: nn.Conv2d) -> nn.Conv2d:

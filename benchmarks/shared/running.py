@@ -1,0 +1,55 @@
+"""What the benchmarks that start whole runs share: images to train on, and runs side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+SIDE_BY_SIDE = 2
+"""Runs at once, each with one thread: one for each core."""
+
+
+def link_large_enough(sources: Iterable[Path], folder: Path, *, least: int) -> Path:
+    """Link the images that have sides of ``least`` pixels or more into a folder; return that."""
+    folder.mkdir(exist_ok=True)
+    for source in sources:
+        for file in sorted(source.iterdir()):
+            link = folder / file.name
+            with Image.open(file) as image:
+                if min(image.size) >= least and not link.exists():
+                    link.symlink_to(file)
+    return folder
+
+
+def is_finished(folder: Path) -> bool:
+    """Tell whether a run came to its end; one that was stopped leaves a summary, too."""
+    summary = folder / "summary.json"
+    return summary.exists() and bool(json.loads(summary.read_text())["finished"])
+
+
+def run_side_by_side(commands: Mapping[str, Sequence[str]], logs: Path) -> None:
+    """Run commands, `SIDE_BY_SIDE` at once; what each prints goes to a log by its name.
+
+    Raises:
+        SystemExit: One failed. Those beside it came to their ends, and no other was begun.
+    """
+    waiting, running, failed = list(commands.items()), list[subprocess.Popen[bytes]](), False
+    # One thread each: two would wait for each other.
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    while running or (waiting and not failed):
+        while waiting and not failed and len(running) < SIDE_BY_SIDE:
+            name, command = waiting.pop(0)
+            print("command:", " ".join(command), flush=True)
+            with (logs / f"{name}.log").open("a") as log:
+                running.append(subprocess.Popen(command, stdout=log, stderr=log, env=env))
+        time.sleep(0.5)
+        failed = failed or any(process.poll() for process in running)
+        running = [process for process in running if process.poll() is None]
+    if failed:
+        raise SystemExit(f"a command failed; see the logs in {logs}")
