@@ -1,13 +1,14 @@
 """What a cluster's workers wait for: a search by REINFORCE with 120 of them, and jobs of no length.
 
-    python benchmarks/ray_cluster.py [--workers 120] [--trials 4000] [--seconds 2.5] [--seeds 3]
+    python benchmarks/ray_cluster.py [--workers 120] [--trials 2500] [--seconds 2.5] [--seeds 3]
 
-TPSR searched with 40 GPUs, three candidates on each. As many workers sleep here for as long as a
-candidate takes, while the policy learns on the surrogate of `corenas.testing`; a share of the time
-that each has between its first job and the beginning of the last one is what it was busy. Beside
-that, the same search with one worker, for more seeds. What a search ends with is the mean worth of
-its last tenth of candidates: that of the policy, not of luck. Workers are processes of a Ray on
-this machine and take about 10 GB; all of it takes a quarter of an hour.
+TPSR searched with 40 GPUs, three candidates on each, 2,500 of them. As many workers sleep here for
+as long as a candidate takes, while the policy learns on the surrogate of `corenas.testing`; a share
+of the time that each has between its first job and the beginning of the last one is what it was
+busy. Beside that, for more seeds: the same search with one worker, and in one process with outcomes
+that come back as late as from so many workers, which is what lateness alone costs. What a search
+ends with is the mean worth of its last tenth of candidates: that of the policy, not of luck.
+Workers are processes of a Ray on this machine and take about 9 GB; all of it takes ten minutes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import ray
 import torch
 from attrs import evolve, frozen
 from scipy.stats import t
+from shared.sleeping import SPAN, NoOp, Sleeping
 from timing import Row, interleaved_medians, print_rows
 
 from corenas import (
@@ -39,7 +41,6 @@ from corenas import (
     Outcome,
     Problem,
     Rejected,
-    Report,
     Stop,
     choose,
 )
@@ -68,31 +69,6 @@ PAIR = 2
 ROUND = 500
 """Jobs of no length in a round."""
 
-_SPAN = ("began", "ended", "process")
-
-
-@frozen
-class Sleeping:
-    """A job that takes its time first, and says when and where it was."""
-
-    job: Job
-    seconds: float
-
-    def run(self, device: str, report: Report) -> Outcome:
-        began = time.time()
-        time.sleep(self.seconds)
-        outcome = self.job.run(device, report)
-        span = dict(zip(_SPAN, (began, time.time(), float(os.getpid())), strict=True))
-        return evolve(outcome, metrics={**outcome.metrics, **span})
-
-
-@frozen
-class NoOp:
-    """A job of no length."""
-
-    def run(self, device: str, report: Report) -> Outcome:
-        return Outcome({})
-
 
 class SleepingEvaluator(SurrogateEvaluator):
     """Lets candidates sleep for half to one and a half times as long, and notes where and when."""
@@ -107,14 +83,11 @@ class SleepingEvaluator(SurrogateEvaluator):
         job = super().prepare(architecture, number=number, seed=seed)
         if isinstance(job, Rejected):
             return job
-        # By its name, under which workers can import it.
-        from ray_cluster import Sleeping
-
         return Sleeping(job, self._seconds * np.random.default_rng(seed).uniform(0.5, 1.5))
 
     def measure(self, architecture: Architecture, outcome: Outcome) -> Measurement:
         metrics = dict(outcome.metrics)
-        began, ended, process = (metrics.pop(name) for name in _SPAN)
+        began, ended, process = (metrics.pop(name) for name in SPAN)
         self.spans[process].append((began, ended))
         return super().measure(architecture, evolve(outcome, metrics=metrics))
 
@@ -148,10 +121,13 @@ def main() -> int:
     )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     rows = [_compare_rates()]
-    alone = [
-        _search(InlineExecutor(), SurrogateEvaluator(), arguments.trials, seed)
-        for seed in range(arguments.alone)
-    ]
+    alone, late = (
+        [
+            _search(InlineExecutor(slots), SurrogateEvaluator(), arguments.trials, seed)
+            for seed in range(arguments.alone)
+        ]
+        for slots in (1, arguments.workers)
+    )
     busy, together = [], []
     with _on_ray(arguments.workers) as executor:
         for seed in range(arguments.seeds):
@@ -164,17 +140,18 @@ def main() -> int:
                 flush=True,
             )
     rows.insert(0, _judge_busy(busy, together, arguments))
-    rows.insert(1, _judge_worth(alone, together, arguments))
+    rows.insert(1, _judge_worth("one worker", alone, together))
+    rows.insert(2, _judge_worth("one process as late", late, together))
     return print_rows(f"{arguments.workers} workers, {arguments.trials:,} candidates", rows)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=120)
-    parser.add_argument("--trials", type=int, default=4000)
+    parser.add_argument("--trials", type=int, default=2500)
     parser.add_argument("--seconds", type=float, default=2.5, help="of a candidate, on average")
     parser.add_argument("--seeds", type=int, default=3, help="searches with all workers")
-    parser.add_argument("--alone", type=int, default=5, help="searches with one worker")
+    parser.add_argument("--alone", type=int, default=6, help="searches in one process")
     return parser.parse_args()
 
 
@@ -187,19 +164,17 @@ def _judge_busy(
     return Row(what, min(busy), BUSY, detail, at_least=True)
 
 
-def _judge_worth(
-    alone: Sequence[Ended], together: Sequence[Ended], arguments: argparse.Namespace
-) -> Row:
-    one, many = ([each.worth for each in ended] for ended in (alone, together))
-    # The spread is that of one worker's seeds, which are more.
+def _judge_worth(what: str, others: Sequence[Ended], together: Sequence[Ended]) -> Row:
+    one, many = ([each.worth for each in ended] for ended in (others, together))
+    # The spread is that of the others' seeds, which are more.
     error = stdev(one) * (1 / len(one) + 1 / len(many)) ** 0.5
     detail = (
-        f"dB: {mean(many):.4f} of {len(many)} seeds, with one worker {mean(one):.4f} of "
-        f"{len(one)}, deviation {stdev(one):.4f}"
+        f"dB: {mean(many):.4f} of {len(many)} seeds, {what}: {mean(one):.4f} of {len(one)}, "
+        f"deviation {stdev(one):.4f}"
     )
     errors = abs(mean(many) - mean(one)) / error
     quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(one) - 1))
-    return Row("difference in what is found, in standard errors", errors, quantile, detail)
+    return Row(f"what is found, beside {what}, in standard errors", errors, quantile, detail)
 
 
 def _search(executor: Executor, evaluator: SurrogateEvaluator, trials: int, seed: int) -> Ended:
@@ -247,8 +222,6 @@ def _compare_rates() -> Row:
 
 
 def _through(executor: Executor) -> Callable[[], object]:
-    from ray_cluster import NoOp
-
     def take() -> None:
         _, outcome = executor.next()
         assert isinstance(outcome, Outcome), outcome

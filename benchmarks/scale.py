@@ -25,7 +25,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from attrs import frozen
 from timing import Row, print_rows
 
@@ -236,19 +235,17 @@ def _search(folder: Path, strategy: str, trials: int) -> int:
 
 def _open(folder: Path) -> int:
     """Print what opening takes without what every run needs, such as torch."""
-    torch.load(io.BytesIO(_nothing()), weights_only=True)
+    import torch  # here alone: a command's peak of memory begins at that of who starts it
+
+    buffer = io.BytesIO()
+    torch.save({}, buffer)
+    torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
     memory, began = _peak(), time.process_time()
     run = Run(folder, seed=0, stop=Stop(), reporter=Quiet())
     seconds = time.process_time() - began
     run.close()
     print(json.dumps([seconds, _peak() - memory]))
     return 0 if run.begun else 1
-
-
-def _nothing() -> bytes:
-    buffer = io.BytesIO()
-    torch.save({}, buffer)
-    return buffer.getvalue()
 
 
 def _peak() -> float:
