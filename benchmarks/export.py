@@ -3,7 +3,7 @@
     CORENAS_DATA=... python benchmarks/export.py [MODEL] [--rounds 15] [--steps 1500]
 
 PSNR of Y on Set5 of the model file, of its ONNX file, and of the one with eight-bit integers, which
-is calibrated on the 291 training images; then the CPU time of a forward pass of 320x180 by ONNX
+is calibrated on 16 crops of training images; then the CPU time of a forward pass of 320x180 by ONNX
 Runtime against torch, one thread each, taking turns. Without MODEL, TPSR's published cell is
 trained at x4 on the bundled photographs for so many steps, which takes some minutes; its weights
 decide the PSNR and not the time.

@@ -12,24 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from attrs import evolve
+from shared.trainings import SCALE, train_network, training_pairs
 
-from corenas import choose, structure
-from corenas.training.networks import seeded
+from corenas import choose
 from corenas.values.ranking import kendall_tau
 from corenas.values.seeds import derive_seed
-from corenas_sr.config import CandidateConfig, DataConfig, PixelTrainingConfig
-from corenas_sr.data.datasets import ImagePair, load_pairs
-from corenas_sr.training.candidates import measure_candidate
-from corenas_sr.training.pixel import pixel_training
+from corenas_sr.data.datasets import ImagePair
 
-SCALE = 4
 PATCH = 32
 
 NETWORKS: Mapping[str, Mapping[str, Any]] = {
@@ -76,20 +71,15 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(1)
     data = Path(os.environ["CORENAS_DATA"]).absolute()
-    pairs = [
-        pair
-        for folder in ("train291/HR", "bsds200/HR")
-        for pair in load_pairs(str(data / folder), scale=SCALE, split="train")
-        if min(pair.lr.shape[1:]) >= PATCH
-    ]
-    images = DataConfig(validation=str(data / "kodak24" / "HR"))
+    pairs = training_pairs(data, patch=PATCH)
+    validation = data / "kodak24" / "HR"
     known = {"long": {"steps": arguments.steps, "ema": 0.999, "warmup": 300}, **PROXIES}
     schedules = {name: known[name] for name in arguments.schedules or known}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     for schedule, changes in schedules.items():
         for network in NETWORKS:
             if (schedule, network) not in dict(_results(arguments.out)):
-                result = _train(network, schedule, {**BASE, **changes}, pairs, images)
+                result = _train(network, schedule, {**BASE, **changes}, pairs, validation)
                 with arguments.out.open("a") as file:
                     file.write(json.dumps(result) + "\n")
     results = dict(_results(arguments.out))
@@ -119,26 +109,16 @@ def _train(
     schedule: str,
     options: Mapping[str, Any],
     pairs: list[ImagePair],
-    images: DataConfig,
+    validation: Path,
 ) -> dict[str, Any]:
     """Train a network by one schedule; return its PSNR in dB and the seconds of CPU time."""
     chosen = choose("search_spaces", "tiny")
     space = evolve(chosen, config=evolve(chosen.config, scale=SCALE)).build()
     architecture = space.parse(NETWORKS[network])
     seed = derive_seed(0, schedule, network)
-    with seeded(seed):
-        module = space.build(architecture)
-    config = structure(PixelTrainingConfig, options)
-    started = time.process_time()
-    training = pixel_training(module, pairs, config, scale=SCALE, seed=seed)
-    for _ in training.events():
-        pass
-    seconds = time.process_time() - started
-    candidate = CandidateConfig(crops=64)
-    trained = training.deliverable()
-    measured = measure_candidate(trained, candidate, images, scale=SCALE, device="cpu")
-    print(f"{schedule}: {network}: {measured['psnr']:.3f} dB, {seconds:.0f} s", flush=True)
-    return {"schedule": schedule, "network": network, "seconds": seconds, **measured}
+    found = train_network(space, architecture, options, pairs, validation, seed=seed)
+    print(f"{schedule}: {network}: {found['psnr']:.3f} dB, {found['seconds']:.0f} s", flush=True)
+    return {"schedule": schedule, "network": network, **found}
 
 
 def _report(results: Mapping[tuple[str, str], Mapping[str, Any]], schedules: Sequence[str]) -> None:

@@ -2,33 +2,37 @@
 
     CORENAS_DATA=FOLDER python benchmarks/tpsr_discriminators.py --generator x4.safetensors
 
-Discriminators drawn at random are trained by each short task from several seeds, and by a long one,
-as the search of the recipe ``tpsr`` does; scores are LPIPS of SqueezeNet on crops of the bundled
-photographs. For each short task: the share of the variance of one score that the architecture
-explains (the intraclass correlation; what is missing is luck), and Kendall's tau of its means with
-the long task, with an interval by resampling the discriminators. Every result is a line of --out;
-run again, it goes on with what is missing there. Two processes work, one core each.
+Discriminators drawn at random are trained by each short task from several seeds, as the search of
+the recipe ``tpsr`` does, and by a long one, as its full task does; losses read SqueezeNet's
+features, and scores are LPIPS of AlexNet on crops of kodak24. For each task: the share of the
+variance of one score that the architecture explains (the intraclass correlation; what is missing is
+luck), and Kendall's tau of its means with the long task, both with intervals by resampling the
+discriminators. Every result is a line of --out; run again, it goes on with what is missing there.
+Two processes work, one core each.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
+from shared.perceptual import BATCH, PATCH, link_images, perceptual_options
 
 from corenas import structure
 from corenas.devices import use_one_thread
+from corenas.search.executors.attempt import attempt
+from corenas.values.evaluation import Failure
 from corenas.values.ranking import kendall_tau
 from corenas.values.seeds import derive_seed
 from corenas_sr.config import DataConfig
@@ -38,30 +42,39 @@ from corenas_tpsr.perceptual.config import AdversarialProxyConfig
 from corenas_tpsr.perceptual.full_task import random_architecture
 from corenas_tpsr.perceptual.proxy import AdversarialEvaluator, AdversarialJob
 
+Table = NDArray[Any]
+
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+SIDES = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
+LONG_SEEDS = 2
 
 
 @frozen
 class Kind:
-    """A task: its changes to the options, and from how many seeds."""
+    """A task: its changes to the options, and from how many seeds.
+
+    With ``same_patches``, a seed has the same patches for all discriminators.
+    """
 
     changes: Mapping[str, Any]
     seeds: int
+    same_patches: bool = False
 
 
 def kinds(arguments: argparse.Namespace) -> Mapping[str, Kind]:
     """Return the tasks by name, the long one last."""
     short, long = arguments.short, arguments.long
 
-    def steps(count: int) -> dict[str, Any]:
-        return {"training": {"steps": count}, "evaluate_every": max(1, count // 6)}
+    def steps(count: int, schedule: str = "constant") -> dict[str, Any]:
+        training = {"steps": count, "schedule": schedule}
+        return {"training": training, "evaluate_every": max(1, count // 6)}
 
     return {
         f"{short} steps": Kind(steps(short), 3),
-        f"{short} steps, same patches": Kind({**steps(short), "patches": 0}, 3),
+        f"{short} steps, same patches": Kind(steps(short), 3, same_patches=True),
         f"{3 * short} steps": Kind(steps(3 * short), 1),
-        _long(arguments): Kind(steps(long), 1),
+        _long(arguments): Kind(steps(long, "cosine"), LONG_SEEDS),
     }
 
 
@@ -72,24 +85,26 @@ def _long(arguments: argparse.Namespace) -> str:
 def main() -> int:
     arguments = _arguments()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    done = dict(_results(arguments.out))
+    data = Path(os.environ["CORENAS_DATA"]).absolute()
+    images = link_images(data, arguments.out.with_suffix(""))
+    start = hashlib.sha256(arguments.generator.read_bytes()).hexdigest()
+    done = dict(_results(arguments.out, start))
     jobs = [job for job in _jobs(arguments) if job not in done]
     with ProcessPoolExecutor(
         arguments.processes, mp_context=get_context("spawn"), initializer=use_one_thread
     ) as pool:
-        running = {pool.submit(_score, arguments, *job): job for job in jobs}
+        running = {pool.submit(_score, arguments, images, *job): job for job in jobs}
         try:
             for future in as_completed(running):
                 kind, number, seed = running[future]
                 line = {"kind": kind, "number": number, "seed": seed, "score": future.result()}
                 with arguments.out.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
+                    file.write(json.dumps({**line, "generator": start}) + "\n")
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    wanted = set(_jobs(arguments))
-    results = {job: score for job, score in _results(arguments.out) if job in wanted}
-    _report(results, arguments)
+    results = dict(_results(arguments.out, start))
+    _report({job: results[job] for job in _jobs(arguments)}, arguments)
     return 0
 
 
@@ -115,93 +130,113 @@ def _jobs(arguments: argparse.Namespace) -> Iterator[Job]:
                 yield kind, number, seed
 
 
-def _results(file: Path) -> Iterator[tuple[Job, float]]:
+def _results(file: Path, generator: str) -> Iterator[tuple[Job, float | None]]:
     for line in file.read_text().splitlines() if file.exists() else ():
         result = json.loads(line)
+        if result["generator"] != generator:
+            raise SystemExit(f"{file}: has results of another generator")
         yield (result["kind"], result["number"], result["seed"]), result["score"]
 
 
-def _score(arguments: argparse.Namespace, kind: str, number: int, seed: int) -> float:
-    """Train against a discriminator; return minus LPIPS, as the search has it."""
-    trunk = str(Path(os.environ["CORENAS_DATA"]) / "weights" / "squeezenet1_1_features.pth")
-    metric = {"use": "lpips", "net": "squeeze", "weights": trunk}
-    perceptual = {
-        "network": "squeezenet1_1",
-        "weights": trunk,
-        "metric": metric,
-        "losses": {"features": 0.02},
-    }
+def _score(
+    arguments: argparse.Namespace, images: Mapping[str, str], kind: str, number: int, seed: int
+) -> float | None:
+    """Train against a discriminator; return minus LPIPS, as the search has it, or None."""
     base = {
         "generator": str(arguments.generator),
-        "perceptual": perceptual,
-        "training": {"batch": 4, "patch": 24, "learning_rate": 2e-4, "schedule": "cosine"},
-        "crops": 8,
+        "perceptual": perceptual_options(Path(os.environ["CORENAS_DATA"]).absolute()),
+        "training": {"batch": BATCH, "patch": PATCH, "learning_rate": 2e-4},
+        "crops": 16,
     }
-    changes = dict(kinds(arguments)[kind].changes)
-    if "patches" in changes:
-        # The same for all discriminators, and others for the next seed.
-        changes["patches"] = seed
+    task = kinds(arguments)[kind]
+    changes = {**task.changes, "patches": seed if task.same_patches else None}
     config = structure(AdversarialProxyConfig, base, changes)
     space = DiscriminatorSpace(DiscriminatorSpaceConfig(patch=4 * config.training.patch))
-    data = DataConfig(train=str(Path(os.environ["CORENAS_DATA"]) / "bsds200" / "HR"))
     architecture = random_architecture(space, number)
     own = derive_seed(seed, kind, str(number))
-    job = AdversarialEvaluator(config, space, data).prepare(architecture, number=0, seed=own)
+    evaluator = AdversarialEvaluator(config, space, structure(DataConfig, images))
+    job = evaluator.prepare(architecture, number=0, seed=own)
     assert isinstance(job, AdversarialJob)
-    return -job.run("cpu", lambda step, value: False).metrics["lpips"]
+    outcome = attempt(job, "cpu", lambda step, value: False)
+    if isinstance(outcome, Failure):
+        print(f"{kind}: discriminator {number}, seed {seed}: {outcome.message}", flush=True)
+        return None
+    return -outcome.metrics["lpips"]
 
 
-def _report(results: Mapping[Job, float], arguments: argparse.Namespace) -> None:
-    scores: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for (kind, number, _), score in results.items():
-        scores[kind][number].append(score)
-    long = {number: mean(values) for number, values in scores[_long(arguments)].items()}
-    print(f"{len(long)} discriminators; LPIPS of the long task {_span(list(long.values()))}")
+def _report(results: Mapping[Job, float | None], arguments: argparse.Namespace) -> None:
+    failed = {number for (_, number, _), score in results.items() if score is None}
+    if failed:
+        print(f"left out, since a training of theirs failed: {sorted(failed)}")
+    kept = [number for number in range(arguments.count) if number not in failed]
+    scores = {
+        kind: np.array(
+            [[results[kind, number, seed] for seed in range(about.seeds)] for number in kept],
+            dtype=float,
+        )
+        for kind, about in kinds(arguments).items()
+    }
+    long = scores[_long(arguments)].mean(1)
+    print(
+        f"{len(kept)} discriminators; LPIPS of the long task {-max(long):.4f} to {-min(long):.4f}"
+    )
     print("| task | seeds | deviation of means | of one's seeds | explained | tau with long |")
     print("|---|--:|--:|--:|--:|---|")
-    for kind, by_number in scores.items():
-        if kind == _long(arguments):
-            continue
-        table = [by_number[number] for number in sorted(by_number)]
-        between, within, share = _explained(table)
-        pairs = [(mean(by_number[number]), long[number]) for number in sorted(by_number)]
-        low, high = _interval(pairs)
-        tau = kendall_tau(pairs)
-        shown = "-" if tau is None else f"{tau:+.2f} ({low:+.2f} to {high:+.2f}, n = {len(pairs)})"
+    for kind, about in kinds(arguments).items():
+        values = scores[kind]
+        within, share = _explained_of(values, same_patches=about.same_patches)
+        tau = "" if kind == _long(arguments) else _tau_of(values.mean(1), long)
+        deviation = float(values.mean(1).std(ddof=1))
         print(
-            f"| {kind} | {len(table[0])} | {between:.5f} | {within} | {share} | {shown} |",
+            f"| {kind} | {about.seeds} | {deviation:.5f} | {within} | {share} | {tau} |",
             flush=True,
         )
 
 
-def _span(scores: Sequence[float]) -> str:
-    return f"{-max(scores):.4f} to {-min(scores):.4f}"
+def _explained_of(values: Table, *, same_patches: bool) -> tuple[str, str]:
+    """Return the deviation within and the share explained in words; with one seed, nothing."""
+    if values.shape[1] < 2:
+        return "-", "-"
+    within, share = _explained(values, same_patches)
+    low, high = _interval(len(values), lambda rows: _explained(values[rows], same_patches)[1])
+    return f"{within:.5f}", f"{100 * share:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
 
 
-def _explained(table: Sequence[Sequence[float]]) -> tuple[float, str, str]:
-    """Return the deviation of means, that within, and the intraclass correlation (Shrout, Fleiss).
+def _explained(values: Table, same_patches: bool) -> tuple[float, float]:
+    """Return the deviation within and the intraclass correlation of single scores.
 
-    With one seed nothing is known of the latter two.
+    Shrout and Fleiss (1979): ICC(1, 1), or ICC(3, 1) where a column has its patches in common.
+
+    Args:
+        values: Scores, a row for each discriminator and a column for each seed.
+        same_patches: What a column has in common is not luck.
     """
-    values = np.array(table)
-    count = values.shape[1]
-    means = values.mean(1)
-    if count < 2:
-        return float(means.std(ddof=1)), "-", "-"
-    within = float(values.var(1, ddof=1).mean())
-    between = count * float(means.var(ddof=1))
-    share = (between - within) / (between + (count - 1) * within)
-    return float(means.std(ddof=1)), f"{within**0.5:.5f}", f"{100 * share:.0f} %"
+    rows, columns = values.shape
+    between = columns * float(values.mean(1).var(ddof=1))
+    if same_patches:
+        left = values - values.mean(1, keepdims=True) - values.mean(0) + values.mean()
+        within = float((left**2).sum()) / ((rows - 1) * (columns - 1))
+    else:
+        within = float(values.var(1, ddof=1).mean())
+    whole = between + (columns - 1) * within
+    return within**0.5, (between - within) / whole if whole else 0.0
 
 
-def _interval(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the interval of Kendall's tau over resampled discriminators."""
+def _tau_of(short: Table, long: Table) -> str:
+    pairs = list(zip(short.tolist(), long.tolist(), strict=True))
+    tau = kendall_tau(pairs)
+    if tau is None:
+        return "-"
+    low, high = _interval(len(pairs), lambda rows: kendall_tau([pairs[row] for row in rows]))
+    return f"{tau:+.2f} ({low:+.2f} to {high:+.2f}, n = {len(pairs)})"
+
+
+def _interval(count: int, statistic: Callable[[Table], float | None]) -> tuple[float, float]:
+    """Return the interval of a statistic over resampled discriminators."""
     rng = np.random.default_rng(0)
-    drawn = (rng.integers(len(pairs), size=len(pairs)) for _ in range(RESAMPLES))
-    taus = [kendall_tau([pairs[index] for index in indices]) for indices in drawn]
-    known = [tau for tau in taus if tau is not None]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
+    drawn = (statistic(rng.integers(count, size=count)) for _ in range(RESAMPLES))
+    known = [value for value in drawn if value is not None]
+    low, high = np.quantile(known, SIDES)
     return float(low), float(high)
 
 

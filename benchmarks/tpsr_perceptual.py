@@ -2,14 +2,15 @@
 
     CORENAS_DATA=FOLDER python benchmarks/tpsr_perceptual.py --generator x4.safetensors
 
-The folder holds ``train291/HR``, ``Set5`` and ``weights`` with the features of
+The folder holds ``train291/HR``, ``kodak24/HR``, ``Set5`` and ``weights`` with the features of
 SqueezeNet, AlexNet and VGG16. For each seed a run searches a discriminator and trains the generator
 against the best one found, a random one, SRGAN's and ESRGAN's; two runs work side by side. Losses
-read SqueezeNet's features and the search measures with them, on the bundled photographs; the table
-has LPIPS of VGG16 and of AlexNet, ST-LPIPS and NIQE beside PSNR, on Set5, which decides nothing.
+read SqueezeNet's features; LPIPS of AlexNet on eight images of kodak24 is what the search goes by,
+and what picks the checkpoint of a training. The table's LPIPS of VGG16 and ST-LPIPS have had no
+part in anything, nor has Set5; NIQE is of kodak24, since most images of Set5 are too small for it.
 Then the networks between the generator and what came of it, of the first seed. With --weights, what
 other weights of the three losses give is measured instead, against SRGAN's discriminator. With the
-same --out it goes on where it was stopped.
+same --out and options it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from typing import Any
 import torch
 from attrs import evolve, frozen
 from scipy.stats import t
-from shared.running import is_finished, link_large_enough, run_side_by_side
+from shared.perceptual import BATCH, PATCH, assignments, link_images, perceptual_options
+from shared.running import is_finished, run_side_by_side
 
 from corenas import Chosen, choose
 from corenas_sr.data.datasets import load_pairs
@@ -36,9 +38,6 @@ from corenas_sr.metric import ImageMetric
 from corenas_sr.models.files import load_model
 from corenas_sr.models.inference import upscale
 from corenas_sr.results.evaluation import build_metrics, evaluate
-
-PATCH = 24
-"""Low-resolution pixels; discriminators judge four times as many."""
 
 PUBLISHED = {
     "psnr": 29.60,
@@ -70,20 +69,24 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     generator = (arguments.generator or _trained(arguments)).absolute()
     runs = dict(_weighted(arguments) if arguments.weights else _seeded(arguments))
-    images = link_large_enough(
-        [data / "train291" / "HR"], arguments.out / "images", least=4 * PATCH
-    )
+    images = link_images(data, arguments.out)
+    # Also those that are finished: a run that is there refuses other options than its own.
     commands = {
         folder.name: _command(arguments, data, images, generator, folder, seed, changes)
         for folder, (seed, changes) in runs.items()
-        if not is_finished(folder)
     }
-    run_side_by_side(commands, arguments.out)
+    try:
+        run_side_by_side(commands, arguments.out)
+    except SystemExit as failed:
+        print(failed, flush=True)
+    runs = {folder: about for folder, about in runs.items() if is_finished(folder)}
+    if not runs:
+        return 1
     table = Table(data, generator)
     if arguments.weights:
         _report_weights(table, runs)
     else:
-        _report_contenders(table, list(runs))
+        _report_contenders(table, {folder: seed for folder, (seed, _) in runs.items()})
         _report_between(table, next(iter(runs)))
     print(f"{(time.monotonic() - started) / 60:.0f} minutes, in this start")
     return 0
@@ -98,7 +101,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=6)
     parser.add_argument("--proxy-steps", type=int, default=60)
     parser.add_argument("--steps", type=int, default=600, help="of each full training")
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--weights", action="store_true", help="measure weights of the losses")
     parser.add_argument("--set", action="append", default=[], dest="more", metavar="OPTION=VALUE")
@@ -126,11 +129,12 @@ def _weighted(arguments: argparse.Namespace) -> Runs:
 
 def _trained(arguments: argparse.Namespace) -> Path:
     """Train a generator from scratch; return its model file."""
-    file = arguments.out.with_name(f"{arguments.out.name}-generator.safetensors")
+    minutes = f"{arguments.minutes:g}"
+    file = arguments.out.with_name(f"{arguments.out.name}-generator-{minutes}.safetensors")
     if file.exists():
         return file
     script = Path(__file__).with_name("tpsr_cell.py")
-    options = ["--minutes", str(arguments.minutes), "--threads", "1", "--batch", "8"]
+    options = ["--minutes", minutes, "--threads", "1", "--batch", "8"]
     options += ["--rate", "3e-3", "--share", "0.3", "--save", str(file)]
     subprocess.run([sys.executable, str(script), *options], check=True)
     return file
@@ -139,30 +143,22 @@ def _trained(arguments: argparse.Namespace) -> Path:
 def _command(
     arguments: argparse.Namespace,
     data: Path,
-    images: Path,
+    images: Mapping[str, str],
     generator: Path,
     folder: Path,
     seed: int,
     changes: Mapping[str, Any],
 ) -> list[str]:
-    if (folder / "journal.jsonl").exists():
-        return ["corenas", "resume", str(folder)]
-    trunk = data / "weights" / "squeezenet1_1_features.pth"
     training = {"batch": arguments.batch, "patch": PATCH, "learning_rate": arguments.rate}
     values: dict[str, Any] = {
         "stages": "discriminator",
         "generator": generator,
-        "data.train": images,
-        "perceptual.network": "squeezenet1_1",
-        "perceptual.weights": trunk,
-        "perceptual.metric.net": "squeeze",
-        "perceptual.metric.weights": trunk,
-        # SqueezeNet's features are larger than VGG19's; at weight 1 they drown the other terms.
-        "perceptual.losses.features": 0.02,
+        "data": images,
+        "perceptual": perceptual_options(data),
         "discriminator.steps": arguments.candidates,
         "discriminator.evaluator.training.steps": arguments.proxy_steps,
         "discriminator.evaluator.evaluate_every": max(1, arguments.proxy_steps // 6),
-        "discriminator.evaluator.crops": 8,
+        "discriminator.evaluator.crops": 16,
         "compare.trainings": 1,
         "compare.training.steps": arguments.steps,
         "compare.training.schedule": "cosine",
@@ -173,10 +169,9 @@ def _command(
     for which in ("discriminator.evaluator.training", "compare.training"):
         values |= {f"{which}.{name}": value for name, value in training.items()}
     values |= changes
-    assignments = [f"--set={name}={value}" for name, value in values.items()]
-    assignments += [f"--set={each}" for each in arguments.more]
+    more = [f"--set={each}" for each in arguments.more]
     options = [f"--out={folder}", f"--seed={seed}", "--workers=1"]
-    return ["corenas", "run", "tpsr", *options, *assignments]
+    return ["corenas", "run", "tpsr", *options, *assignments(values), *more]
 
 
 Numbers = Mapping[str, float]
@@ -184,7 +179,7 @@ Numbers = Mapping[str, float]
 
 @frozen
 class Table:
-    """What is measured of a model on Set5."""
+    """What is measured of a model, on Set5 but for NIQE."""
 
     data: Path
     generator: Path
@@ -192,9 +187,9 @@ class Table:
     def measure(self, file: Path) -> Numbers:
         """Return the metrics of a model by the names of the columns."""
         model = load_model(file)
-        pairs = load_pairs(str(self.data / "Set5"), scale=model.scale, split="validation")
         found: dict[str, float] = {}
-        for metrics, names in self._metrics():
+        for folder, metrics, names in self._metrics():
+            pairs = load_pairs(str(self.data / folder), scale=model.scale, split="validation")
             result = evaluate(
                 lambda pair: upscale(model.module, pair.lr, scale=model.scale),
                 pairs,
@@ -204,13 +199,15 @@ class Table:
             found |= {names.get(name, name): value for name, value in result.mean.items()}
         return found
 
-    def _metrics(self) -> Iterator[tuple[Mapping[str, ImageMetric], Mapping[str, str]]]:
-        """Yield metrics that can be built together, and what they are called where not by name."""
-        others = [choose("metrics", name) for name in ("psnr", "st-lpips", "niqe")]
-        yield build_metrics([*others, self._lpips("vgg", "vgg16")]), {"lpips": "lpips vgg"}
-        yield build_metrics([self._lpips("alex", "alexnet")]), {"lpips": "lpips alex"}
+    def _metrics(self) -> Iterator[tuple[str, Mapping[str, ImageMetric], Mapping[str, str]]]:
+        """Yield images, metrics of them, and what they are called where not by their names."""
+        others = [choose("metrics", name) for name in ("psnr", "st-lpips")]
+        vgg = self._lpips("vgg", "vgg16")
+        yield "Set5", build_metrics([*others, vgg]), {"lpips": "lpips vgg"}
+        yield "Set5", build_metrics([self._lpips("alex", "alexnet")]), {"lpips": "lpips alex"}
         squeeze = self._lpips("squeeze", "squeezenet1_1")
-        yield build_metrics([squeeze]), {"lpips": "lpips squeeze"}
+        yield "Set5", build_metrics([squeeze]), {"lpips": "lpips squeeze"}
+        yield "kodak24/HR", build_metrics([choose("metrics", "niqe")]), {"niqe": NIQE}
 
     def _lpips(self, net: str, trunk: str) -> Chosen:
         chosen = choose("metrics", "lpips")
@@ -218,7 +215,8 @@ class Table:
         return evolve(chosen, config=evolve(chosen.config, net=net, weights=weights))
 
 
-COLUMNS = ("psnr", "lpips vgg", "lpips alex", "st-lpips", "niqe", "lpips squeeze")
+NIQE = "niqe of kodak24"
+COLUMNS = ("psnr", "lpips vgg", "st-lpips", "lpips alex", "lpips squeeze", NIQE)
 
 
 def _print_head(first: str) -> None:
@@ -231,7 +229,7 @@ def _print_row(name: str, values: Mapping[str, str]) -> None:
 
 
 def _shown(numbers: Numbers) -> dict[str, str]:
-    return {n: f"{v:.2f}" if n in ("psnr", "niqe") else f"{v:.4f}" for n, v in numbers.items()}
+    return {n: f"{v:.2f}" if n in ("psnr", NIQE) else f"{v:.4f}" for n, v in numbers.items()}
 
 
 def _contenders(folder: Path) -> Mapping[str, Path]:
@@ -240,20 +238,21 @@ def _contenders(folder: Path) -> Mapping[str, Path]:
     return {row["name"]: folder / row["file"] for row in rows if row["file"]}
 
 
-def _report_contenders(table: Table, folders: Sequence[Path]) -> None:
+def _report_contenders(table: Table, seeds: Mapping[Path, int]) -> None:
     """Print medians over seeds with their range, and how far found ones are from random ones."""
-    by_name: dict[str, list[Numbers]] = {}
-    for folder in folders:
+    by_name: dict[str, dict[int, Numbers]] = {}
+    for folder, seed in seeds.items():
         for name, file in _contenders(folder).items():
-            by_name.setdefault(name, []).append(table.measure(file))
-    _print_head(f"Set5, x4, medians of {len(folders)} seeds (least to most)")
+            by_name.setdefault(name, {})[seed] = table.measure(file)
+    _print_head("Set5, x4, medians over seeds (least to most)")
     _print_row("before", _shown(table.measure(table.generator)))
     for name, rows in by_name.items():
-        _print_row(name, _median_and_range(rows))
+        _print_row(f"{name}, {len(rows)} seeds", _median_and_range(list(rows.values())))
     _print_row("published by the authors", _shown(PUBLISHED))
-    searched, random = by_name.get("searched-1", []), by_name.get("random", [])
-    if len(searched) == len(random) > 1:
-        _print_row("found less random, mean and interval", _interval(searched, random))
+    searched, random = by_name.get("searched-1", {}), by_name.get("random", {})
+    if len(both := sorted(searched.keys() & random.keys())) > 1:
+        pairs = [searched[seed] for seed in both], [random[seed] for seed in both]
+        _print_row(f"found less random, {len(both)} seeds, mean and interval", _interval(*pairs))
 
 
 def _median_and_range(rows: Sequence[Numbers]) -> dict[str, str]:
@@ -280,8 +279,9 @@ def _interval(ours: Sequence[Numbers], theirs: Sequence[Numbers]) -> dict[str, s
 
 def _report_between(table: Table, folder: Path) -> None:
     """Print the networks between the generator and the best training of a run."""
-    _print_head("Set5, x4, between both networks")
     summary = json.loads((folder / "summary.json").read_text())
+    winner = summary["perceptual"].get("winner", "none")
+    _print_head(f"Set5, x4, {folder.name}: between the generator and the best training ({winner})")
     for entry in summary["models"]:
         _print_row(entry["name"], _shown(table.measure(folder / entry["file"])))
 
@@ -289,9 +289,11 @@ def _report_between(table: Table, folder: Path) -> None:
 def _report_weights(table: Table, folders: Mapping[Path, Any]) -> None:
     _print_head("Set5, x4, by the weights of the losses")
     _print_row("before", _shown(table.measure(table.generator)))
-    for folder, weights in zip(folders, WEIGHTS, strict=True):
+    for folder in folders:
+        weights = WEIGHTS[int(folder.name.removeprefix("weights-"))]
         name = ", ".join(f"{key} {value:g}" for key, value in weights.items())
-        _print_row(name, _shown(table.measure(_contenders(folder)["srgan"])))
+        file = _contenders(folder).get("srgan")
+        _print_row(name, {} if file is None else _shown(table.measure(file)))
 
 
 if __name__ == "__main__":

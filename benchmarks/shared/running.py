@@ -37,19 +37,21 @@ def run_side_by_side(commands: Mapping[str, Sequence[str]], logs: Path) -> None:
     """Run commands, `SIDE_BY_SIDE` at once; what each prints goes to a log by its name.
 
     Raises:
-        SystemExit: One failed. Those beside it came to their ends, and no other was begun.
+        SystemExit: One failed. The others came to their ends first.
     """
-    waiting, running, failed = list(commands.items()), list[subprocess.Popen[bytes]](), False
+    waiting, failed = list(commands.items()), list[str]()
+    running: dict[str, subprocess.Popen[bytes]] = {}
     # One thread each: two would wait for each other.
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    while running or (waiting and not failed):
-        while waiting and not failed and len(running) < SIDE_BY_SIDE:
+    while running or waiting:
+        while waiting and len(running) < SIDE_BY_SIDE:
             name, command = waiting.pop(0)
             print("command:", " ".join(command), flush=True)
             with (logs / f"{name}.log").open("a") as log:
-                running.append(subprocess.Popen(command, stdout=log, stderr=log, env=env))
+                running[name] = subprocess.Popen(command, stdout=log, stderr=log, env=env)
         time.sleep(0.5)
-        failed = failed or any(process.poll() for process in running)
-        running = [process for process in running if process.poll() is None]
+        ended = {name: process.poll() for name, process in running.items()}
+        failed += [name for name, status in ended.items() if status]
+        running = {name: running[name] for name, status in ended.items() if status is None}
     if failed:
-        raise SystemExit(f"a command failed; see the logs in {logs}")
+        raise SystemExit(f"failed: {', '.join(failed)}; see the logs in {logs}")

@@ -389,6 +389,15 @@ def test_diverged_search_is_said_and_stops_the_run(
 # What it refuses
 
 
+def test_network_beyond_the_limits_is_not_trained_for_hours(
+    start: Start, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limit = {"search.evaluator.params_limit": 10, "search.evaluator.training.patch": 6}
+    assert start(limit) == 1
+    assert "search: the network found is refused: " in capsys.readouterr().err
+    assert {event["stage"] for event in journal(out)} == {"search"}
+
+
 def teacher_file(folder: Path, *, scale: int) -> Path:
     """Write the file of a network with random weights."""
     space = choose("search_spaces", "trilevel-b")

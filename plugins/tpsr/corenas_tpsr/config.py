@@ -74,7 +74,8 @@ class TpsrConfig:
     perceptual: PerceptualConfig = section(PerceptualConfig, "what looks good, in stage two")
     discriminator: SearchConfig = section(
         SearchConfig,
-        "the search for a discriminator, from the model at scale 4",
+        "the search for a discriminator, from the model at scale 4; its executor is that of the "
+        "first search, without its time limit, where it has none of its own",
         steps=500,
         space="tpsr-discriminator",
         strategy="reinforce",

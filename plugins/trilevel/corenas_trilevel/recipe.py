@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from corenas import NothingYet, Run
+from corenas.supernets.one_shot import check_found
 from corenas_sr.data.preflight import check_run_data
 from corenas_sr.results.report import hand_over
 from corenas_trilevel._checks import check_options
@@ -27,6 +28,10 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     found = run.search("search", config.taught_search, data=config.data)
     if found.chosen is None:
         raise NothingYet("stopped before the search had anything to hand over")
+    if not run.stopping():
+        search = config.taught_search
+        evaluator = search.evaluator.build(search.space.build(), config.data)
+        check_found(found, evaluator, where="search")
     architecture = found.chosen
     space = config.search.space.build()
     costs = report_costs(run, space, architecture)

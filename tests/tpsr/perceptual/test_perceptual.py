@@ -285,6 +285,30 @@ def test_options_of_the_losses_reach_both_tasks(monkeypatch: pytest.MonkeyPatch)
     assert parts_of(config.discriminator, config.data).objective.needs == ("random-features",)
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"search": {"executor": "serial"}}, {"use": "serial"}),
+        (
+            {"search": {"executor": {"order": "submission", "time_limit": 60.0}}},
+            {"use": "processes", "order": "submission"},
+        ),
+        (
+            {"search": {"executor": "serial"}, "discriminator": {"executor": {"time_limit": 60.0}}},
+            {"use": "processes", "time_limit": 60.0},
+        ),
+    ],
+)
+def test_both_searches_have_one_executor_unless_the_second_has_its_own(
+    monkeypatch: pytest.MonkeyPatch, values: Mapping[str, Any], expected: Mapping[str, Any]
+) -> None:
+    monkeypatch.setattr("corenas_tpsr.perceptual.stage.features_of", lambda config: None)
+    known = {"perceptual": {"network": "random-features", "metric": "random-features"}}
+    config, _ = resolve(structure(TpsrConfig, known, values))
+    wanted = structure(TpsrConfig, {"search": {"executor": expected}}).search.executor
+    assert config.discriminator.executor == wanted
+
+
 def test_metric_alone_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     values = {"perceptual": {"network": "random-features", "missing": "random-features"}}

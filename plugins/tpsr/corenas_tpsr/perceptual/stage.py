@@ -17,6 +17,7 @@ from corenas import (
     SearchResult,
     choose,
 )
+from corenas.search.config import SearchConfig
 from corenas_sr.features.config import FeaturesConfig, Network
 from corenas_sr.features.trunks import MissingWeights
 from corenas_sr.models.files import interpolate_models, load_model, save_model
@@ -203,7 +204,11 @@ def _use_stand_ins(
 
 
 def _fill_search(config: TpsrConfig) -> TpsrConfig:
-    """Give the search for a discriminator the recipe's features and metric where it has none."""
+    """Give the search for a discriminator the recipe's features, metric and executor.
+
+    Where it has its own, it keeps them.
+    """
+    config = evolve(config, discriminator=_with_executor(config.discriminator, config.search))
     _features_config("compare", config.perceptual, full_layers(config))
     evaluator = config.discriminator.evaluator.filled(perceptual=config.perceptual)
     perceptual: PerceptualConfig | None = evaluator.option("perceptual")
@@ -211,6 +216,17 @@ def _fill_search(config: TpsrConfig) -> TpsrConfig:
         layers = proxy_layers(evaluator.option("layers") or (), perceptual)
         _features_config("discriminator.evaluator", perceptual, layers)
     return _set_evaluator(config, evaluator)
+
+
+def _with_executor(search: SearchConfig, first: SearchConfig) -> SearchConfig:
+    """Let a search whose executor nobody has touched have that of the first one."""
+    if search.executor != choose("executors", "processes"):
+        return search
+    executor = first.executor
+    if executor.option("time_limit") is not None:
+        # A limit is made for the candidates of one search; those of the other may take days.
+        executor = evolve(executor, config=evolve(executor.config, time_limit=None))
+    return evolve(search, executor=executor)
 
 
 def _features_config(

@@ -1,0 +1,54 @@
+"""What the benchmarks of TPSR's stage two share: losses, the metric that chooses, and images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.running import link_large_enough
+
+PATCH = 24
+"""Low-resolution pixels; discriminators judge four times as many."""
+
+BATCH = 4
+
+VALIDATION = 8
+"""Images of kodak24 that candidates are measured on, and checkpoints."""
+
+
+def perceptual_options(data: Path) -> dict[str, Any]:
+    """Return the options of losses and metric: those read SqueezeNet, and AlexNet chooses.
+
+    VGG16 then has had no part in anything, and can judge.
+    """
+    weights = data / "weights"
+    return {
+        "network": "squeezenet1_1",
+        "weights": str(weights / "squeezenet1_1_features.pth"),
+        "metric": {"use": "lpips", "net": "alex", "weights": str(weights / "alexnet_features.pth")},
+        # SqueezeNet's features are larger than VGG19's; at weight 1 they drown the other terms.
+        "losses": {"features": 0.02},
+    }
+
+
+def link_images(data: Path, folder: Path) -> dict[str, str]:
+    """Link the images of trainings and of validation; return them as options of the data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    train = link_large_enough([data / "train291" / "HR"], folder / "images", least=4 * PATCH)
+    validation = folder / "validation"
+    validation.mkdir(exist_ok=True)
+    for file in sorted((data / "kodak24" / "HR").iterdir())[:VALIDATION]:
+        link = validation / file.name
+        if not link.exists():
+            link.symlink_to(file)
+    return {"train": str(train), "validation": str(validation)}
+
+
+def assignments(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield nested options as assignments of a command line."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from assignments(value, f"{prefix}{name}.")
+        else:
+            yield f"--set={prefix}{name}={value}"
