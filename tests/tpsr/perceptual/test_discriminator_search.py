@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,25 @@ def test_every_candidate_starts_from_the_generator(data: DataConfig, generator: 
     assert {name: outcome.metrics[name] for name in before} == pytest.approx(before, rel=1e-6)
     moving = prepared(evaluator(data, generator)).run("cpu", lambda s, v: False)
     assert moving.metrics["random-features"] != pytest.approx(before["random-features"], rel=1e-6)
+
+
+def test_job_travels_to_where_the_generator_has_no_file(
+    data: DataConfig, generator: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / generator.name
+    for file in generator.parent.glob(f"{generator.stem}.*"):
+        shutil.copy(file, tmp_path)
+    made = evaluator(data, copy)
+    content = pickle.dumps(prepared(made))
+    for file in tmp_path.glob(f"{generator.stem}.*"):
+        file.unlink()
+    outcomes = [
+        pickle.loads(content).run("cpu", lambda s, v: False),
+        prepared(made).run("cpu", lambda s, v: False),
+        prepared(evaluator(data, generator)).run("cpu", lambda s, v: False),
+    ]
+    assert not copy.exists()
+    assert outcomes[0].metrics == outcomes[1].metrics == outcomes[2].metrics
 
 
 def test_cost_is_the_discriminators(data: DataConfig, generator: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
+from copy import deepcopy
+from functools import cached_property, lru_cache
 from statistics import mean
 
 from attrs import evolve, frozen
@@ -37,7 +37,7 @@ from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.data.preflight import check_data
 from corenas_sr.features.config import FeaturesConfig
-from corenas_sr.models.files import load_model
+from corenas_sr.models.files import LoadedModel, load_model
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.adversarial import AdversarialStep
 from corenas_sr.training.candidates import (
@@ -155,10 +155,14 @@ def adversarial_step(
 
 @frozen
 class AdversarialJob:
-    """Improves the generator against one candidate and measures it on fixed crops."""
+    """Improves the generator against one candidate and measures it on fixed crops.
+
+    The generator travels with the job: its file is where the run is, and the job may not be.
+    """
 
     config: AdversarialProxyConfig
-    generator: Path
+    generator: nn.Module
+    scale: int
     perceptual: PerceptualConfig
     space: DiscriminatorSpace
     architecture: Architecture
@@ -167,7 +171,7 @@ class AdversarialJob:
 
     def get_ready(self, device: str) -> None:
         """Load the images before the job's time counts."""
-        load_images(self.data, load_model(self.generator).scale)
+        load_images(self.data, self.scale)
 
     def run(self, device: str, report: Report) -> Outcome:
         started = time.perf_counter()
@@ -177,10 +181,9 @@ class AdversarialJob:
 
     def _train(self, number: int, device: str, report: Report) -> dict[str, float]:
         """Return the best measurement of one training."""
-        start = load_model(self.generator)
-        training = self._training(number, start.module, start.scale, device)
+        training = self._training(number, deepcopy(self.generator), device)
         metrics = build_metrics(measured(self.config, self.perceptual))
-        crops = _crops(self.config, self.data, start.scale)
+        crops = _crops(self.config, self.data, self.scale)
         best: dict[str, float] = {}
         due = self._measurement_steps()
         before = number * self.config.training.steps
@@ -193,12 +196,12 @@ class AdversarialJob:
                 # A step that is due may lie between two reports; the first report after it counts.
                 due = [step for step in due if step > event.step] or [event.total + 1]
                 improved = training.deliverable()
-                values = crops.measure(improved, metrics, scale=start.scale, device=device)
+                values = crops.measure(improved, metrics, scale=self.scale, device=device)
                 values["discriminator_loss"] = event.scalars["discriminator"]
                 best = self._keep_better(best, values)
         return best
 
-    def _training(self, number: int, generator: nn.Module, scale: int, device: str) -> Training:
+    def _training(self, number: int, generator: nn.Module, device: str) -> Training:
         # The first training's seeds have no number.
         which = () if number == 0 else (str(number),)
         with seeded(derive_seed(self.seed, "weights", *which)):
@@ -210,11 +213,11 @@ class AdversarialJob:
         return adversarial_training(
             generator,
             discriminator,
-            load_pairs(self.data.train, scale=scale, split="train"),
+            load_pairs(self.data.train, scale=self.scale, split="train"),
             evolve(config, report_every=every),
             perceptual=self.perceptual,
             layers=proxy_layers(self.config.layers, self.perceptual),
-            scale=scale,
+            scale=self.scale,
             seed=derive_seed(patches, "patches", *which),
             device=device,
         )
@@ -294,7 +297,7 @@ class AdversarialEvaluator(IndependentJobs):
 
     def plan(self, device: str) -> StagePlan:
         """Time a few steps against a typical discriminator, and a measurement."""
-        start = load_model(self._generator())
+        start = evolve(self._start, module=deepcopy(self._start.module))
         architecture = typical_discriminator(self._space)
         step = adversarial_step(
             start.module,
@@ -326,15 +329,17 @@ class AdversarialEvaluator(IndependentJobs):
         """Return the option that has another metric measured."""
         return metric_advice(name, self._config.metrics)
 
-    def _generator(self) -> Path:
+    @cached_property
+    def _start(self) -> LoadedModel:
         if self._config.generator is None:
             raise ConfigError(_UNSET.format("generator"))
-        return self._config.generator
+        return load_model(self._config.generator)
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
         return AdversarialJob(
             self._config,
-            self._generator(),
+            self._start.module,
+            self._start.scale,
             self._perceptual,
             self._space,
             architecture,
