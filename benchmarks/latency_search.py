@@ -26,6 +26,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from attrs import frozen
@@ -50,12 +51,19 @@ BAR = 0.95
 
 SIDES = {"mult-adds": "limit on mult-adds", "latency": "limit on latency"}
 
-
 ROUNDS = 3
 """Networks are timed in so many rounds, which take turns."""
 
-SEARCH = {"batch": 8, "patch": 24, "learning_rate": 4e-3, "warmup": 50, "clip": 5.0, "ema": 0.99}
-AGAIN = {**SEARCH, "schedule": "cosine", "ema": 0.999, "warmup": 200}
+AGAIN: Mapping[str, Any] = {
+    "batch": 8,
+    "patch": 24,
+    "learning_rate": 4e-3,
+    "schedule": "cosine",
+    "warmup": 200,
+    "clip": 5.0,
+    "ema": 0.999,
+}
+"""The training of a front's networks; that of candidates is the recipe's, with other steps."""
 
 
 @frozen
@@ -127,13 +135,13 @@ def _search(arguments: argparse.Namespace, table: Path) -> None:
     data = Path(os.environ["CORENAS_DATA"]).absolute()
     commands = {}
     for name, limits in _limits(table).items():
-        evaluator = {"steps": arguments.steps, "schedule": "cosine", **SEARCH}
         commands[name] = [
             *("corenas", "run", "tiny", f"--out={arguments.out / name}", "--preset=standard"),
             *("--workers=1", f"--seed={arguments.seed}", "--set=search.strategy=evolution"),
             *("--set=search.strategy.population=24", "--set=search.strategy.tournament=6"),
             *("--set=search.strategy.known=true", f"--set=search.steps={arguments.candidates}"),
-            *(f"--set=search.evaluator.training.{key}={each}" for key, each in evaluator.items()),
+            f"--set=search.evaluator.training.steps={arguments.steps}",
+            "--set=search.evaluator.training.schedule=cosine",
             *(f"--set=data.train={data / 'bsds200' / 'HR'}", "--set=finalists.count=0"),
             *(f"--set=data.validation={data / 'kodak24' / 'HR'}", "--set=baselines=[]"),
             *("--set=training.steps=100", "--set=training.warmup=0", "--set=training.phases=[]"),
@@ -179,7 +187,7 @@ def _train_again(
 
 def _train(architecture: Architecture, steps: int) -> float:
     data = Path(os.environ["CORENAS_DATA"]).absolute()
-    pairs = training_pairs(data, patch=int(AGAIN["patch"]))
+    pairs = training_pairs(data, patch=AGAIN["patch"])
     space = choose("search_spaces", "tiny").build()
     # One seed for all: the same patches.
     options = {**AGAIN, "steps": steps}

@@ -14,12 +14,13 @@ import time
 from pathlib import Path
 
 import torch
+from shared.trainings import large_enough
 from torch import nn
 
 from corenas import choose
 from corenas.training.networks import carry_over, seeded
 from corenas_sr.config import PixelTrainingConfig
-from corenas_sr.data.datasets import ImagePair, load_pairs
+from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.files import save_model
 from corenas_sr.models.inference import bicubic, upscale
 from corenas_sr.models.named import find_architecture
@@ -79,7 +80,7 @@ def _train(
     model: Generator, data: Path, scale: int, minutes: float, arguments: argparse.Namespace
 ) -> Generator:
     pairs = load_pairs(str(data / "train291" / "HR"), scale=scale, split="train")
-    usable = _large_enough(pairs, arguments.patch)
+    usable = large_enough(pairs, arguments.patch)
     config = PixelTrainingConfig(
         steps=1,
         batch=arguments.batch,
@@ -106,10 +107,6 @@ def _train(
     took = (time.monotonic() - started) / 60
     print(f"x{scale}: {config.steps} steps on {len(usable)} images in {took:.1f} minutes")
     return model
-
-
-def _large_enough(pairs: tuple[ImagePair, ...], patch: int) -> list[ImagePair]:
-    return [pair for pair in pairs if min(pair.lr.shape[1:]) >= patch]
 
 
 def _report(model: nn.Module, data: Path, scale: int) -> Evaluation:

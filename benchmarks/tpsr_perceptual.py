@@ -61,7 +61,7 @@ WEIGHTS = (
 """Weights of the losses: alpha is ``pixel``, lambda ``features``, gamma ``adversarial``."""
 
 
-def main() -> int:
+def main() -> int | str | None:
     arguments = _arguments()
     torch.set_num_threads(1)
     data = Path(os.environ["CORENAS_DATA"]).absolute()
@@ -75,13 +75,15 @@ def main() -> int:
         folder.name: _command(arguments, data, images, generator, folder, seed, changes)
         for folder, (seed, changes) in runs.items()
     }
+    status: int | str | None = 0
     try:
         run_side_by_side(commands, arguments.out)
     except SystemExit as failed:
-        print(failed, flush=True)
+        # What is finished is worth its table.
+        status = failed.code
     runs = {folder: about for folder, about in runs.items() if is_finished(folder)}
     if not runs:
-        return 1
+        return status
     table = Table(data, generator)
     if arguments.weights:
         _report_weights(table, runs)
@@ -89,7 +91,7 @@ def main() -> int:
         _report_contenders(table, {folder: seed for folder, (seed, _) in runs.items()})
         _report_between(table, next(iter(runs)))
     print(f"{(time.monotonic() - started) / 60:.0f} minutes, in this start")
-    return 0
+    return status
 
 
 def _arguments() -> argparse.Namespace:

@@ -35,13 +35,11 @@ def perceptual_options(data: Path) -> dict[str, Any]:
 def link_images(data: Path, folder: Path) -> dict[str, str]:
     """Link the images of trainings and of validation; return them as options of the data."""
     folder.mkdir(parents=True, exist_ok=True)
-    train = link_large_enough([data / "train291" / "HR"], folder / "images", least=4 * PATCH)
-    validation = folder / "validation"
-    validation.mkdir(exist_ok=True)
-    for file in sorted((data / "kodak24" / "HR").iterdir())[:VALIDATION]:
-        link = validation / file.name
-        if not link.exists():
-            link.symlink_to(file)
+    least = 4 * PATCH
+    train = link_large_enough([data / "train291" / "HR"], folder / "images", least=least)
+    validation = link_large_enough(
+        [data / "kodak24" / "HR"], folder / "validation", least=least, first=VALIDATION
+    )
     return {"train": str(train), "validation": str(validation)}
 
 

@@ -15,11 +15,16 @@ SIDE_BY_SIDE = 2
 """Runs at once, each with one thread: one for each core."""
 
 
-def link_large_enough(sources: Iterable[Path], folder: Path, *, least: int) -> Path:
-    """Link the images that have sides of ``least`` pixels or more into a folder; return that."""
+def link_large_enough(
+    sources: Iterable[Path], folder: Path, *, least: int, first: int | None = None
+) -> Path:
+    """Link the images that have sides of ``least`` pixels or more into a folder; return that.
+
+    Of each source, the ``first`` ones by their names are looked at, by default all.
+    """
     folder.mkdir(exist_ok=True)
     for source in sources:
-        for file in sorted(source.iterdir()):
+        for file in sorted(source.iterdir())[:first]:
             link = folder / file.name
             with Image.open(file) as image:
                 if min(image.size) >= least and not link.exists():

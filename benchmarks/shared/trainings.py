@@ -1,9 +1,10 @@
-"""What the benchmarks of `tiny` share: images, and the training of one network."""
+"""What benchmarks that train networks share: images, and a training of one of `tiny`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ SCALE = 4
 CROPS = 64
 
 
+def large_enough(pairs: Iterable[ImagePair], patch: int) -> list[ImagePair]:
+    """Return the images that hold a patch, whose side is given in low-resolution pixels."""
+    return [pair for pair in pairs if min(pair.lr.shape[1:]) >= patch]
+
+
 def training_pairs(data: Path, *, patch: int) -> list[ImagePair]:
     """Return the images of train291 and bsds200 that are as large as a low-resolution patch."""
-    return [
-        pair
-        for folder in ("train291/HR", "bsds200/HR")
-        for pair in load_pairs(str(data / folder), scale=SCALE, split="train")
-        if min(pair.lr.shape[1:]) >= patch
-    ]
+    folders = (str(data / name / "HR") for name in ("train291", "bsds200"))
+    loaded = (load_pairs(folder, scale=SCALE, split="train") for folder in folders)
+    return large_enough(chain.from_iterable(loaded), patch)
 
 
 def train_network(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from corenas.errors import SearchError
 from corenas.options.structuring import Chosen
 from corenas.values.evaluation import Rejected
 
 if TYPE_CHECKING:
-    from corenas.protocols import Evaluator
+    from corenas.search.config import SearchConfig
     from corenas.values.search_result import SearchResult
 
 
@@ -27,7 +27,7 @@ def is_one_shot(strategy: Chosen) -> bool:
     return getattr(strategy.build(), "one_shot", False) is True
 
 
-def check_found(found: SearchResult, evaluator: Evaluator, *, where: str) -> None:
+def check_found(found: SearchResult, config: SearchConfig, *, data: Any, where: str) -> None:
     """Refuse a network that a supernet's search has chosen, and the evaluator does not take.
 
     Logits know nothing of an evaluator's limits. To be called before the network's long training;
@@ -35,7 +35,8 @@ def check_found(found: SearchResult, evaluator: Evaluator, *, where: str) -> Non
 
     Args:
         found: What the search found.
-        evaluator: Knows the limits.
+        config: The search's options; its evaluator knows the limits.
+        data: Where examples come from.
         where: The section of the search's options.
 
     Raises:
@@ -43,6 +44,7 @@ def check_found(found: SearchResult, evaluator: Evaluator, *, where: str) -> Non
     """
     if found.chosen is None or found.trials:
         return
+    evaluator = config.evaluator.build(config.space.build(), data)
     job = evaluator.prepare(found.chosen, number=0, seed=0)
     if isinstance(job, Rejected):
         raise SearchError(

@@ -50,8 +50,7 @@ def tiny(run: Run, config: TinyConfig) -> dict[str, Any]:
     if found.chosen is None:
         raise NothingYet("stopped before the first candidate was measured: nothing to hand over")
     if not run.stopping():
-        evaluator = search.evaluator.build(search.space.build(), config.data)
-        check_found(found, evaluator, where="search")
+        check_found(found, search, data=config.data, where="search")
     front = draw_trials(run, found, stage="search")
     best = found.trials[: config.finalists.count]
     scores, tau = _train_finalists(run, config, search, best, shares["finalists"])

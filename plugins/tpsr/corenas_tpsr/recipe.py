@@ -97,9 +97,7 @@ def _make_generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict
     if found.chosen is None:
         raise NothingYet("stopped before the first candidate was measured: nothing to hand over")
     if not run.stopping():
-        search = config.search
-        evaluator = search.evaluator.build(search.space.build(), config.data)
-        check_found(found, evaluator, where="search")
+        check_found(found, config.search, data=config.data, where="search")
     front = draw_trials(run, found, stage="search")
     best = found.trials[: config.fresh.count]
     scores = _train_from_scratch(run, config, best)

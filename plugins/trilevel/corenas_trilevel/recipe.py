@@ -29,9 +29,7 @@ def trilevel(run: Run, config: TrilevelConfig) -> dict[str, Any]:
     if found.chosen is None:
         raise NothingYet("stopped before the search had anything to hand over")
     if not run.stopping():
-        search = config.taught_search
-        evaluator = search.evaluator.build(search.space.build(), config.data)
-        check_found(found, evaluator, where="search")
+        check_found(found, config.taught_search, data=config.data, where="search")
     architecture = found.chosen
     space = config.search.space.build()
     costs = report_costs(run, space, architecture)

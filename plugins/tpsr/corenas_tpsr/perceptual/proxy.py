@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from statistics import mean
 
 from attrs import evolve, frozen
@@ -37,7 +37,7 @@ from corenas_sr.data.datasets import ImagePair, load_pairs
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.data.preflight import check_data
 from corenas_sr.features.config import FeaturesConfig
-from corenas_sr.models.files import LoadedModel, load_model
+from corenas_sr.models.files import load_model
 from corenas_sr.results.evaluation import Crops, build_metrics
 from corenas_sr.training.adversarial import AdversarialStep
 from corenas_sr.training.candidates import (
@@ -268,8 +268,9 @@ class AdversarialEvaluator(IndependentJobs):
             raise ConfigError(_UNSET.format("perceptual"))
         self._config = config
         self._perceptual = config.perceptual
+        self._start = None if config.generator is None else load_model(config.generator)
         # Unset, it will be the recipe's own generator, which is trained first and is one of x4.
-        self._scale = 4 if config.generator is None else load_model(config.generator).scale
+        self._scale = 4 if self._start is None else self._start.scale
         self._space = _at_patch(space, config.training.patch, self._scale)
         self._data = data
 
@@ -297,10 +298,10 @@ class AdversarialEvaluator(IndependentJobs):
 
     def plan(self, device: str) -> StagePlan:
         """Time a few steps against a typical discriminator, and a measurement."""
-        start = evolve(self._start, module=deepcopy(self._start.module))
+        generator = deepcopy(self._generator())
         architecture = typical_discriminator(self._space)
         step = adversarial_step(
-            start.module,
+            generator,
             self._space.build(architecture),
             self._config.training,
             perceptual=self._perceptual,
@@ -313,7 +314,7 @@ class AdversarialEvaluator(IndependentJobs):
         metrics = build_metrics(measured(self._config, self._perceptual))
         crops = _crops(self._config, self._data, scale)
         measuring = seconds_of(
-            lambda: crops.measure(start.module, metrics, scale=scale, device=device)
+            lambda: crops.measure(generator, metrics, scale=scale, device=device)
         )
         mult_adds = human(self._space.cost(architecture).mult_adds)
         return StagePlan(
@@ -329,17 +330,17 @@ class AdversarialEvaluator(IndependentJobs):
         """Return the option that has another metric measured."""
         return metric_advice(name, self._config.metrics)
 
-    @cached_property
-    def _start(self) -> LoadedModel:
-        if self._config.generator is None:
+    def _generator(self) -> nn.Module:
+        """Return the generator that all candidates start from: each takes a copy."""
+        if self._start is None:
             raise ConfigError(_UNSET.format("generator"))
-        return load_model(self._config.generator)
+        return self._start.module
 
     def prepare(self, architecture: Architecture, *, number: int, seed: int) -> Job | Rejected:
         return AdversarialJob(
             self._config,
-            self._start.module,
-            self._start.scale,
+            self._generator(),
+            self._scale,
             self._perceptual,
             self._space,
             architecture,
