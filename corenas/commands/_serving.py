@@ -82,6 +82,8 @@ class LivePage:
             )
         except CorenasError as error:  # the run may have only begun, and will have more to show
             page = _WAITING.format(escape(str(error)))
+        except Exception as error:  # a damaged folder must not end what may be repaired
+            page = _WAITING.format(escape(f"{type(error).__name__}: {error}"))
         return encode(page)
 
 

@@ -114,9 +114,13 @@ def write_plugin(name: str, kind: str, folder: Path) -> list[Path]:
 def _fill(made: Path, name: str, kind: str) -> Iterator[Path]:
     for root in (_TEMPLATES / "common", _TEMPLATES / kind):
         for source in sorted(root.rglob("*")):
-            if source.is_dir() or "__pycache__" in source.parts:
+            inner = source.relative_to(root)
+            # What linters and interpreters left in a checkout is none of the package.
+            if source.is_dir() or any(
+                part.startswith((".", "__pycache__")) for part in inner.parts
+            ):
                 continue
-            target = Path(_substitute(source.relative_to(root).as_posix(), name))
+            target = Path(_substitute(inner.as_posix(), name))
             path = made / target
             path.parent.mkdir(parents=True, exist_ok=True)
             text = source.read_text(encoding="utf-8")

@@ -71,7 +71,7 @@ def status(folder: Folder, as_json: Json = False) -> None:
     for line in _list_agreements(path, stages):
         typer.echo(line)
     if state in ("stopped", "failed"):
-        typer.echo(f"continue with 'corenas resume {folder}'")
+        typer.echo(f"continue with 'corenas resume {printable(str(folder))}'")
 
 
 def _best(stages: Iterable[StageProgress]) -> dict[str, Any] | None:

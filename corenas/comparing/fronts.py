@@ -24,7 +24,8 @@ class Wanted:
     """What the user asks for beyond the defaults.
 
     Args:
-        aims: Numbers of the fronts; empty for the first aim and the first cost.
+        aims: Numbers of the fronts; empty for those of the reference point, and without one for
+            the first aim and the first cost.
         better: Directions that the journals do not name, by number.
         reference: A point by number; empty for the worst of all that is compared.
     """
@@ -84,9 +85,11 @@ def compare_fronts(
     """Return the fronts of a stage, None where there is no compromise, and what is to be said.
 
     Raises:
-        InputError: A wanted number was not measured, or has no direction; the reference point does
-            not name the numbers of the front.
+        InputError: A wanted number was not measured anywhere, or has no direction; the reference
+            point does not name the numbers of the front.
     """
+    if lacking := _find_lacking(stage, wanted, known):
+        return None, [f"{stage}: {', '.join(lacking)} not measured there: no front"]
     aims = _choose_aims(stage, wanted, known)
     if len(aims) < 2:
         return None, []
@@ -127,25 +130,39 @@ def compare_fronts(
     ), notes
 
 
+def _find_lacking(stage: str, wanted: Wanted, known: Known) -> list[str]:
+    """Return the wanted numbers that other stages have measured, and this one has not."""
+    ours = {each.name for each in known.of_stage(stage)}
+    others = {each.name for each in known.quantities.values()} - ours
+    return [name for name in _names_of(wanted) if name in others]
+
+
+def _names_of(wanted: Wanted) -> tuple[str, ...]:
+    named = tuple(wanted.reference)
+    return wanted.aims or (named if len(named) > 1 else ())
+
+
 def _choose_aims(stage: str, wanted: Wanted, known: Known) -> list[Quantity]:
     """Return the wanted numbers; by default the first one that has a direction, and a cost."""
     measured = {each.name: each for each in known.of_stage(stage)}
-    if not wanted.aims:
+    names = _names_of(wanted)
+    if not names:
         aims = [a for a in measured.values() if a.sign and known.comparable(stage, a.name)]
         return aims[:1] + [a for a in aims[1:] if a.better == "lower"][:1]
-    if not 2 <= len(set(wanted.aims)) <= MOST_AIMS or len(set(wanted.aims)) < len(wanted.aims):
-        raise InputError(f"--metrics: a front is of 2 to {MOST_AIMS} different numbers")
-    for name in wanted.aims:
+    option = "--metrics" if wanted.aims else "--reference"
+    if not 2 <= len(set(names)) <= MOST_AIMS or len(set(names)) < len(names):
+        raise InputError(f"{option}: a front is of 2 to {MOST_AIMS} different numbers")
+    for name in names:
         if name not in measured:
             raise UnknownName(
-                f"--metrics: {name!r} was not measured in {stage}{nearest(name, measured)}"
+                f"{option}: {name!r} was not measured in {stage}{nearest(name, measured)}"
             )
         if not measured[name].sign:
             raise InputError(
-                f"--metrics: no journal names a direction of {name!r}: give it, as in "
+                f"{option}: no journal names a direction of {name!r}: give it, as in "
                 f"--better {name}:higher"
             )
-    return [measured[name] for name in wanted.aims]
+    return [measured[name] for name in names]
 
 
 def _has_all(trial: Trial, names: Sequence[str]) -> bool:

@@ -49,7 +49,14 @@ def check_page(path: Path) -> None:
     """
     if path.is_dir():
         raise InputError(f"--html {path}: is a folder")
-    if path.exists() and MARK.encode() not in path.read_bytes()[:200]:
+    try:
+        with path.open("rb") as file:
+            ours = MARK.encode() in file.read(200)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"--html {path}: cannot be read: {error.strerror or error}") from error
+    if not ours:
         raise InputError(f"--html {path}: is there already, and no page of 'corenas compare'")
 
 

@@ -160,13 +160,15 @@ def _protocols(entry: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """Return what a run remembers by name, such as digests of its images."""
+def read_data_facts(folder: Path) -> dict[str, Any]:
+    """Return by name what a run knows of its data, such as digests of its images."""
     found = {}
     for file in sorted(folder.glob("checkpoints/*.fact.json")):
         try:
-            found[file.name.removesuffix(".fact.json")] = json.loads(file.read_bytes())["value"]
+            held = json.loads(file.read_bytes())
+            if held.get("of_data"):
+                found[file.name.removesuffix(".fact.json")] = held["value"]
         # The run itself refuses it; a comparison can do without.
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return found

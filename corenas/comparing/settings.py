@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from corenas.comparing.reading import RunRead, leaves, read_facts
+from corenas.comparing.reading import RunRead, leaves, read_data_facts
 from corenas.errors import CorenasError
 from corenas.options.structuring import places, structure
 from corenas.plugins.registry import default_registry
@@ -58,8 +58,8 @@ class Difference:
 def group_runs(runs: Sequence[RunRead]) -> list[Group]:
     """Put runs of equal recipe and configuration together, in the order in which they come.
 
-    Options that say where data lie may differ within a group only where what the runs remember of
-    the data is equal: another folder may hold other data.
+    By what the runs know of their data, these have to be equal too: another folder may hold the
+    same, and the same folder others by now. Where runs know nothing, the folder decides.
     """
     told: dict[str, list[list[RunRead]]] = {}
     found = []
@@ -76,16 +76,18 @@ def group_runs(runs: Sequence[RunRead]) -> list[Group]:
 
 
 def _have_same_data(first: RunRead, second: RunRead) -> bool:
-    """Return whether data of two runs lie in one place, or are equal by all that runs know."""
-    if _options_of(first) == _options_of(second):  # all others are equal already
-        return True
-    known = _read_data_facts(first)
-    return bool(known) and known == _read_data_facts(second)
+    """Return whether data of two runs are equal by what both know, or else lie in one place."""
+    shared, changed = _compare_data(first, second)
+    if not shared:
+        return _options_of(first) == _options_of(second)  # all others are equal already
+    return not changed
 
 
-def _read_data_facts(run: RunRead) -> dict[str, Any]:
-    """Return what a run remembers, but for the time at which it was made."""
-    return {name: value for name, value in read_facts(run.folder).items() if name != "created"}
+def _compare_data(first: RunRead, second: RunRead) -> tuple[set[str], list[str]]:
+    """Return what both runs know of their data, and what of it is not the same."""
+    one, other = read_data_facts(first.folder), read_data_facts(second.folder)
+    shared = one.keys() & other.keys()
+    return shared, [name for name in sorted(shared) if one[name] != other[name]]
 
 
 def _make_group(number: int, runs: Sequence[RunRead]) -> Group:
@@ -223,17 +225,14 @@ def _warn_of_data(runs: Sequence[RunRead]) -> Iterator[str]:
         one, other = _options_of(first), _options_of(second)
         shared = _places_of(first) & _places_of(second)
         moved = [path for path in sorted(shared) if one.get(path) != other.get(path)]
-        if not moved:
-            continue
-        facts = _read_data_facts(first), _read_data_facts(second)
-        known = facts[0].keys() & facts[1].keys()
-        changed = [name for name in sorted(known) if facts[0][name] != facts[1][name]]
-        told = "; what they know of them is equal" if known and not changed else ""
-        told = f"; also different: {', '.join(changed)}" if changed else told
-        yield (
-            f"data lie elsewhere in run {first.number} and run {second.number} "
-            f"({', '.join(moved)}){told}"
-        )
+        known, changed = _compare_data(first, second)
+        both = f"run {first.number} and run {second.number}"
+        if moved:
+            told = "; what they know of them is equal" if known and not changed else ""
+            told = f"; also different: {', '.join(changed)}" if changed else told
+            yield f"data lie elsewhere in {both} ({', '.join(moved)}){told}"
+        elif changed:
+            yield f"data are not the same in {both}: {', '.join(changed)}"
 
 
 def _warn_of_budgets(runs: Sequence[RunRead]) -> Iterator[str]:

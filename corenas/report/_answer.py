@@ -9,7 +9,7 @@ option of the run that is called after a number with ``_limit`` behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -24,6 +24,7 @@ from corenas.values.trial import Trial
 _METRICS, _SETS, _PROTOCOL = "metrics", "benchmarks", "protocol"
 _NO_RESULTS = frozenset({"scale"})
 _TILES = 4
+_MOST_NAMES = 4
 _LIMIT = "_limit"
 
 
@@ -98,6 +99,28 @@ class Answer:
         """What the models are compared with."""
         numbers = [n for m in self.models for s in m.sets for n in s.numbers]
         return tuple(dict.fromkeys(beside.name for n in numbers for beside in n.beside))
+
+    def protocols(self) -> list[tuple[str, str, str]]:
+        """Return how numbers were measured: the title, the models if not all, and the text."""
+        told: dict[tuple[str, str], list[str]] = {}
+        for model in self.models:
+            for line in {**_list_protocols(model.numbers), **dict.fromkeys(model.notes)}:
+                told.setdefault(line, []).append(model.name)
+        if not self.models:
+            told = {line: [] for line in _list_protocols(self.found)}
+        return [
+            (title, _list_some(names) if len(names) < len(self.models) else "", text)
+            for (title, text), names in told.items()
+        ]
+
+
+def _list_protocols(numbers: Sequence[Number]) -> dict[tuple[str, str], None]:
+    return {(number.title, number.protocol): None for number in numbers if number.protocol}
+
+
+def _list_some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_MOST_NAMES])} and {more} more"
 
 
 def find_answer(record: RunRecord) -> Answer:

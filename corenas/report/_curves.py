@@ -41,11 +41,20 @@ class Panel:
     left_out: int = 0
 
 
-def draw_curves(stage: StageRecord, *, x: str) -> list[Panel]:
+@frozen
+class Curves:
+    """The charts of a stage's scalars, and the names of those that are not drawn."""
+
+    panels: Sequence[Panel]
+    left_out: Sequence[str]
+
+
+def draw_curves(stage: StageRecord, *, x: str) -> Curves:
     """Draw the scalars of a stage; those of one name before a slash share a chart."""
     single = {name: c for name, c in stage.curves.items() if DETAIL not in name and len(c) > 1}
-    panels = [_draw(stage.name, name, curve, x) for name, curve in single.items()]
-    return [*panels[:_MOST_PANELS], *_draw_groups(stage, x)]
+    names = list(single)
+    panels = [_draw(stage.name, name, single[name], x) for name in names[:_MOST_PANELS]]
+    return Curves([*panels, *_draw_groups(stage, x)], names[_MOST_PANELS:])
 
 
 def _draw(stage: str, name: str, curve: Curve, x: str) -> Panel:
@@ -90,12 +99,21 @@ def _name(stage: str, name: str) -> str:
 
 
 def thin(values: Sequence[T], kept: Collection[int] = ()) -> list[T]:
-    """Return a random choice of the values, in their order; those at ``kept`` are among them."""
+    """Return a random choice of the values, in their order; those at ``kept`` are among them.
+
+    Of more than `MOST_DOTS` that are to be kept, as many are, evenly spread.
+    """
     if len(values) <= MOST_DOTS:
         return list(values)
     # At random: every tenth would always be the same member of a population of ten.
-    chosen = {*random.Random(0).sample(range(len(values)), MOST_DOTS), *kept}
+    chosen = {*random.Random(0).sample(range(len(values)), MOST_DOTS), *_spread(sorted(kept))}
     return [values[index] for index in sorted(chosen)]
+
+
+def _spread(indices: Sequence[int]) -> Iterator[int]:
+    """Yield all indices, or `MOST_DOTS` of them from the first to the last."""
+    count = min(len(indices), MOST_DOTS)
+    yield from (indices[round(i * (len(indices) - 1) / max(1, count - 1))] for i in range(count))
 
 
 def thin_curve(curve: Curve) -> Curve:

@@ -12,7 +12,9 @@ from attrs import frozen
 
 _LISTED = ("models", "images")
 _MOST_FILES = 60
-_LARGEST_DIAGRAM = 400_000  # bytes
+
+MOST_DIAGRAMS = 400_000
+"""How many bytes all drawings of a page may have; a third more as they stand in it."""
 
 
 @frozen
@@ -78,18 +80,24 @@ class Diagram:
     source: str
 
 
-def find_diagrams(folder: Path) -> list[Diagram]:
-    """Return the drawings of architectures, which a recipe leaves in ``images`` with a DOT file."""
-    found = []
+def find_diagrams(folder: Path) -> tuple[list[Diagram], list[str]]:
+    """Return the drawings of architectures, and the names of those for which there is no room.
+
+    A recipe leaves them in ``images`` with a DOT file.
+    """
+    found, left_out, room = list[Diagram](), list[str](), MOST_DIAGRAMS
     for path in sorted((folder / "images").glob("*.dot")):
         drawing = path.with_suffix(".svg")
         try:
-            if drawing.stat().st_size > _LARGEST_DIAGRAM:
+            size = drawing.stat().st_size
+            if size > room:
+                left_out.append(drawing.name)
                 continue
             content = drawing.read_bytes()
         except OSError:
             continue
+        room -= size
         # As an image, not as a part of the page: nothing in it can act.
         encoded = base64.b64encode(content).decode()
         found.append(Diagram(path.stem, f"data:image/svg+xml;base64,{encoded}"))
-    return found
+    return found, left_out

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import frozen
 
 from corenas.report._charts import Dot, DotKind, Limit, Line, chart, is_drawable
-from corenas.report._curves import MOST_DOTS, Panel, draw_curves, thin
+from corenas.report._curves import MOST_DOTS, Curves, Panel, draw_curves, thin
 from corenas.report.record import RunRecord, StageRecord
 from corenas.search.pareto import front
 from corenas.search.rungs.agreement import Agreement, agreements
@@ -68,11 +68,12 @@ class SearchView:
     stage: StageRecord
     counts: Mapping[str, int]
     panels: Sequence[Panel]
-    scalars: Sequence[Panel]
+    scalars: Curves
     head: Sequence[str]
     rows: Sequence[tuple[Trial, Mapping[str, str], bool]]
     thinned: str
     refusals: Sequence[Refusal]
+    more_refusals: int
     rungs: Sequence[Rung]
     agreements: Sequence[Agreement]
 
@@ -94,12 +95,7 @@ def _view(stage: StageRecord, network: str, limits: Mapping[str, float]) -> Sear
         panels.append(_draw_progress(stage, compared, refused, chosen))
         panels += _draw_fronts(stage, compared, chosen, limits)
     names = list(dict.fromkeys(n for t in stage.best if t.measurement for n in trial_numbers(t)))
-    thinned = ""
-    if len(compared) > MOST_DOTS:
-        thinned = (
-            f"Charts draw {MOST_DOTS:,} of {len(compared):,} trials, chosen at random, with all "
-            "that were the best so far or are on the front. Lines and tables know all."
-        )
+    reasons = _group_refusals(stage.refused)
     return SearchView(
         stage,
         stage.counts(),
@@ -107,11 +103,28 @@ def _view(stage: StageRecord, network: str, limits: Mapping[str, float]) -> Sear
         draw_curves(stage, x="candidates"),
         names,
         [(trial, trial_numbers(trial), trial.architecture.id == network) for trial in stage.best],
-        thinned,
-        _group_refusals(stage.refused),
+        _explain_thinning(len(compared), len(refused)),
+        reasons[:_MOST_REASONS],
+        len(reasons[_MOST_REASONS:]),
         _list_rungs(stage.trials),
         _agree(stage.trials),
     )
+
+
+def _explain_thinning(compared: int, refused: int) -> str:
+    """Return what charts leave out, in words; nothing where they have room for all."""
+    words = []
+    if compared > MOST_DOTS:
+        words.append(
+            f"Charts draw {MOST_DOTS:,} of {compared:,} trials, chosen at random, with those that "
+            f"were the best so far or are on the front, at most {MOST_DOTS:,} more. Lines and "
+            "tables know all."
+        )
+    if refused > MOST_DOTS:
+        words.append(
+            f"Of {refused:,} candidates without a score, {MOST_DOTS:,} are drawn, chosen at random."
+        )
+    return " ".join(words)
 
 
 def _by_score(trials: Sequence[Trial]) -> list[Trial]:
@@ -279,7 +292,7 @@ def _group_refusals(refused: Sequence[Trial]) -> list[Refusal]:
         examples[key] = trial.reason
     return [
         Refusal(key[0], count, examples[key] or "no reason was given")
-        for key, count in counts.most_common(_MOST_REASONS)
+        for key, count in counts.most_common()
     ]
 
 

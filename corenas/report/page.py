@@ -29,7 +29,7 @@ from corenas.report._asked import (
     list_seconds,
     read_configuration,
 )
-from corenas.report._curves import Panel, draw_curves
+from corenas.report._curves import Curves, draw_curves
 from corenas.report._files import find_diagrams, list_files
 from corenas.report._options import score_options
 from corenas.report._search import Again, SearchView, compare_again, view_searches
@@ -53,7 +53,7 @@ class _Training:
     name: str
     position: str
     finished: bool
-    panels: Sequence[Panel]
+    curves: Curves
 
 
 def write_report(
@@ -146,6 +146,7 @@ def make_page(
     scripts = [_read("page.js"), *dict.fromkeys(s.script for s in sections if s.script)]
     scripts += [_read(_LIVE)] if live else []
     listed, more_files = list_files(folder)
+    diagrams, left_out = find_diagrams(folder)
     values: dict[str, Any] = {
         "mark": Markup(MARK),
         "policy": _make_policy(styles, scripts, live=bool(live)),
@@ -158,7 +159,8 @@ def make_page(
         "headline": _make_headline(record, answer),
         "lede": list(_explain_choice(record, answer, searches, again)),
         "notes": [*([failure] if failure else []), *record.notes, *faults],
-        "diagrams": find_diagrams(folder),
+        "diagrams": diagrams,
+        "left_out": left_out,
         "written": _write_architecture(record),
         "searches": [
             (view, score_options(view.stage.trials, answer.architecture) if number == 0 else None)

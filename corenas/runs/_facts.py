@@ -39,9 +39,10 @@ class Facts:
             self._values[name] = _read(self._path(name))
         return self._values[name]
 
-    def keep(self, name: str, value: Any) -> None:
-        """Write a fact down."""
-        write_json(self._path(name), {"value": value, "digest": digest_of(value)})
+    def keep(self, name: str, value: Any, *, of_data: bool = False) -> None:
+        """Write a fact down; readers of other folders are told whether it is one of the data."""
+        held = {"value": value, "digest": digest_of(value)}
+        write_json(self._path(name), held | {"of_data": True} if of_data else held)
         self._values[name] = json.loads(json.dumps(value))  # as it is found again: tuples are lists
 
     def _path(self, name: str) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from corenas.devices import processor_name
 from corenas.errors import ConfigError, ResumeError
 from corenas.files import atomic_write, write_json
 from corenas.options.structuring import differences, structure, unstructure
@@ -69,6 +70,7 @@ def write_identity(
         },
         "hardware": {
             "machine": platform.machine(),
+            "processor": processor_name(),
             "cores": os.cpu_count(),
             "device": options.device,
             "workers": options.workers,

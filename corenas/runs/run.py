@@ -149,16 +149,20 @@ class Run:
         Raises:
             ResumeError: The file that holds it is damaged.
         """
+        return self._remember(name, make, of_data=False)
+
+    def _remember(self, name: str, make: Callable[[], Any], *, of_data: bool) -> Any:
         if not self._facts.has(name):
             fact = make()
             with writing(self.folder):
-                self._facts.keep(name, fact)
+                self._facts.keep(name, fact, of_data=of_data)
         return self._facts.get(name)
 
     def confirm(self, name: str, value: Any) -> None:
         """Check that something is what it was when the run began, such as a digest of its images.
 
-        It lets the run go on with data that lie elsewhere now.
+        It lets the run go on with data that lie elsewhere now, and tells a comparison of runs
+        whether their data are the same.
 
         Args:
             name: The fact's own among those of the run; see `remember`.
@@ -172,7 +176,7 @@ class Run:
                 f"{', '.join(self.unconfirmed)}: the run does not know what was there when it "
                 "began, so it cannot go on with data from elsewhere"
             )
-        before = self.remember(name, lambda: value)
+        before = self._remember(name, lambda: value, of_data=True)
         if before != value:
             raise ResumeError(f"{self.folder}: the {name} is not what it was when the run began")
         self.unconfirmed = ()

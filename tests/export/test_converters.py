@@ -57,6 +57,15 @@ def test_files_of_a_converter_are_compared_with_torch(
     assert len(found["differences"]) == (0 if "coreml" in arguments[0] else 3)
 
 
+@pytest.mark.parametrize("name", ["ncnn", "executorch"])
+def test_files_without_a_place_for_a_licence_get_none(
+    fails: Run, model: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("corenas.plugins.needs.find_spec", lambda module: True)
+    words = "export", model, f"--to={name}", "--input=48x40", "--licence=CC0"
+    assert f"--licence: {name}'s files have no place for it" in fails(2, *words)
+
+
 def test_executorch_wants_one_size(
     fails: Run, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

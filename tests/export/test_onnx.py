@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import corenas_sr
+from corenas_export.onnx_files.windows import in_windows
 from corenas_sr.data.images import quantise, read_image
 from corenas_sr.models.files import load_model
 from corenas_sr.models.inference import upscale
@@ -110,6 +111,20 @@ def test_file_of_one_size_takes_larger_images_in_windows(fixed_file: Path, model
     different = (windows.int() - whole.int()).abs()
     assert different.max() <= 1
     assert (different > 0).double().mean() < 1e-3
+
+
+def test_windows_keep_in_step_with_a_grid() -> None:
+    """A network over cells of 16 pixels, which sees 40 pixels; windows of 112 in a line of 320."""
+
+    class Cells:
+        scale, radius, size = 1, 40, (112, 112)
+
+        def run(self, images: torch.Tensor) -> torch.Tensor:
+            means = torch.nn.functional.avg_pool2d(images, 16)
+            return torch.nn.functional.interpolate(means, scale_factor=16)
+
+    image = noise(1, 3, 112, 320).double()
+    assert torch.equal(in_windows(Cells(), image), Cells().run(image))
 
 
 def test_smaller_image_is_padded_and_that_is_said(fixed_file: Path) -> None:

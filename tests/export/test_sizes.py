@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from attrs import evolve
 from torch import Tensor, nn
 
-from corenas import DataError, InputError, NoOptions
+from corenas import DataError, InputError, NoOptions, cli
+from corenas_export import reading
 from corenas_export.checking import check_against_torch
 from corenas_export.format import Sizes, Source
 from corenas_export.programs import ProgramFormat
@@ -60,6 +63,23 @@ def test_size_that_does_not_fit_is_refused() -> None:
     check_size(Cells(), 2, (8, 12))
     with pytest.raises(InputError, match="--input 8x10: the network cannot take it"):
         check_size(Cells(), 2, (8, 10))
+
+
+@pytest.mark.abuse("an export for a size that the network cannot take")
+def test_the_command_says_what_sizes_the_network_takes(
+    fails: Callable[..., str],
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    read = reading.load_model
+    monkeypatch.setattr(reading, "load_model", lambda path: evolve(read(path), module=Cells()))
+    words = "export", model, "--to=pt2", "--out=cells.pt2"
+    assert "--input 8x10: the network cannot take it" in fails(2, *words, "--input=8x10")
+    assert not Path("cells.pt2").exists()
+    assert cli.main([*map(str, words)]) == 0
+    assert "sides are at least 4 pixels and multiples of 4" in capsys.readouterr().err
+    assert Path("cells.pt2").exists()
 
 
 def test_network_of_whole_cells_is_exported_and_checked_at_such_sizes(tmp_path: Path) -> None:

@@ -124,6 +124,29 @@ def test_after_a_resume_nothing_is_there_twice_and_nothing_is_missing(tmp_path):
     assert [t.user_attrs[NUMBER] for t in study.trials] == [t.number for t in trials]
 
 
+@pytest.mark.abuse("a run is resumed, and its storage is gone")
+def test_a_storage_that_is_gone_gets_no_half_of_a_run(tmp_path):
+    address, told = f"sqlite:///{tmp_path / 'runs.db'}", Told()
+    search(tmp_path / "run", address, stop_after=4)
+    (tmp_path / "runs.db").unlink()
+    trials = search(tmp_path / "run", address, told=told)
+    assert len([t for t in trials if t.status == "finished"]) == 6
+    assert any("/search' is no longer there; delete" in said for said in told.said)
+    assert studies(address) == []
+
+
+def test_without_a_cursor_all_is_written_anew(tmp_path):
+    address = f"sqlite:///{tmp_path / 'runs.db'}"
+    search(tmp_path / "run", address, stop_after=4)
+    (study,) = studies(address)
+    study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={NUMBER: 99}))
+    (tmp_path / "run" / "tracking" / "optuna-storage.json").unlink()
+    trials = search(tmp_path / "run", address)
+    (study,) = studies(address)
+    assert [t.user_attrs[NUMBER] for t in study.trials] == [t.number for t in trials]
+    assert study.user_attrs == {"options": {}, "results": {}}
+
+
 def test_storage_that_comes_late_has_the_earlier_trials_too(tmp_path):
     first, second = (f"sqlite:///{tmp_path / name}.db" for name in ("first", "second"))
     search(tmp_path / "run", first, stop_after=4)

@@ -108,6 +108,26 @@ def test_a_strangers_summary_of_another_form_costs_no_page(
 
 
 @pytest.mark.abuse("a report of a damaged folder")
+@pytest.mark.parametrize("versions", [{}, {"plugins": {}}, {"corenas": None}, 3, None])
+def test_a_run_that_does_not_know_its_versions_has_a_page(broken: Path, versions: Any) -> None:
+    info = json.loads((broken / "run.json").read_text()) | {"versions": versions}
+    (broken / "run.json").write_text(json.dumps(info))
+    assert "Made by CoreNAS" in make(broken).text
+
+
+@pytest.mark.abuse("a live page of a folder that breaks the report")
+def test_what_breaks_the_report_is_shown_by_the_live_page(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise KeyError("<odd>")
+
+    monkeypatch.setattr("corenas.commands._serving.make_page", fail)
+    page = LivePage(broken, default_registry()).current()[1]
+    assert b"KeyError: &#39;&lt;odd&gt;&#39;" in page
+
+
+@pytest.mark.abuse("a report of a damaged folder")
 def test_missing_or_damaged_pictures_are_said(tiny_run: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     (folder / "crops" / "x4" / "2.png").unlink()
@@ -144,6 +164,17 @@ def test_another_file_is_not_replaced_and_links_lead_back(digits_run: Path, tmp_
     with pytest.raises(InputError, match="is no report, and is not replaced"):
         write_report(digits_run, registry=default_registry(), state="finished", out=out)
     assert out.read_text() == "a thesis"
+
+
+@pytest.mark.abuse("a report that cannot be written")
+@pytest.mark.parametrize("folder", ["/proc/nowhere", "file"])
+def test_a_place_that_cannot_be_written_is_said(
+    digits_run: Path, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / folder / "page.html"
+    with pytest.raises(InputError, match=r"page\.html: cannot be written: "):
+        write_report(digits_run, registry=default_registry(), state="finished", out=out)
 
 
 # Plugins

@@ -14,10 +14,12 @@ from urllib.parse import unquote
 import pytest
 from attrs import evolve
 
+from corenas.report._files import MOST_DIAGRAMS
 from corenas.search.pareto import front
 from corenas.show.progress import format_number
 from corenas.values.architecture import Architecture
 from corenas.values.trial import Event
+from corenas_sr.results.comparing import MOST_BYTES
 
 from .inventing import HOSTILE, WriteRun, begun, measured, refused
 from .parsing import check_harmless, make, read
@@ -191,7 +193,9 @@ def test_fifty_thousand_trials_make_a_page_of_seconds_and_say_what_they_left_out
     started = time.process_time()
     page = make(folder)
     assert time.process_time() - started < 10
-    assert len(page.source.encode()) < 3_000_000
+    # With as many bytes of pictures and diagrams as a page takes at most.
+    assert len(page.source.encode()) + 4 / 3 * (MOST_BYTES + MOST_DIAGRAMS) < 3_000_000
+    assert "Of 10,000 candidates without a score, 1,200 are drawn" in page.text
     assert "Charts draw 1,200 of 40,000 trials, chosen at random" in page.text
     assert "Of each stretch the least and the greatest value are drawn" in page.text
     assert page.table("Candidates without")[1] == [
@@ -207,6 +211,53 @@ def test_fifty_thousand_trials_make_a_page_of_seconds_and_say_what_they_left_out
     dots = [e for e in page.all("circle") if "data-t" in e]
     assert len(dots) < 6000
     assert any(f"trial {best.number}," in dot["data-t"] for dot in dots)
+
+
+def test_what_has_no_room_is_named(write_run: WriteRun) -> None:
+    choices = [
+        {f"d{place}": f"{number >> place % 4 & 1}" for place in range(70)} for number in range(16)
+    ]
+    events = [begun()]
+    for number, each in enumerate(choices):
+        scalars = {f"scalar{n}": float(number) for n in range(15)}
+        events.append(measured(number, each, score=float(number), scalars=scalars))
+        events.append(refused(100 + number, f"reason {'x' * number}"))
+    folder = write_run(events)
+    images = folder / "images"
+    images.mkdir()
+    for name, size in (("large", MOST_DIAGRAMS + 1), ("small", 100)):
+        (images / f"{name}.dot").write_text("")
+        (images / f"{name}.svg").write_bytes(b" " * size)
+    page = make(folder)
+    assert "48 more decisions" in page.text
+    assert "10 decisions on which scores differ less are left out" in page.text
+    assert "the 8 most frequent reasons; 8 more" in " ".join(page.tables)
+    assert "Not drawn, and in the journal: scalar12, scalar13, scalar14." in page.text
+    assert "Too large for this page, and among the run's files: large.svg." in page.text
+    assert [image["alt"].split(";")[0] for image in page.all("img")] == ["Diagram of the small"]
+
+
+def test_a_front_of_thousands_is_thinned_and_that_is_said(write_run: WriteRun) -> None:
+    events = [measured(n, {"op": str(n)}, score=float(n), cost=float(n)) for n in range(4000)]
+    page = make(write_run([begun(), *events]))
+    dots = [dot for dot in page.all("circle") if dot.get("class") == "front" and "data-t" in dot]
+    assert 1200 <= len(dots) <= 2400
+    assert "at most 1,200 more" in page.text
+
+
+def test_each_protocol_is_told_with_the_models_that_it_is_of(write_run: WriteRun) -> None:
+    models = [
+        {"name": f"x{scale}", "metrics": {"psnr": 30.0}, "protocol": {"psnr": f"shave {scale}"}}
+        for scale in (2, 4)
+    ]
+    models.append({**models[1], "name": "x4-perceptual"})
+    summary = {"models": models, "protocol": {"size": "a count"}}
+    for model in models:
+        model["size"] = 3
+    page = make(write_run([begun()], summary=summary))
+    told = page.text[page.text.index("size a count") - 200 :]
+    assert "psnr of x2 shave 2" in told
+    assert "psnr of x4, x4-perceptual shave 4" in told
 
 
 def test_all_of_the_front_is_drawn_and_told(write_run: WriteRun) -> None:

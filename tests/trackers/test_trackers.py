@@ -191,11 +191,50 @@ def test_mlflow_goes_on_when_an_option_is_another(tmp_path: Path) -> None:
     """The store keeps the first value of a parameter, and gets all that comes after."""
     pytest.importorskip("mlflow")
     address = f"sqlite:///{tmp_path / 'x.db'}"
-    begun_in_mlflow(tmp_path, address, train="here").end("stopped", {})
-    begun_in_mlflow(tmp_path, address, train="there", new="1").end("finished", {})
+    first = begun_in_mlflow(tmp_path, address, train="here")
+    first.end("stopped", {})
+    begun_in_mlflow(tmp_path, address, first.flush(), train="there", new="1").end("finished", {})
     found, _ = only_run(address)
     assert found.data.params == {"train": "here", "new": "1"}
     assert found.info.status == "FINISHED"
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # SQLAlchemy 2.1's
+@pytest.mark.parametrize("lost", ["run", "cursor"])
+def test_mlflow_gets_no_half_of_a_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lost: str,
+) -> None:
+    """After a resume without the run in the store, or without what says how far it is."""
+    pytest.importorskip("mlflow")
+    out, address = tmp_path / "run", f"sqlite:///{tmp_path / 'x.db'}"
+    words = "--track", "mlflow", "--set", f"track.mlflow.address={address}"
+    monkeypatch.setenv("STOP_AT", "4")
+    assert cli.main(["run", "shown", "--out", str(out), *words]) == 0
+    before, client = only_run(address)
+    if lost == "run":
+        client.delete_run(before.info.run_id)
+    else:
+        (out / "tracking" / "mlflow.json").unlink()
+    monkeypatch.setenv("STOP_AT", "")
+    capsys.readouterr()
+    assert cli.main(["resume", str(out), *words]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    if lost == "run":
+        assert f"the run {before.info.run_id} is no longer in the store; delete" in shown
+        return
+    assert "tracker" not in shown
+    found, client = only_run(address)
+    assert found.info.run_id != before.info.run_id
+    wanted = expected(out)
+    logged = Counter(
+        (name, each.step, each.value)
+        for name in {tag for tag, _, _ in wanted}
+        for each in client.get_metric_history(found.info.run_id, name)
+    )
+    assert logged == wanted
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # SQLAlchemy 2.1's
@@ -215,14 +254,14 @@ def test_pictures_lie_beside_the_database(tmp_path: Path, monkeypatch: pytest.Mo
     assert [each.path for each in pictures] == ["images/red.png"]
 
 
-def begun_in_mlflow(folder: Path, address: str, **parameters: str) -> Any:
+def begun_in_mlflow(folder: Path, address: str, mark: Any = None, **parameters: str) -> Any:
     from corenas_trackers.config import MlflowConfig
     from corenas_trackers.mlflow import MlflowTracker
 
     info = {"recipe": "shown", "seed": 0, "created": "now"}
     place = folder / "tracking" / "mlflow"
     tracker = MlflowTracker(MlflowConfig(address=address))
-    tracker.begin(Tracked(folder, info, parameters, place, None, lambda stage: ()))
+    tracker.begin(Tracked(folder, info, parameters, place, mark, lambda stage: ()))
     return tracker
 
 

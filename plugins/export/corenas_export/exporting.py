@@ -16,7 +16,7 @@ from corenas.options.structuring import Chosen, choose, structure
 from corenas.options.toml import parse_assignment
 from corenas_export.checking import Check, check_against_torch
 from corenas_export.format import ExportFormat
-from corenas_export.handing_over import hand_over, set_aside, targets_of
+from corenas_export.handing_over import hand_over, refuse_existing, set_aside, targets_of
 from corenas_export.reading import read_source
 from corenas_sr.models.costs import parse_size
 
@@ -146,6 +146,8 @@ def export_network(
         if exported.refused:
             kept = set_aside(exported.files, targets)
             raise CorenasError(f"{exported.refused}; the file is kept as {kept}")
+        if not force:
+            refuse_existing(targets)  # converting takes a while: somebody else may have been there
         hand_over(exported.files, targets)
     return Result(targets, check, exported.runs_with, exported.numbers)
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from corenas.errors import CorenasError, InputError
@@ -34,8 +34,8 @@ def targets_of(
     for target in targets:
         if target.resolve() == model.resolve():
             raise InputError(f"{target}: is the model file; give another name with --out")
-        if os.path.lexists(target) and not force:
-            raise InputError(f"nothing was written: {target} exists; --force replaces it")
+    if not force:
+        refuse_existing(targets)
     try:
         tempfile.TemporaryFile(dir=first.parent).close()
     except OSError as error:
@@ -44,6 +44,13 @@ def targets_of(
         if target.is_dir() and _ending(target.name) != ".mlpackage":
             raise InputError(f"{target}: is a folder")
     return targets
+
+
+def refuse_existing(targets: Sequence[Path]) -> None:
+    """Raise an `InputError` where a file is there already."""
+    for target in targets:
+        if os.path.lexists(target):
+            raise InputError(f"nothing was written: {target} exists; --force replaces it")
 
 
 def _first(model: Path, out: Path | None, suffix: str) -> Path:
@@ -66,31 +73,39 @@ def _ending(suffix: str) -> str:
 
 
 def hand_over(files: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Copy files to where they go; the first one last, as it is the one that is opened.
+    """Copy files to where they go; they appear when all are copied, the first one last.
+
+    That is the one that is opened.
 
     Raises:
-        CorenasError: One cannot be written.
+        CorenasError: One cannot be written. What was there before is there still.
     """
-    written: list[Path] = []
+    new = [target for target in targets if not os.path.lexists(target)]
     try:
-        for file, target in reversed(list(zip(files, targets, strict=True))):
-            new = not os.path.lexists(target)
-            with _writing(target):
-                _copy(file, target)
-            written += [target] if new else []
+        with ExitStack() as copies:  # left in the reverse order
+            for file, target in zip(files, targets, strict=True):
+                copies.enter_context(_writing(target))
+                copies.enter_context(_copied(file, target))
     except BaseException:
         # Half of an export is of no use, and would have to be replaced by force.
-        for target in written:
-            target.unlink(missing_ok=True)
+        for target in new:
+            if not target.is_dir():
+                target.unlink(missing_ok=True)
         raise
 
 
-def _copy(file: Path, target: Path) -> None:
+@contextmanager
+def _copied(file: Path, target: Path) -> Iterator[None]:
+    """Copy a file or a folder; it appears under its own name when the context is left."""
     if file.is_dir():
-        _copy_folder(file, target)
+        with _copied_folder(file, target):
+            yield
         return
-    with file.open("rb") as content, atomic_write(target) as copy:
-        shutil.copyfileobj(content, copy)
+    with atomic_write(target) as copy:
+        with file.open("rb") as content:
+            shutil.copyfileobj(content, copy)
+        copy.flush()
+        yield
 
 
 def set_aside(files: Sequence[Path], targets: Sequence[Path]) -> Path:
@@ -108,10 +123,11 @@ def _writing(path: Path) -> Iterator[None]:
         raise CorenasError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def _copy_folder(folder: Path, target: Path) -> None:
-    """Copy a folder under a temporary name; it appears under its own when all of it is there."""
+@contextmanager
+def _copied_folder(folder: Path, target: Path) -> Iterator[None]:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
         copy = Path(shutil.copytree(folder, Path(temporary) / "new"))
+        yield
         if target.exists():
             target.rename(Path(temporary) / "old")
         copy.rename(target)

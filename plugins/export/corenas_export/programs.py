@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from corenas.errors import CorenasError
+from corenas.errors import CorenasError, InputError
 from corenas.plugins.hookspecs import NoOptions
 from corenas_export.format import Exported, Source
 
@@ -37,6 +37,12 @@ class ByteImages(nn.Module):
         """Return the larger images, clamped and rounded, halves up."""
         larger = self.network(images.permute(0, 3, 1, 2).float())
         return torch.floor(larger + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def refuse_licence(source: Source, name: str) -> None:
+    """Raise an `InputError` where a file shall state a licence that has no place for it."""
+    if "corenas.data_licence" in source.facts:
+        raise InputError(f"--licence: {name}'s files have no place for it; write it beside them")
 
 
 @contextmanager

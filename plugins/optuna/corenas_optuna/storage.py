@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from corenas.errors import ConfigError, CorenasError
 from corenas.runs.journal import Entry
-from corenas.tracking.tracker import State, Tracked
+from corenas.tracking.tracker import State, Tracked, flat_numbers
 from corenas.values.architecture import Decision
 from corenas.values.trial import Trial
 from corenas_optuna.config import StorageConfig
@@ -41,7 +41,8 @@ def open_storage(address: str) -> BaseStorage:
 class StorageTracker:
     """Copies trials into a storage, each once: what is there already is known by its number.
 
-    Each search of a run is a study of its own.
+    Each search of a run is a study of its own, with the run's options and results as attributes.
+    The mark names the searches that have one.
     """
 
     def __init__(self, config: StorageConfig) -> None:
@@ -54,8 +55,9 @@ class StorageTracker:
         self._studies: dict[str, tuple[optuna.Study, set[int]]] = {}
 
     def begin(self, run: Tracked) -> None:
-        """Remember the run, whose studies are named after it."""
+        """Remember the run, whose studies are named after it, and the searches that have one."""
         self._run = run
+        self._stages = set[str](run.mark["stages"] if run.mark else ())
         # Not the folder alone: two runs may have one name.
         own = hashlib.sha256(run.identity.encode()).hexdigest()[:8]
         self._name = f"{run.folder.resolve().name}-{own}"
@@ -69,38 +71,68 @@ class StorageTracker:
         trial, stage = entry.event.trial, entry.event.stage
         if trial is None:
             return
-        try:
+        with self._writing():
             study, known = self._open(stage)
             if trial.number not in known:
                 study.add_trial(mirrored(trial, self._run.decisions(stage)))
                 known.add(trial.number)
+
+    def picture(self, name: str, file: Path) -> None:
+        """Leave pictures out: Optuna has no place for those of a run."""
+
+    def flush(self) -> dict[str, Any]:
+        """Return the searches that have a study; every trial is written at once."""
+        return {"stages": sorted(self._stages)}
+
+    def end(self, state: State, summary: Mapping[str, Any]) -> None:
+        """Write the results beside the options.
+
+        Raises:
+            CorenasError: The storage fails.
+        """
+        if state != "finished":
+            return
+        with self._writing():
+            for stage in sorted(self._stages):
+                self._open(stage)[0].set_user_attr("results", flat_numbers(summary))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except CorenasError:
+            raise
         # Whatever a storage raises: a locked file, a lost server, a full disk.
         except Exception as error:
             raise CorenasError(
                 f"{_hide_password(self._address)}: {type(error).__name__}: {_first_line(error)}"
             ) from error
 
-    def picture(self, name: str, file: Path) -> None:
-        """Leave pictures out: Optuna has no place for those of a run."""
-
-    def flush(self) -> None:
-        """Do nothing: every trial is written at once."""
-
-    def end(self, state: State, summary: Mapping[str, Any]) -> None:
-        """Do nothing: a study has no end."""
-
     def _open(self, stage: str) -> tuple[optuna.Study, set[int]]:
         if stage not in self._studies:
             with _quiet():
-                study = optuna.create_study(
-                    storage=open_storage(self._address),
-                    study_name=f"{self._name}/{stage}",
-                    direction="maximize",
-                    load_if_exists=True,
-                )
+                study = self._find_or_create(stage)
             known = {t.user_attrs[NUMBER] for t in study.get_trials(deepcopy=False)}
             self._studies[stage] = study, known
+            self._stages.add(stage)
         return self._studies[stage]
+
+    def _find_or_create(self, stage: str) -> optuna.Study:
+        storage, name = open_storage(self._address), f"{self._name}/{stage}"
+        there = name in optuna.get_all_study_names(storage)
+        if stage in self._stages and not there:
+            raise CorenasError(
+                f"{_hide_password(self._address)}: the study {name!r} is no longer there; delete "
+                f"{self._run.place}.json to have all written again"
+            )
+        if there and self._run.mark is None:
+            # All is to come, so what is there may be of another journal.
+            optuna.delete_study(study_name=name, storage=storage)
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+        )
+        study.set_user_attr("options", dict(self._run.parameters))
+        return study
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from sqlalchemy import make_url
 
+from corenas.errors import CorenasError
 from corenas.runs.journal import Entry
 from corenas.tracking.tracker import State, Tracked, flat_numbers, numbers_of
 from corenas_trackers.config import MlflowConfig
@@ -31,7 +32,7 @@ _STATES = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 
 class MlflowTracker:
-    """Logs a run; what the store has already is found there by a tag, not by a mark.
+    """Logs a run; how much the store has already is found there in a tag, not in the mark.
 
     A database takes the same metric twice as one, so nothing is there twice whenever it stops.
     """
@@ -41,7 +42,11 @@ class MlflowTracker:
         self._metrics: list[Metric] = []
 
     def begin(self, run: Tracked) -> None:
-        """Find the run in the store, or create it with the options."""
+        """Find the run in the store, or create it with the options.
+
+        Raises:
+            CorenasError: The store has it no longer.
+        """
         for name in ("mlflow.store.db.utils", "alembic"):  # they tell of every table they make
             logging.getLogger(name).setLevel(logging.WARNING)
         address = self._config.address
@@ -54,14 +59,24 @@ class MlflowTracker:
         self._client = MlflowClient(address)
         experiment = self._experiment(artifacts)
         # Quotes end a string of the filter, and none is in an identity: its parts are names.
-        known = self._client.search_runs(
+        found = self._client.search_runs(
             [experiment], f"tags.`{IDENTITY}` = '{run.identity}'", max_results=1
         )
-        if known:
-            self._id = known[0].info.run_id
-            self._offset = int(known[0].data.tags.get(OFFSET, 0))
+        known = found[0] if found else None
+        if known is None and run.mark is not None:
+            raise CorenasError(
+                f"the run {run.mark['run']} is no longer in the store; delete {run.place}.json to "
+                "have all written again"
+            )
+        if known is not None and run.mark is None:
+            # All is to come, so what is there may be of another journal. MLflow can restore it.
+            self._client.delete_run(known.info.run_id)
+            known = None
+        if known is not None:
+            self._id = known.info.run_id
+            self._offset = int(known.data.tags.get(OFFSET, 0))
             self._client.update_run(self._id, status="RUNNING")
-            logged = known[0].data.params
+            logged = known.data.params
         else:
             name = run.folder.resolve().name
             made = self._client.create_run(experiment, tags={IDENTITY: run.identity}, run_name=name)

@@ -98,7 +98,7 @@ class TensorboardTracker:
                 writer.add_summary(each)
             for name, value in numbers.items():
                 self._writer.add_scalar(f"results/{name}", value)
-        self._writer.flush()
+        self._writer.close()
 
 
 def _table(rows: Iterable[tuple[str, object]]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +16,7 @@ import pytest
 from typer.main import get_command
 
 from corenas import cli
+from corenas.commands import init
 from corenas.commands.init import KINDS, LONGEST, check_name, write_plugin
 from corenas.errors import InputError
 from corenas.plugins.registry import default_registry
@@ -84,6 +87,54 @@ def test_the_readmes_second_command_is_one_that_corenas_takes(
         assert words[1] != "show" or cli.main(words[1:]) == 0
 
 
+SMALLER = {
+    "operation": (),
+    "metric": (),
+    "strategy": (
+        "search.steps=2",
+        "search.evaluator.training.steps=2",
+        "finalists.count=1",
+        "training.steps=2",
+        "baselines=[]",
+    ),
+    "space": (
+        "stages=generator",
+        "search.steps=2",
+        "search.evaluator.training.steps=2",
+        "fresh.count=1",
+        "x2.steps=2",
+        "x4.steps=2",
+    ),
+    "recipe": ("search.steps=2", "search.evaluator.training.steps=2"),
+    "task": ("search.steps=2",),
+}
+"""What makes the READMEs' commands short."""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("packages")
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_readmes_second_command_does_its_work(
+    kind: str,
+    packages: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    readme = (packages[kind] / "README.md").read_text()
+    (block,) = re.findall(r"^```\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    words = shlex.split(block.splitlines()[1])[1:]
+    words += [f"--set={each}" for each in SMALLER[kind]]
+    assert cli.main(words) == 0, capsys.readouterr().err
+    printed = capsys.readouterr().out
+    if words[0] == "run":
+        (summary,) = tmp_path.glob("runs/*/summary.json")
+        assert json.loads(summary.read_text())
+    else:
+        assert NAMES[kind] in printed
+
+
 @pytest.mark.parametrize("length", [3, 12, LONGEST])
 def test_what_is_written_lints(tmp_path: Path, length: int) -> None:
     pytest.importorskip("ruff", reason="a linter is no dependency of the tests")
@@ -115,6 +166,23 @@ def test_pip_installs_it(packages: dict[str, Path], tmp_path: Path) -> None:
     )
     assert [NAMES["operation"]] * 2 in [line.split()[:2] for line in listed.stdout.splitlines()]
     assert (tmp_path / "site" / "made_operation" / "py.typed").exists()
+
+
+def test_nothing_hidden_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    templates = shutil.copytree(init._TEMPLATES, tmp_path / "templates")
+    for left in ("common/.ruff_cache/0.1/entry", "task/plugin_name/__pycache__/plugin.pyc"):
+        (templates / left).parent.mkdir(parents=True)
+        (templates / left).write_bytes(b"\xff\xfe")
+    monkeypatch.setattr(init, "_TEMPLATES", templates)
+    files = write_plugin("gated-conv", "task", tmp_path / "new")
+    modules = ("__init__", "config", "data", "evaluator", "plugin", "recipe", "space")
+    assert {path.as_posix() for path in files} == {
+        "README.md",
+        "pyproject.toml",
+        "tests/test_task.py",
+        "gated_conv/py.typed",
+        *(f"gated_conv/{module}.py" for module in modules),
+    }
 
 
 @pytest.mark.parametrize(

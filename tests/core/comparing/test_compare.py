@@ -35,6 +35,7 @@ class Options:
     strategy: str = option("random", "a name")
     protocol: str = option("ten images", "how it is measured")
     stage: str = option("search", "the stage's name")
+    also: str = option("", "another stage, which measures a number of its own")
     stop_at: int = option(0, "when to be interrupted")
     data: Path = option(Path("here"), "where data lie", place=True)
     tested: float = option(90.0, "the model's number")
@@ -42,8 +43,8 @@ class Options:
 
 
 class Listed:
-    def __init__(self, options, run):
-        self.options, self.run, self.done = options, run, 0
+    def __init__(self, options, run, quality="psnr"):
+        self.options, self.run, self.done, self.quality = options, run, 0, quality
 
     def events(self):
         options = self.options
@@ -57,7 +58,7 @@ class Listed:
             psnr = options.psnr[number]
             if options.bonus and self.done == len(options.psnr):
                 psnr += options.bonus[self.run.seed]
-            numbers = {"psnr": psnr, "size": options.size[number]}
+            numbers = {self.quality: psnr, "size": options.size[number]}
             share = options.shares[number] if options.shares else 1.0
             trial = Trial(number, one, Measurement(numbers, 1.0), psnr, fidelity=share)
             yield Event("trial", self.done, len(options.psnr), trial=trial)
@@ -77,6 +78,9 @@ def run(run, options):
     quantities = [Quantity("psnr", "higher", "dB", options.protocol), Quantity("size", "lower")]
     if options.measured:
         run.stage(options.stage, Listed(options, run), quantities=quantities)
+    if options.also:
+        quantities[0] = Quantity("lpips", "lower")
+        run.stage(options.also, Listed(options, run, "lpips"), quantities=quantities)
     if run.stopping():
         raise NothingYet("nothing yet")
     return {"models": [{"name": "net", "tested": options.tested, "scale": 2, "size": 5}]}
@@ -163,6 +167,34 @@ def test_hypervolume_is_the_share_of_the_box_to_the_reference(
     assert stated["hypervolume"]["1"] == pytest.approx(80 / 150)
 
 
+@pytest.mark.parametrize(
+    "words", [("--metrics", "psnr,size"), ("--reference", "psnr=30,size=50"), ()]
+)
+def test_numbers_of_one_stage_are_a_front_there_and_none_elsewhere(
+    make: Make, compare: Callable[..., Any], words: tuple[str, ...]
+) -> None:
+    folders = make("one", also="second"), make("two", also="second", strategy="mine")
+    found = compare(*folders, *words)
+    shown = [(each["stage"], [*each["reference"]]) for each in found["fronts"]]
+    lacking = "second: psnr not measured there: no front"
+    assert shown == [("search", ["psnr", "size"])] + (
+        [] if words else [("second", ["lpips", "size"])]
+    )
+    assert (lacking in found["warnings"]) == bool(words)
+
+
+@pytest.mark.abuse("the page of a comparison cannot be written")
+def test_a_page_that_cannot_be_written_is_said(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = str(make("one")), str(make("two", strategy="mine"))
+    assert cli.main(["compare", *folders, "--html", "/proc/nowhere/page.html"]) == 1
+    assert "/proc/nowhere/page.html: cannot be written" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert cli.main(["compare", *folders, "--html", str(tmp_path / "file" / "page.html")]) == 2
+    assert "cannot be read: Not a directory" in capsys.readouterr().err
+
+
 def test_taus_are_of_the_architectures_that_both_measured(
     make: Make, compare: Callable[..., Any]
 ) -> None:
@@ -205,9 +237,32 @@ def test_runs_on_data_elsewhere_are_one_group_only_where_the_data_are_known_to_b
     known = make("known", digest="abc"), make("moved", digest="abc", data="there", seed=1)
     assert compare(*known)["groups"] == {"A": [1, 2]}
     for folder in known:
-        for fact in folder.glob("checkpoints/digest.fact.json"):
-            fact.unlink()
+        (folder / "checkpoints" / "digest.fact.json").unlink()
     assert compare(*known)["groups"] == {"A": [1], "B": [2]}
+
+
+def test_runs_on_data_that_changed_in_place_are_not_one_group(
+    make: Make, compare: Callable[..., Any]
+) -> None:
+    folders = make("one"), make("two")
+    assert compare(*folders)["groups"] == {"A": [1, 2]}
+    # As a run leaves it that has found other images in the same folder.
+    fact = folders[1] / "checkpoints" / "digest.fact.json"
+    fact.write_text(json.dumps({**json.loads(fact.read_text()), "value": "others"}))
+    found = compare(*folders)
+    assert found["groups"] == {"A": [1], "B": [2]}
+    assert "data are not the same in run 1 and run 2: digest" in found["warnings"]
+    assert not any("computes what" in each for each in found["warnings"])
+
+
+def test_what_runs_measured_of_themselves_is_nothing_of_their_data(
+    make: Make, compare: Callable[..., Any]
+) -> None:
+    folders = make("one", digest="abc"), make("two", digest="abc", data="there", seed=1)
+    for number, folder in enumerate(folders):
+        fact = folder / "checkpoints" / "step-net.fact.json"
+        fact.write_text(json.dumps({"value": 0.1 + number, "digest": ""}))
+    assert compare(*folders)["groups"] == {"A": [1, 2]}
 
 
 @pytest.mark.abuse("a comparison of summaries with numbers that are not finite")

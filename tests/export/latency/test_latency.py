@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,11 +75,57 @@ def test_command_gets_a_file_and_its_last_number_counts(corenas: Run, model: Pat
 
 
 @pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("1 run: 2.5ms", 2.5),
+        ("took 2.5 ms.", 2.5),
+        ("3 runs, 0.0125 s", 12.5),
+        ("1x3x12x20: 300us", 0.3),
+        ("2nd: 1e1", 10.0),
+        ("5.0\n1.2.3", 5.0),
+    ],
+)
+def test_units_behind_a_number_count(
+    corenas: Run, model: Path, text: str, milliseconds: float
+) -> None:
+    words = "latency", model, "--engine=command", "--input=8x8", "--json"
+    found = json.loads(corenas(*words, script(f"print({text!r})")))
+    assert found["median_ms"] == pytest.approx(milliseconds)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX's")
+def test_command_that_hangs_leaves_nothing_running(fails: Run, model: Path) -> None:
+    hanging = script(
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'])\n"
+        "open('child', 'w').write(str(child.pid))\n"
+        "time.sleep(60)"
+    )
+    words = "latency", model, "--engine=command", "--input=8x8", "--set=timeout=3"
+    assert "took longer than 3 s" in fails(1, *words, hanging)
+    child = int(Path("child").read_text())
+    for _ in range(100):
+        if not _lives(child):
+            return
+        time.sleep(0.05)
+    pytest.fail("what the command had started goes on")
+
+
+def _lives(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.parametrize(
     ("text", "status", "message"),
     [
         ("print('no device')", 1, "printed no milliseconds, but 'no device'"),
         ("print('v1.2.3')", 1, "printed no milliseconds"),
         ("print(0)", 1, "printed no milliseconds"),
+        ("print('2.5 ms saved: -1')", 1, "printed no milliseconds"),
         ("import sys; sys.exit('not\\nconnected')", 1, "ended with status 1: connected"),
     ],
 )
@@ -103,6 +151,21 @@ def test_wrong_arguments_are_said(
     fails: Run, model: Path, arguments: list[str], message: str
 ) -> None:
     assert message in fails(2, "latency", model, *arguments)
+
+
+def test_names_are_shown_as_they_are(fails: Run, model: Path) -> None:
+    odd = Path("[bold]net\x1b[31m.safetensors")
+    odd.write_bytes(model.read_bytes())
+    said = fails(2, "latency", odd, "--scale=3")
+    assert said == "error: [bold]net [31m.safetensors: its scale is 2, not 3"
+
+
+@pytest.mark.abuse("a latency table that cannot be written")
+def test_table_for_a_folder_that_is_not_there_is_refused_before_anything_is_timed(
+    fails: Run,
+) -> None:
+    said = fails(2, "latency", "table", "tiny", "--out=/proc/nowhere/t.json")
+    assert "there is no folder /proc/nowhere" in said
 
 
 def test_options_may_come_before_the_network(corenas: Run, model: Path) -> None:

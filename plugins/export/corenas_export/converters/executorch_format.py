@@ -10,7 +10,7 @@ from torch import Tensor
 from corenas import InputError
 from corenas.plugins.hookspecs import NoOptions
 from corenas_export.format import Exported, Source
-from corenas_export.programs import converting, silent, trace
+from corenas_export.programs import converting, refuse_licence, silent, trace
 
 
 class ExecuTorchFormat:
@@ -20,11 +20,12 @@ class ExecuTorchFormat:
         del config
 
     def check(self, source: Source) -> None:
-        """Ask for one size.
+        """Ask for one size, and refuse a licence.
 
         Raises:
-            InputError: There is none.
+            InputError: There is no size, or a licence.
         """
+        refuse_licence(source, "executorch")
         if source.size is None:
             raise InputError(
                 "executorch: plans its memory for one size of images; give it with --input, such "

@@ -13,7 +13,7 @@ from torch import Tensor
 from corenas.errors import CorenasError
 from corenas_export.config import NcnnConfig
 from corenas_export.format import Exported, Source
-from corenas_export.programs import converting, example_of, silent
+from corenas_export.programs import converting, example_of, refuse_licence, silent
 
 _SECOND = 11
 """By how many pixels the second example is larger, from which pnnx learns what stays open."""
@@ -28,7 +28,12 @@ class NcnnFormat:
         self.config = config
 
     def check(self, source: Source) -> None:
-        """Nothing speaks against it."""
+        """Refuse a licence.
+
+        Raises:
+            InputError: There is one.
+        """
+        refuse_licence(source, "ncnn")
 
     def write(self, source: Source, file: Path) -> Exported:
         """Convert the network; the blobs are called ``in0`` and ``out0``."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import re
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from torch import nn
@@ -19,7 +22,22 @@ from corenas_export.config import CommandConfig, OnnxConfig
 from corenas_export.format import Sizes, Source
 from corenas_sr.latency.torch_engine import Here, some_input, timed
 
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
+_UNITS = {
+    "": 1e-3,
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "s": 1.0,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ns": 1e-9,
+}
+"""Seconds of a number with a unit behind it. There are two signs for micro."""
+
+_NUMBER = re.compile(
+    r"(?<![\w.])([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+    rf"(?: ?({'|'.join(filter(None, _UNITS))}))?(?!\w|\.\d)"
+)
 
 _FILE, _THREADS = "{file}", "{threads}"
 
@@ -138,26 +156,45 @@ class CommandEngine:
         """Return the last number that the command prints, in seconds."""
         what = f"{self.config.command!r}"
         try:
-            done = subprocess.run(
-                words,
-                check=False,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                stdin=subprocess.DEVNULL,
-                timeout=self.config.timeout,
-            )
+            status, out, error_text = _run(words, self.config.timeout)
         except OSError as error:
             raise ConfigError(f"command: {what}: {error.strerror or error}") from error
         except subprocess.TimeoutExpired as error:
             raise CorenasError(f"{what} took longer than {self.config.timeout:g} s") from error
-        if done.returncode:
-            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-            raise CorenasError(f"{what} ended with status {done.returncode}: {''.join(last)}")
-        numbers = _NUMBER.findall(done.stdout)
-        milliseconds = float(numbers[-1]) if numbers else math.nan
-        if not 0 < milliseconds < math.inf:
-            raise CorenasError(
-                f"{what} printed no milliseconds, but {done.stdout.strip()[-200:]!r}"
-            )
-        return milliseconds / 1e3
+        if status:
+            last = (error_text.strip() or out.strip()).splitlines()[-1:]
+            raise CorenasError(f"{what} ended with status {status}: {''.join(last)}")
+        numbers = _NUMBER.findall(out)
+        number, unit = numbers[-1] if numbers else (math.nan, "")
+        seconds = float(number) * _UNITS[unit]
+        if not 0 < seconds < math.inf:
+            raise CorenasError(f"{what} printed no milliseconds, but {out.strip()[-200:]!r}")
+        return seconds
+
+
+def _run(words: list[str], timeout: float) -> tuple[int, str, str]:
+    """Return a command's exit status, and what it printed; nothing of it is left after an error.
+
+    Raises:
+        OSError: It cannot be started.
+        subprocess.TimeoutExpired: It took too long.
+    """
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            out, error_text = process.communicate(timeout=timeout)
+        except BaseException:
+            # With what it has started: that would go on beside the next measurement.
+            if os.name == "posix":
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            raise
+    return process.returncode, out, error_text

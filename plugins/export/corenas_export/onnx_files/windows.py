@@ -27,14 +27,18 @@ class FixedNetwork(Protocol):
 
 _BLIND_OVERLAP = 32
 
+_GRID = 16
+"""Windows begin at multiples of it where they can: some networks work on cells of pixels."""
+
 
 def in_windows(network: FixedNetwork, images: Tensor) -> Tensor:
     """Upscale images of any size.
 
-    Windows overlap by what the network sees, so that a larger image comes out as it would at once,
-    unless the network works on cells of a grid or sees more than half a window; a warning says
-    where that is known. A smaller image is padded by repeating its border, which changes what is
-    near there.
+    Windows overlap by what the network sees, so that a larger image comes out as it would at once.
+    There are two exceptions: a network that sees more than half a window, of which a warning says
+    so; and one that works on cells of a grid, whose last window in a line is out of step where
+    what the image is larger by is no multiple of 16. A smaller image is padded by repeating its
+    border, which changes what is near there.
 
     Args:
         network: The network.
@@ -102,9 +106,11 @@ class _Span:
 def _spans(size: int, window: int, radius: int | None) -> Iterator[_Span]:
     """Cover a line of at least a window's length by windows."""
     halo = min(_BLIND_OVERLAP if radius is None else radius, (window - 1) // 2)
+    # Rounding down must leave something new in each window.
+    step = _GRID if window - 2 * halo >= _GRID else 1
     start = 0
     while start < size:
-        first = min(max(0, start - halo), size - window)
+        first = min(max(0, start - halo) // step * step, size - window)
         stop = size if first + window == size else first + window - halo
         yield _Span(start, stop, first)
         start = stop

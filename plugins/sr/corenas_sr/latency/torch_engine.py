@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from corenas.cost import Shape
+from corenas.devices import processor_name
 from corenas.plugins.hookspecs import NoOptions
 
 
@@ -37,12 +36,7 @@ class Here:
 
     def processor(self) -> str:
         """Return the name of the processor, as far as the system tells."""
-        try:
-            text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            text = ""
-        named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-        return named[1] if named else platform.processor() or platform.machine()
+        return processor_name()
 
 
 class TorchEngine(Here):

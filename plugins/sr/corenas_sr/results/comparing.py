@@ -24,7 +24,7 @@ CROPS = "crops"
 DESCRIPTION = "crops.json"
 """File in such a folder that says what its pictures are."""
 
-MOST_BYTES = 1_600_000
+MOST_BYTES = 1_000_000
 """How many bytes all pictures of a page may have; a third more as they stand in it."""
 
 _QUALITY = 88  # of WebP, where PNG is too large
