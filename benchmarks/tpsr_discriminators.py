@@ -3,11 +3,13 @@
     CORENAS_DATA=FOLDER python benchmarks/tpsr_discriminators.py --generator x4.safetensors
 
 Discriminators drawn at random are trained by each short task from several seeds, as the search of
-the recipe ``tpsr`` does, and by a long one, as its full task does; losses read SqueezeNet's
-features, and scores are LPIPS of AlexNet on crops of kodak24. For each task: the share of the
+the recipe ``tpsr`` does, and by a long one with the steps of its full task, of which the mean of
+the last measurements counts; losses read SqueezeNet's features, and scores are LPIPS of AlexNet on
+crops of kodak24, for the long task on those of other images. For each task: the share of the
 variance of one score that the architecture explains (the intraclass correlation; what is missing is
 luck), and Kendall's tau of its means with the long task, both with intervals by resampling the
 discriminators. Every result is a line of --out; run again, it goes on with what is missing there.
+Discriminators are done one after the other, so that a run that is stopped tells of the first ones.
 Two processes work, one core each.
 """
 
@@ -27,7 +29,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
-from shared.perceptual import BATCH, PATCH, link_images, perceptual_options
+from shared.perceptual import BATCH, PATCH, link_images, link_others, perceptual_options
 
 from corenas import structure
 from corenas.devices import use_one_thread
@@ -44,37 +46,44 @@ from corenas_tpsr.perceptual.proxy import AdversarialEvaluator, AdversarialJob
 
 Table = NDArray[Any]
 
+LEAST = 3
+"""Discriminators of which something can be told."""
+
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 SIDES = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
-LONG_SEEDS = 2
+SEEDS, LONG_SEEDS = 3, 2
 
 
 @frozen
 class Kind:
     """A task: its changes to the options, and from how many seeds.
 
-    With ``same_patches``, a seed has the same patches for all discriminators.
+    With ``same_patches``, a seed has the same patches for all discriminators; ``images`` are those
+    that are measured.
     """
 
     changes: Mapping[str, Any]
     seeds: int
     same_patches: bool = False
+    images: str = "validation"
 
 
 def kinds(arguments: argparse.Namespace) -> Mapping[str, Kind]:
     """Return the tasks by name, the long one last."""
     short, long = arguments.short, arguments.long
 
-    def steps(count: int, schedule: str = "constant") -> dict[str, Any]:
+    def steps(count: int, counts: str = "best", schedule: str = "constant") -> dict[str, Any]:
         training = {"steps": count, "schedule": schedule}
-        return {"training": training, "evaluate_every": max(1, count // 6)}
+        return {"training": training, "counts": counts, "evaluate_every": max(1, count // 6)}
 
+    full = steps(long, "mean", "cosine")
     return {
-        f"{short} steps": Kind(steps(short), 3),
-        f"{short} steps, same patches": Kind(steps(short), 3, same_patches=True),
-        f"{3 * short} steps": Kind(steps(3 * short), 1),
-        _long(arguments): Kind(steps(long, "cosine"), LONG_SEEDS),
+        f"{short} steps": Kind(steps(short), SEEDS),
+        f"{short} steps, same patches": Kind(steps(short), SEEDS, same_patches=True),
+        f"{short} steps, same patches, mean": Kind(steps(short, "mean"), SEEDS, same_patches=True),
+        f"{3 * short} steps, same patches": Kind(steps(3 * short), 1, same_patches=True),
+        _long(arguments): Kind(full, LONG_SEEDS, same_patches=True, images="others"),
     }
 
 
@@ -86,7 +95,8 @@ def main() -> int:
     arguments = _arguments()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     data = Path(os.environ["CORENAS_DATA"]).absolute()
-    images = link_images(data, arguments.out.with_suffix(""))
+    folder = arguments.out.with_suffix("")
+    images = {**link_images(data, folder), "others": str(link_others(data, folder))}
     start = hashlib.sha256(arguments.generator.read_bytes()).hexdigest()
     done = dict(_results(arguments.out, start))
     jobs = [job for job in _jobs(arguments) if job not in done]
@@ -100,11 +110,10 @@ def main() -> int:
                 line = {"kind": kind, "number": number, "seed": seed, "score": future.result()}
                 with arguments.out.open("a") as file:
                     file.write(json.dumps({**line, "generator": start}) + "\n")
-        except BaseException:
+        except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
-            raise
     results = dict(_results(arguments.out, start))
-    _report({job: results[job] for job in _jobs(arguments)}, arguments)
+    _report(results, arguments)
     return 0
 
 
@@ -124,8 +133,8 @@ Job = tuple[str, int, int]
 
 
 def _jobs(arguments: argparse.Namespace) -> Iterator[Job]:
-    for kind, about in kinds(arguments).items():
-        for number in range(arguments.count):
+    for number in range(arguments.count):
+        for kind, about in kinds(arguments).items():
             for seed in range(about.seeds):
                 yield kind, number, seed
 
@@ -154,7 +163,8 @@ def _score(
     space = DiscriminatorSpace(DiscriminatorSpaceConfig(patch=4 * config.training.patch))
     architecture = random_architecture(space, number)
     own = derive_seed(seed, kind, str(number))
-    evaluator = AdversarialEvaluator(config, space, structure(DataConfig, images))
+    chosen = {"train": images["train"], "validation": images[task.images]}
+    evaluator = AdversarialEvaluator(config, space, structure(DataConfig, chosen))
     job = evaluator.prepare(architecture, number=0, seed=own)
     assert isinstance(job, AdversarialJob)
     outcome = attempt(job, "cpu", lambda step, value: False)
@@ -165,10 +175,14 @@ def _score(
 
 
 def _report(results: Mapping[Job, float | None], arguments: argparse.Namespace) -> None:
-    failed = {number for (_, number, _), score in results.items() if score is None}
-    if failed:
-        print(f"left out, since a training of theirs failed: {sorted(failed)}")
-    kept = [number for number in range(arguments.count) if number not in failed]
+    jobs = list(_jobs(arguments))
+    failed = {job[1] for job in jobs if job in results and results[job] is None}
+    missing = {job[1] for job in jobs if job not in results}
+    if failed or missing:
+        print(f"left out: training failed: {sorted(failed)}, not done: {sorted(missing)}")
+    kept = [n for n in range(arguments.count) if n not in failed | missing]
+    if len(kept) < LEAST:
+        raise SystemExit(f"{len(kept)} discriminators are done: too few for a table")
     scores = {
         kind: np.array(
             [[results[kind, number, seed] for seed in range(about.seeds)] for number in kept],

@@ -13,8 +13,8 @@ PATCH = 24
 
 BATCH = 4
 
-VALIDATION = 8
-"""Images of kodak24 that candidates are measured on, and checkpoints."""
+VALIDATION, OTHERS = slice(8), slice(8, None)
+"""Images of kodak24 that candidates and checkpoints are measured on, and the rest."""
 
 
 def perceptual_options(data: Path) -> dict[str, Any]:
@@ -38,9 +38,15 @@ def link_images(data: Path, folder: Path) -> dict[str, str]:
     least = 4 * PATCH
     train = link_large_enough([data / "train291" / "HR"], folder / "images", least=least)
     validation = link_large_enough(
-        [data / "kodak24" / "HR"], folder / "validation", least=least, first=VALIDATION
+        [data / "kodak24" / "HR"], folder / "validation", least=least, some=VALIDATION
     )
     return {"train": str(train), "validation": str(validation)}
+
+
+def link_others(data: Path, folder: Path) -> Path:
+    """Link the images of kodak24 that candidates and checkpoints are not measured on."""
+    sources = [data / "kodak24" / "HR"]
+    return link_large_enough(sources, folder / "others", least=4 * PATCH, some=OTHERS)
 
 
 def assignments(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

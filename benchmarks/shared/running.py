@@ -11,20 +11,22 @@ from pathlib import Path
 
 from PIL import Image
 
+ALL = slice(None)
+
 SIDE_BY_SIDE = 2
 """Runs at once, each with one thread: one for each core."""
 
 
 def link_large_enough(
-    sources: Iterable[Path], folder: Path, *, least: int, first: int | None = None
+    sources: Iterable[Path], folder: Path, *, least: int, some: slice = ALL
 ) -> Path:
     """Link the images that have sides of ``least`` pixels or more into a folder; return that.
 
-    Of each source, the ``first`` ones by their names are looked at, by default all.
+    Of each source, only ``some`` are looked at, in the order of their names.
     """
     folder.mkdir(exist_ok=True)
     for source in sources:
-        for file in sorted(source.iterdir())[:first]:
+        for file in sorted(source.iterdir())[some]:
             link = folder / file.name
             with Image.open(file) as image:
                 if min(image.size) >= least and not link.exists():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Sequence
-from math import sqrt
+from math import atanh, sqrt, tanh
 
 from corenas.values.trial import Trial
 
@@ -66,3 +66,19 @@ def kendall_tau(pairs: Sequence[tuple[float, float]]) -> float | None:
         of_first += int(np.count_nonzero(a))
         of_second += int(np.count_nonzero(b))
     return agreeing / sqrt(of_first * of_second) if of_first and of_second else None
+
+
+def tau_interval(tau: float, count: int) -> tuple[float, float] | None:
+    """Return the 95 % interval of Kendall's tau; None where it is not known.
+
+    Fieller, Hartley and Pearson (Biometrika 44, 1957): the inverse hyperbolic tangent of tau is
+    nearly normal, with variance 0.437 / (n - 4). It is rough for fewer than ten pairs.
+
+    Args:
+        tau: Within [-1, 1].
+        count: The number of pairs.
+    """
+    if count <= 4 or abs(tau) >= 1:
+        return None
+    half = 1.96 * sqrt(0.437 / (count - 4))
+    return tanh(atanh(tau) - half), tanh(atanh(tau) + half)

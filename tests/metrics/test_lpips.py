@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import lpips
 import pytest
 import torch
 import torchvision
@@ -128,6 +129,31 @@ def test_lpips_vgg_of_bicubic_set5_has_the_known_mean() -> None:
         reference = read_image(root / "Set5" / "HR" / f"{name}.png")[None, :, :height, :width]
         measured.append(metric(image, reference, scale=4).item())
     assert sum(measured) / 5 == pytest.approx(0.2797, abs=5e-5)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:torchvision")  # of how the package calls it
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_real_weights_give_what_the_package_gives(net: str) -> None:
+    """The package builds torchvision's network by itself; the features are read into that."""
+    folder = os.environ.get("CORENAS_DATA")
+    if not folder:
+        pytest.skip("CORENAS_DATA, the folder that holds Set5 and weights, is not set")
+    file = Path(folder) / "weights" / f"{LPIPS_NETS[net].trunk}_features.pth"
+    theirs = lpips.LPIPS(net=net, version="0.1", pnet_rand=True, verbose=False)
+    whole = torchvision.models.get_model(LPIPS_NETS[net].trunk, weights=None).features
+    whole.load_state_dict(torch.load(file, weights_only=True))
+    # Its slices hold the layers of torchvision's network under their numbers.
+    for each in (getattr(theirs.net, f"slice{n}") for n in range(1, 6)):
+        for number, layer in each.named_children():
+            layer.load_state_dict(whole[int(number)].state_dict())
+    images = Path(folder) / "Set5"
+    low = read_image(images / "LR_bicubic" / "X4" / "butterflyx4.png")
+    image, reference = resize(low[None], 4), read_image(images / "HR" / "butterfly.png")[None]
+    with torch.no_grad():
+        expected = theirs(*(x.float() / 127.5 - 1 for x in (image, reference))).item()
+    measured = build(LpipsConfig(net=net, weights=file))(image, reference, scale=4).item()
+    assert measured == pytest.approx(expected, abs=1e-6)
+    assert measured > 0.2
 
 
 @pytest.mark.parametrize("net", LPIPS_NETS)

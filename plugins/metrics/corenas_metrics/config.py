@@ -20,14 +20,22 @@ from corenas_sr.metric import MetricInfo
 
 PSNR = MetricInfo("higher", range="0 to inf", unit="dB", protocol=PROTOCOLS["y"].text)
 SSIM = MetricInfo("higher", range="-1 to 1", protocol=PROTOCOLS["y"].text)
-LPIPS = MetricInfo("lower", range="0 to about 1", protocol=lpips_text("vgg"))
-ST_LPIPS = MetricInfo("lower", range="0 to about 1", protocol=st_lpips_text("alex"))
+LPIPS = MetricInfo(
+    "lower", range="0 to about 1", protocol=lpips_text("vgg"), network=LPIPS_NETS["vgg"].trunk
+)
+ST_LPIPS = MetricInfo(
+    "lower",
+    range="0 to about 1",
+    protocol=st_lpips_text("alex"),
+    network=ST_LPIPS_NETS["alex"].trunk,
+)
 NIQE = MetricInfo("lower", reference="none", range="0 to inf", protocol=NIQE_PROTOCOLS["live"].text)
 # Never called LPIPS: random weights know nothing of what people see.
 RANDOM_FEATURES = MetricInfo(
     "lower",
     range="0 to inf",
     protocol="distance of random features of squeezenet1_1, for tests only",
+    network="random-features",
 )
 
 

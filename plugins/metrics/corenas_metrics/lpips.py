@@ -112,7 +112,7 @@ def build(config: LpipsConfig) -> FeatureDistance:
         _check_device(config.device)
     net = LPIPS_NETS[config.net]
     trunk = load_trunk(net.trunk, weights=config.weights, download=config.download)
-    info = evolve(LPIPS, protocol=lpips_text(config.net))
+    info = evolve(LPIPS, protocol=lpips_text(config.net), network=net.trunk)
     return FeatureDistance(network(config.net, trunk), net.least, info, config.device)
 
 
@@ -185,7 +185,7 @@ def build_shift_tolerant(config: StLpipsConfig) -> FeatureDistance:
     except KeyError as error:
         raise DataError(f"{path}: holds no linear layers of ST-LPIPS: {error}") from error
     cuts = [cut.layers for cut in cuts_of(net.trunk).values()]
-    info = evolve(ST_LPIPS, protocol=st_lpips_text(config.net))
+    info = evolve(ST_LPIPS, protocol=st_lpips_text(config.net), network=net.trunk)
     return FeatureDistance(
         ShiftTolerant(trunk, cuts, linear).eval(), net.least, info, config.device
     )

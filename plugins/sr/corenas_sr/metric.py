@@ -18,7 +18,8 @@ class MetricInfo:
 
     ``better`` is the good direction. ``reference`` is "full" for a metric that compares with a
     ground truth. ``range`` is the range of its values. ``protocol`` says exactly how images are
-    measured; in it, ``= scale`` stands for the up-scaling factor.
+    measured; in it, ``= scale`` stands for the up-scaling factor. ``network`` is the one of
+    `corenas_sr.features` whose features it compares, if it does.
     """
 
     better: Literal["higher", "lower"]
@@ -26,6 +27,7 @@ class MetricInfo:
     range: str = ""
     unit: str = ""
     protocol: str = ""
+    network: str = ""
 
     @property
     def sign(self) -> int:

@@ -53,7 +53,7 @@ def tiny(run: Run, config: TinyConfig) -> dict[str, Any]:
         check_found(found, search, data=config.data, where="search")
     front = draw_trials(run, found, stage="search")
     best = found.trials[: config.finalists.count]
-    scores, tau = _train_finalists(run, config, search, best, shares["finalists"])
+    scores, correlation = _train_finalists(run, config, search, best, shares["finalists"])
     winner = _pick_winner(config, found, scores) or found.chosen
     run.say(f"winner: {winner.id}")
     space = search.space.build()
@@ -66,7 +66,7 @@ def tiny(run: Run, config: TinyConfig) -> dict[str, Any]:
             "failed": found.counts.get("failed", 0),
             "short": {trial.architecture.id: trial.score for trial in best},
             "longer": {architecture.id: score for architecture, score in scores.items()},
-            "tau": tau,
+            "rank_correlation": correlation,
             "pareto": [trial.number for trial in front],
         },
     }
@@ -97,7 +97,7 @@ def _train_finalists(
     search: SearchConfig,
     best: Sequence[Trial],
     seconds: float | None,
-) -> tuple[Mapping[Architecture, float], float | None]:
+) -> tuple[Mapping[Architecture, float], dict[str, Any] | None]:
     """Train the best candidates for longer; return their scores, and how the two kinds agree."""
     if not best or run.stopping():
         return {}, None

@@ -17,7 +17,7 @@ from corenas_sr.training.pixel import PixelStep
 from corenas_tpsr._checks import check_searches, full_patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.dry_run import perceptual_plans
-from corenas_tpsr.perceptual.stage import describe_missing, resolve
+from corenas_tpsr.perceptual.resolving import describe_missing, resolve
 
 
 def check(config: TpsrConfig, *, devices: Sequence[str], workers: int) -> list[StagePlan]:

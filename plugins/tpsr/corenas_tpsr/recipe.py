@@ -35,7 +35,13 @@ from corenas_tpsr._checks import check_searches, full_patches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.weight_cache import read_weights
 from corenas_tpsr.perceptual.full_task import final_metrics
-from corenas_tpsr.perceptual.stage import describe_missing, improve, replace_missing, resolve
+from corenas_tpsr.perceptual.resolving import (
+    describe_missing,
+    describe_shared,
+    replace_missing,
+    resolve,
+)
+from corenas_tpsr.perceptual.stage import improve
 from corenas_tpsr.perceptual.tradeoff import draw_tradeoff
 
 GENERATOR = "generator.safetensors"
@@ -83,9 +89,11 @@ def _resolve_features(run: Run, config: TpsrConfig) -> TpsrConfig:
     """Settle what stage two's losses and metric compare; say where others stand in for them."""
     # Remembered: weights that appear while a run is interrupted must not change what it optimises.
     missing = run.remember("missing-weights", lambda: resolve(config)[1])
-    for line in describe_missing(missing, config).splitlines():
-        run.say(line)
-    return resolve(replace_missing(config, missing))[0]
+    resolved = resolve(replace_missing(config, missing))[0]
+    for text in (describe_missing(missing, config), describe_shared(resolved)):
+        for line in text.splitlines():
+            run.say(line)
+    return resolved
 
 
 def _make_generator(run: Run, config: TpsrConfig) -> tuple[dict[str, Path], dict[str, Any]]:

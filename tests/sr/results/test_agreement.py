@@ -2,12 +2,13 @@
 
 import itertools
 
+import numpy as np
 import pytest
 
 from corenas import Architecture, Run, Trial
 from corenas.show.reporter import Quiet
 from corenas.stopping import Stop
-from corenas.values.ranking import kendall_tau
+from corenas.values.ranking import kendall_tau, tau_interval
 from corenas_sr.results.agreement import compare_scores
 
 
@@ -32,6 +33,21 @@ def test_kendalls_tau_is_that_of_its_definition():
         assert kendall_tau(pairs) == pytest.approx(concordance(pairs))
 
 
+def test_the_interval_of_a_tau_is_about_as_wide_as_the_spread_of_drawn_ones():
+    """Of pairs from a bivariate normal distribution, for which tau is 2 / pi times arcsin(rho)."""
+    rng, tau, count = np.random.default_rng(0), 0.5, 20
+    rho = np.sin(np.pi / 2 * tau)
+    drawn = []
+    for _ in range(2000):
+        x, noise = rng.normal(size=(2, count))
+        drawn.append(kendall_tau(list(zip(x, rho * x + np.sqrt(1 - rho**2) * noise, strict=True))))
+    low, high = tau_interval(tau, count)
+    assert low == pytest.approx(np.quantile(drawn, 0.025), abs=0.03)
+    assert high == pytest.approx(np.quantile(drawn, 0.975), abs=0.03)
+    assert tau_interval(0.5, 4) is None
+    assert tau_interval(1.0, 20) is None
+
+
 @pytest.mark.parametrize("pairs", [[], [(1.0, 2.0)], [(1.0, 2.0), (1.0, 3.0)]])
 def test_the_tau_of_too_little_is_undefined(pairs):
     assert kendall_tau(pairs) is None
@@ -43,8 +59,10 @@ def test_rank_correlation_is_told_with_its_number_of_pairs_from_five_on(tmp_path
     run = Run(tmp_path / "run", seed=0, stop=Stop(), reporter=said)
     trials = [Trial(n, Architecture("a", {"k": str(n)}), score=float(n)) for n in range(count)]
     scores = {trial.architecture: float(-trial.number) for trial in trials}
-    tau = compare_scores(run, trials, scores, how="trained from scratch")
+    found = compare_scores(run, trials, scores, how="trained from scratch")
     run.close()
-    assert tau == (pytest.approx(-1) if count == 5 else None)
+    assert found == (
+        {"tau": pytest.approx(-1), "interval": None, "count": 5} if count == 5 else None
+    )
     assert ("(Kendall's tau): -1.00 (n = 5)" in said.text) == (count == 5)
     assert "4.0000 in the search; trained from scratch: -4.0000" in said.text or count == 4

@@ -14,8 +14,9 @@ from corenas.training.schedules import cosine
 from corenas_sr.data.datasets import ImagePair
 from corenas_sr.data.patches import PatchSampler
 from corenas_sr.features.config import Cut, LossWeights
-from corenas_sr.training.adversarial import WINNING_LOSS, AdversarialStep
+from corenas_sr.training.adversarial import AdversarialStep
 from corenas_sr.training.losses import (
+    WINNING_LOSS,
     FeatureLoss,
     Hinge,
     RelativisticAverage,
@@ -247,6 +248,32 @@ def test_a_term_of_weight_zero_is_not_computed(left_out):
     assert distance(tensors(discriminator), before) > 0
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_discriminator_that_tells_too_much_apart_does_not_learn(loss):
+    """Bright images are real to this one, and the generator's are black: all are told apart."""
+    generator, _, features = networks()
+    nn.init.zeros_(generator.layer.weight)
+    nn.init.zeros_(generator.layer.bias)
+    for certainty, learns in ((1.0, False), (-1.0, True)):
+        discriminator = Brightness(certainty)
+        step = adversarial_step(generator, discriminator, features, loss=loss, balance=0.9)
+        assert bool(step.step([batch()])["learnt"]) == learns
+        assert (float(discriminator.certainty.detach()) != certainty) == learns
+
+
+def test_a_discriminator_without_a_balance_always_learns():
+    generator, _, features = networks()
+    discriminator = Brightness(0.001)
+    scalars = adversarial_step(generator, discriminator, features).step([batch()])
+    assert "learnt" not in scalars
+    assert float(discriminator.certainty.detach()) != pytest.approx(0.001)
+
+
+def test_weights_that_are_not_settled_are_refused():
+    with pytest.raises(ValueError, match=r"weights\.features is unset"):
+        adversarial_step(*networks(), weights=LossWeights())
+
+
 # In the training loop
 
 
@@ -358,13 +385,23 @@ class Brightness(nn.Module):
         return self.certainty * (x.mean((1, 2, 3)) - 64)[:, None]
 
 
-@pytest.mark.parametrize(("certainty", "wins"), [(1.0, True), (0.001, False)])
-def test_a_discriminator_that_wins_outright_is_remarked_on(certainty, wins):
+@pytest.mark.parametrize(
+    ("loss", "certainty", "wins"),
+    [
+        (StandardAdversarial(), 1.0, True),
+        (RelativisticAverage(), 1.0, True),
+        (StandardAdversarial(), 0.001, False),
+        # Its loss is 0, and its gradient as large as ever.
+        (Hinge(), 1.0, None),
+    ],
+)
+def test_a_discriminator_that_wins_outright_is_remarked_on(loss, certainty, wins):
     generator, _, features = networks()
     nn.init.zeros_(generator.layer.weight)
     nn.init.zeros_(generator.layer.bias)
-    step = adversarial_step(generator, Brightness(certainty), features)
+    step = adversarial_step(generator, Brightness(certainty), features, loss=loss)
     event = next(training(step).events())
-    assert (event.scalars["discriminator"] < WINNING_LOSS) == wins
+    assert (event.scalars["discriminator"] < WINNING_LOSS) == (wins is not False)
+    wins = bool(wins)
     assert ("the discriminator wins outright" in event.message) == wins
     assert bool(event.message) == wins

@@ -1,7 +1,9 @@
 """Perceptual and adversarial losses, against formulas in NumPy and torchvision's own layers."""
 
 import math
+import os
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,14 @@ import torchvision
 from torch import nn
 
 from corenas import ConfigError, DataError, structure
-from corenas_sr.features.config import CUTS, Cut, FeaturesConfig, LossWeights
+from corenas_sr.features.config import (
+    CUTS,
+    FEATURE_WEIGHTS,
+    TITLES,
+    Cut,
+    FeaturesConfig,
+    LossWeights,
+)
 from corenas_sr.features.trunks import random_trunk
 from corenas_sr.training.losses import (
     FeatureLoss,
@@ -71,6 +80,30 @@ def test_a_cut_is_the_layer_of_its_name(network, name):
     else:
         assert name == f"fire{kinds.count('Fire') + 1}"
         assert kinds[-1] == "Fire"
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "name"),
+    [("vgg16", 28, "conv5_3"), ("vgg16", 29, "relu5_3"), ("alexnet", 10, "conv5")],
+)
+def test_features_of_real_weights_are_those_of_torchvision(network, layer, name):
+    """Torchvision's own network and normalisation, up to the layer with that number."""
+    folder = os.environ.get("CORENAS_DATA")
+    if not folder:
+        pytest.skip("CORENAS_DATA, the folder that holds weights, is not set")
+    file = Path(folder) / "weights" / f"{network}_features.pth"
+    whole = torchvision.models.get_model(network, weights=None).features.eval()
+    whole.load_state_dict(torch.load(file, weights_only=True))
+    normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    generator = torch.Generator().manual_seed(0)
+    image, truth = 255 * torch.rand(2, 1, 3, 48, 64, generator=generator)
+    with torch.no_grad():
+        ours, theirs = (whole[: layer + 1](normalise(x / 255)) for x in (image, truth))
+        loss = feature_loss(FeaturesConfig(network, (name,), file))
+        assert float(loss(image, truth)) == pytest.approx(
+            float((ours - theirs).square().mean()), rel=1e-5
+        )
+    assert (type(whole[layer]).__name__ == "ReLU") == name.startswith("relu")
 
 
 def test_the_cuts_of_the_specification():
@@ -206,7 +239,10 @@ def test_features_are_described_honestly(tmp_path):
 
 
 def test_a_loss_without_terms_is_refused():
-    assert LossWeights() == LossWeights(pixel=0.01, features=1.0, adversarial=0.005)
+    paper = LossWeights(pixel=0.01, features=1.0, adversarial=0.005)
+    assert LossWeights().settled("vgg19") == LossWeights().settled("vgg16") == paper
+    assert LossWeights(features=3.0).settled("st-alexnet").features == 3.0
+    assert CUTS.keys() == FEATURE_WEIGHTS.keys() == TITLES.keys()
     with pytest.raises(ConfigError, match="greater than 0"):
         LossWeights(pixel=0.0, features=0.0, adversarial=0.0)
     with pytest.raises(ConfigError, match="pixel: must be at least 0"):

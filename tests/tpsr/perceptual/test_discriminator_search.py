@@ -93,6 +93,12 @@ def test_best_of_the_last_measurements_counts_as_a_whole(
     outcome = prepared(evaluator(data, generator, **training)).run("cpu", lambda s, v: False)
     assert outcome.metrics["random-features"] == 0.2, "now the second one"
     assert outcome.metrics["discriminator_loss"] != first
+    measured.clear()
+    outcome = prepared(evaluator(data, generator, **training, counts="mean")).run(
+        "cpu", lambda s, v: False
+    )
+    assert outcome.metrics["random-features"] == pytest.approx((0.4 + 0.2 + 0.3) / 3)
+    assert outcome.metrics["psnr"] == pytest.approx((40.0 + 25.0 + 30.0) / 3)
 
 
 def test_every_candidate_starts_from_the_generator(data: DataConfig, generator: Path) -> None:

@@ -21,11 +21,18 @@ from corenas_sr.data.datasets import load_pairs
 from corenas_sr.models.files import load_model, save_model
 from corenas_sr.models.inference import upscale
 from corenas_sr.results.evaluation import build_metrics, evaluate
+from corenas_tpsr._presets import PRESETS
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual._comparison import Finished, report
 from corenas_tpsr.perceptual.config import FULL_LAYERS
 from corenas_tpsr.perceptual.full_task import contenders
-from corenas_tpsr.perceptual.stage import describe_missing, replace_missing, resolve, start_from
+from corenas_tpsr.perceptual.resolving import (
+    describe_missing,
+    describe_shared,
+    replace_missing,
+    resolve,
+)
+from corenas_tpsr.perceptual.stage import start_from
 
 Command = Callable[..., Any]
 
@@ -226,7 +233,7 @@ def test_missing_weights_are_refused_before_the_start_with_the_choices(
         "the weights of vgg19 are not on this machine",
         "--set perceptual.download=true",
         "--set perceptual.network=squeezenet1_1 --set perceptual.weights=FILE",
-        "--set perceptual.missing=random-features",
+        "--set perceptual.missing=st-lpips",
         "--set stages=generator",
     ):
         assert choice in done.err
@@ -275,7 +282,7 @@ def test_patch_that_the_reductions_do_not_divide_is_refused(
 
 
 def test_options_of_the_losses_reach_both_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corenas_tpsr.perceptual.stage.features_of", lambda config: None)
+    monkeypatch.setattr("corenas_tpsr.perceptual.resolving.features_of", lambda config: None)
     config, missing = resolve(
         structure(TpsrConfig, {"perceptual": {"metric": "random-features", "losses": {"pixel": 3}}})
     )
@@ -302,7 +309,7 @@ def test_options_of_the_losses_reach_both_tasks(monkeypatch: pytest.MonkeyPatch)
 def test_both_searches_have_one_executor_unless_the_second_has_its_own(
     monkeypatch: pytest.MonkeyPatch, values: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> None:
-    monkeypatch.setattr("corenas_tpsr.perceptual.stage.features_of", lambda config: None)
+    monkeypatch.setattr("corenas_tpsr.perceptual.resolving.features_of", lambda config: None)
     known = {"perceptual": {"network": "random-features", "metric": "random-features"}}
     config, _ = resolve(structure(TpsrConfig, known, values))
     wanted = structure(TpsrConfig, {"search": {"executor": expected}}).search.executor
@@ -347,11 +354,69 @@ def test_networks_that_are_installed_stand_in_and_do_not_judge_themselves(
     perceptual = config.perceptual
     assert (perceptual.network, perceptual.metric.name) == ("st-alexnet", "st-lpips")
     assert perceptual.metric.config.net == "vgg"
-    # As large as VGG16's deepest features at weight 1.
-    assert (perceptual.losses.pixel, perceptual.losses.features) == (3, 400)
-    assert describe_missing(missing, given).endswith("AlexNet in the loss, VGG16 in the metric")
+    weights = perceptual.weights_of_losses
+    assert (weights.pixel, weights.features) == (3, 400)
+    assert describe_missing(missing, given).endswith(
+        "networks of ST-LPIPS stand in: ST-LPIPS's AlexNet in the loss, ST-LPIPS's VGG16 in the "
+        "metric"
+    )
+    assert describe_shared(config) == ""
     # A resumed run takes what stood in when it began.
     assert resolve(replace_missing(given, missing))[0].perceptual.network == "st-alexnet"
+
+
+@pytest.mark.parametrize(
+    ("given", "network", "net", "said"),
+    [
+        # What is there decides which of both stands in for the other.
+        ({"metric": "st-lpips"}, "st-vgg16", "alex", "VGG16 in the loss"),
+        ({"metric": {"use": "st-lpips", "net": "vgg"}}, "st-alexnet", "vgg", "AlexNet in the loss"),
+        ({"network": "st-vgg16"}, "st-vgg16", "alex", "AlexNet in the metric"),
+        ({"network": "st-alexnet"}, "st-alexnet", "vgg", "VGG16 in the metric"),
+    ],
+)
+def test_a_stand_in_reads_another_network_than_what_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    given: Mapping[str, Any],
+    network: str,
+    net: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    options = structure(TpsrConfig, {"perceptual": {"missing": "st-lpips", **given}})
+    config, missing = resolve(options)
+    assert (config.perceptual.network, config.perceptual.metric.config.net) == (network, net)
+    assert describe_missing(missing, options).endswith(f"stand in: ST-LPIPS's {said}")
+    assert describe_shared(config) == ""
+
+
+def test_a_loss_that_judges_itself_is_remarked_on() -> None:
+    known = {"network": "st-vgg16", "metric": {"use": "st-lpips", "net": "vgg"}}
+    config, missing = resolve(structure(TpsrConfig, {"perceptual": known}))
+    assert missing == {}
+    assert "features of ST-LPIPS's VGG16, and so does the metric st-lpips" in describe_shared(
+        config
+    )
+
+
+def test_a_weight_that_was_chosen_stays_as_large_with_another_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    known = {"network": "squeezenet1_1", "missing": "st-lpips", "losses": {"features": 0.04}}
+    config, _ = resolve(structure(TpsrConfig, {"perceptual": known}))
+    assert config.perceptual.network == "st-alexnet"
+    assert config.perceptual.losses.features == pytest.approx(800)
+
+
+def test_the_preset_quick_has_networks_that_are_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    config, _ = resolve(structure(TpsrConfig, PRESETS["quick"]))
+    assert (config.perceptual.network, config.perceptual.metric.name) == ("st-alexnet", "st-lpips")
+    assert config.perceptual.metric.config.net == "vgg"
 
 
 @pytest.mark.parametrize("option", ["weights", "metric"])
@@ -392,7 +457,7 @@ def test_run_goes_on_with_the_features_that_it_began_with(
     assert began.perceptual.network == "random-features"
     with pytest.raises(DataError, match="the weights of squeezenet1_1 are not on this machine"):
         resolve(replace_missing(config, {}))
-    monkeypatch.setattr("corenas_tpsr.perceptual.stage.features_of", lambda config: None)
+    monkeypatch.setattr("corenas_tpsr.perceptual.resolving.features_of", lambda config: None)
     assert resolve(config)[0].perceptual.network == "squeezenet1_1"
     again, none_now = resolve(replace_missing(config, missing))
     assert none_now == {}

@@ -17,9 +17,6 @@ from corenas_sr.features.config import LossWeights
 from corenas_sr.training.losses import AdversarialLoss, FeatureLoss, gradient_penalty
 from corenas_sr.training.pixel import images
 
-WINNING_LOSS = 0.02
-"""Mean loss below which a discriminator wins: it is 99 % sure of real and of fake images."""
-
 
 class AdversarialStep:
     """One step of the discriminator, and one of the generator against the updated discriminator.
@@ -35,12 +32,17 @@ class AdversarialStep:
             its parameters are trained.
         features: The perceptual loss.
         adversarial: The losses of discriminator and generator.
-        weights: Weights of the generator's terms. A term of weight 0 is not computed; the
-            discriminator learns in any case.
+        weights: Weights of the generator's terms, that of the features settled. A term of weight
+            0 is not computed; the discriminator learns in any case.
         learning_rate: Adam's step size of both at schedule factor 1.
         device: Where to train; the networks are moved there.
         r1: Weight (gamma) of the discriminator's gradient penalty at the ground truth.
+        balance: Share of a batch, real and fake together, above which a discriminator that tells so
+            much apart does not learn from it.
         ema: Decay of a moving average of the generator's weights, which is then what is delivered.
+
+    Raises:
+        ValueError: The weight of the features is not settled.
     """
 
     def __init__(
@@ -54,8 +56,13 @@ class AdversarialStep:
         learning_rate: float,
         device: str = "cpu",
         r1: float = 0.0,
+        balance: float | None = None,
         ema: float | None = None,
     ) -> None:
+        if weights.features is None:
+            raise ValueError(
+                "weights.features is unset: LossWeights.settled gives the network's own"
+            )
         self._device = torch.device(device)
         self.generator = self._place(generator).train()
         self.discriminator = self._place(discriminator).train()
@@ -63,6 +70,7 @@ class AdversarialStep:
         self._adversarial = adversarial
         self._weights = weights
         self._r1 = r1
+        self._balance = balance
         self._average = None if ema is None else moving_average(self.generator, ema)
         self._generator_optimiser = adam(self.generator, learning_rate)
         self._discriminator_optimiser = adam(self.discriminator, learning_rate)
@@ -81,7 +89,7 @@ class AdversarialStep:
             ``loss`` of the generator, the weighted terms of which it is the sum (``pixel``,
             ``features``, ``adversarial``), the loss of the ``discriminator``, and the mean sigmoid
             of its logits in its own turn, for ``real`` and for ``fake`` images; with R1, its
-            weighted ``penalty``.
+            weighted ``penalty``; with a balance, whether it ``learnt``, as 1 or 0.
         """
         ((low, high),) = batches
         real = images(high, self._device)
@@ -106,6 +114,11 @@ class AdversarialStep:
         if self._r1:
             penalty = self._r1 / 2 * gradient_penalty(logits[0], real)
             loss, scalars["penalty"] = loss + penalty, penalty.detach()
+        if self._balance is not None:
+            learns = _share_told_apart(*logits) <= self._balance
+            scalars["learnt"] = loss.new_tensor(float(learns))
+            if not learns:
+                return scalars
         _descend(self._discriminator_optimiser, loss, self.discriminator)
         return scalars
 
@@ -147,7 +160,7 @@ class AdversarialStep:
 
     def remark(self, scalars: Mapping[str, float]) -> str:
         """Return a warning when the discriminator wins outright."""
-        if scalars["discriminator"] >= WINNING_LOSS:
+        if scalars["discriminator"] >= self._adversarial.wins_below:
             return ""
         return (
             f"the discriminator wins outright (its loss is {scalars['discriminator']:.2g}): "
@@ -166,6 +179,15 @@ def _descend(optimiser: torch.optim.Optimizer, loss: Tensor, network: nn.Module)
     # Of the network alone: with R1, the images require a gradient as well.
     torch.autograd.backward(loss, inputs=list(network.parameters()))
     optimiser.step()
+
+
+def _share_told_apart(real: Tensor, fake: Tensor) -> float:
+    """Return which share of images is on its own side of the mean of both sides' mean logits.
+
+    That line, and not 0, because a relativistic discriminator's logits mean nothing by themselves.
+    """
+    line = (real.mean() + fake.mean()) / 2
+    return float(torch.cat([real > line, fake < line]).float().mean())
 
 
 @contextmanager

@@ -141,11 +141,18 @@ def feature_loss(config: FeaturesConfig) -> FeatureLoss:
     return FeatureLoss(trunk, config.cuts, distance=config.distance)
 
 
+WINNING_LOSS = 0.02
+"""Mean cross-entropy below which a discriminator is 99 % sure of real and of fake images."""
+
+
 class AdversarialLoss(Protocol):
     """Losses of discriminator and generator, from logits of shape (N, 1)."""
 
     needs_real: ClassVar[bool]
     """Whether the generator's loss needs the logits of the ground truth."""
+
+    wins_below: ClassVar[float]
+    """Mean loss below which a discriminator tells the generator little; 0 where none does."""
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the discriminator's loss, a scalar."""
@@ -161,6 +168,7 @@ class StandardAdversarial:
     """
 
     needs_real: ClassVar[bool] = False
+    wins_below: ClassVar[float] = WINNING_LOSS
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return _cross_entropy(real, 1) + _cross_entropy(fake, 0)
@@ -176,6 +184,7 @@ class RelativisticAverage:
     """
 
     needs_real: ClassVar[bool] = True
+    wins_below: ClassVar[float] = WINNING_LOSS
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return _cross_entropy(real - fake.mean(), 1) + _cross_entropy(fake - real.mean(), 0)
@@ -189,10 +198,12 @@ class RelativisticAverage:
 class Hinge:
     """The hinge loss (Lim and Ye, arXiv:1705.02894; Miyato et al., arXiv:1802.05957, Eq. 16, 17).
 
-    The discriminator's two terms are summed, not averaged.
+    The discriminator's two terms are summed, not averaged. The generator's does not saturate, so a
+    discriminator that is sure of both sides still tells it where to go.
     """
 
     needs_real: ClassVar[bool] = False
+    wins_below: ClassVar[float] = 0.0
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
@@ -218,7 +229,9 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
             that requires a gradient.
 
     Returns:
-        The mean over images of the squared norm of the gradient by their values in [0, 1].
+        The mean over images of the squared norm of the gradient by their values in [0, 1]. Where a
+        discriminator normalises by the batch, an image's gradient has in it what it does to the
+        logits of the others.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return (255 * gradient).square().sum((1, 2, 3)).mean()

@@ -52,7 +52,7 @@ class PerceptualConfig:
     )
     weights: Path | None = option(
         None,
-        "file with that network's weights; unset: torchvision's cache",
+        "file with that network's weights; unset: torchvision's cache, or the package of ST-LPIPS",
         converter=absolute_file,
     )
     download: bool = option(False, "fetch the weights into torchvision's cache if not there")
@@ -65,21 +65,30 @@ class PerceptualConfig:
     missing: Literal["refuse", "st-lpips", "random-features"] = option(
         "refuse",
         "where the weights of network or metric are not on this machine: refuse before the start, "
-        "go on with the networks of ST-LPIPS (AlexNet in the loss, VGG16 in the metric), or with "
-        "random features, which know nothing of images",
+        "go on with the networks of ST-LPIPS (AlexNet in the loss, VGG16 in the metric), or, for "
+        "tests, with random features, which know nothing of images",
     )
     losses: LossWeights = section(LossWeights, "weights of the generator's losses")
     adversarial: Adversarial = option(
         "standard",
         "loss of the discriminators of the space and of the generator against them; those of SRGAN "
-        "and ESRGAN keep their own",
+        "and ESRGAN keep their own, but have r1, balance and ema as all",
         paper="standard",
     )
     r1: float = option(
         0.0,
-        "weight of R1, the penalty on a discriminator's gradient at the ground truth",
+        "weight of R1, the penalty on a discriminator's gradient at the ground truth; it is meant "
+        "for discriminators without batch norm (discriminator.space.batch_norm)",
         paper="none",
         ge=0,
+    )
+    balance: float | None = option(
+        None,
+        "share of a batch, real and fake, above which a discriminator that tells so much apart "
+        "does not learn from it; unset: it always learns",
+        paper="none",
+        ge=0.5,
+        lt=1,
     )
     ema: float | None = option(
         None,
@@ -88,6 +97,11 @@ class PerceptualConfig:
         ge=0,
         lt=1,
     )
+
+    @property
+    def weights_of_losses(self) -> LossWeights:
+        """The weights of the losses, that of the features settled for the network."""
+        return self.losses.settled(self.network)
 
     def features(self, layers: tuple[str, ...]) -> FeaturesConfig:
         """Return the options of the feature loss on these layers."""
@@ -107,13 +121,19 @@ class AdversarialProxyConfig:
         None, "features, losses and metric of the search; unset: as in the recipe"
     )
     layers: tuple[str, ...] = option(
-        (), "layers of the feature loss; none named: 22 of vgg19; fire2, fire5, fire9", paper="22"
+        (),
+        "layers of the feature loss; none named: 22 of vgg19, conv2_2 of vgg16, conv2 of alexnet, "
+        "fire2, fire5 and fire9 of squeezenet1_1, slice1, slice3 and slice5 of ST-LPIPS's networks",
+        paper="22",
     )
     training: PatchTrainingConfig = section(
         PatchTrainingConfig, "the proxy task", steps=50_000, batch=32, patch=24
     )
     evaluations: int = option(
-        3, "measurements at the end, the best of which counts", paper="3", ge=1
+        3, "measurements at the end, of which the best or the mean counts", paper="3", ge=1
+    )
+    counts: Literal["best", "mean"] = option(
+        "best", "which of them counts: the best one with all its numbers, or the mean", paper="best"
     )
     evaluate_every: int = option(1000, "steps from one of them to the next", paper="1000", ge=1)
     trainings: int = option(
@@ -164,7 +184,10 @@ class CompareConfig:
         lt=1,
     )
     layers: tuple[str, ...] = option(
-        (), "layers of the feature loss; none named: 54 of vgg19; fire2, fire5, fire9", paper="54"
+        (),
+        "layers of the feature loss; none named: 54 of vgg19, conv5_3 of vgg16, conv5 of alexnet, "
+        "and of the others those of the search",
+        paper="54",
     )
     keep: Literal["best", "last"] = option(
         "best", "which weights of a training count: the best validated, or the last"

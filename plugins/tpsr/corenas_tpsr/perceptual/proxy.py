@@ -145,10 +145,11 @@ def adversarial_step(
         discriminator,
         features=features_of(perceptual.features(layers)),
         adversarial=adversarial or ADVERSARIAL[perceptual.adversarial](),
-        weights=perceptual.losses,
+        weights=perceptual.weights_of_losses,
         learning_rate=config.learning_rate,
         device=device,
         r1=perceptual.r1,
+        balance=perceptual.balance,
         ema=perceptual.ema,
     )
 
@@ -180,11 +181,11 @@ class AdversarialJob:
         return Outcome(means, time.perf_counter() - started)
 
     def _train(self, number: int, device: str, report: Report) -> dict[str, float]:
-        """Return the best measurement of one training."""
+        """Return what counts of one training: its best measurement, or the mean of them."""
         training = self._training(number, deepcopy(self.generator), device)
         metrics = build_metrics(measured(self.config, self.perceptual))
         crops = _crops(self.config, self.data, self.scale)
-        best: dict[str, float] = {}
+        measurements: list[dict[str, float]] = []
         due = self._measurement_steps()
         before = number * self.config.training.steps
 
@@ -198,8 +199,8 @@ class AdversarialJob:
                 improved = training.deliverable()
                 values = crops.measure(improved, metrics, scale=self.scale, device=device)
                 values["discriminator_loss"] = event.scalars["discriminator"]
-                best = self._keep_better(best, values)
-        return best
+                measurements.append(values)
+        return self._condense(measurements)
 
     def _training(self, number: int, generator: nn.Module, device: str) -> Training:
         # The first training's seeds have no number.
@@ -227,15 +228,15 @@ class AdversarialJob:
         last, every = self.config.training.steps, self.config.evaluate_every
         return [last - every * back for back in reversed(range(self.config.evaluations))]
 
-    def _keep_better(self, best: dict[str, float], newest: dict[str, float]) -> dict[str, float]:
-        """Return the better measurement by the perceptual metric, with all of its numbers.
+    def _condense(self, measurements: Sequence[dict[str, float]]) -> dict[str, float]:
+        """Return the means, or the best measurement by the perceptual metric with all its numbers.
 
-        PSNR beside it is then of the same moment.
+        PSNR beside the best one is then of the same moment. Of equals the first counts.
         """
+        if self.config.counts == "mean":
+            return {name: mean(each[name] for each in measurements) for name in measurements[0]}
         name, sign = self.perceptual.metric.name, self.perceptual.metric.component.metadata.sign
-        if not best or sign * newest[name] > sign * best[name]:
-            return newest
-        return best
+        return max(measurements, key=lambda each: sign * each[name])
 
 
 def measured(config: AdversarialProxyConfig, perceptual: PerceptualConfig) -> list[Chosen]:
