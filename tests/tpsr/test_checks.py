@@ -16,7 +16,7 @@ from corenas_tpsr._checks import check_searches
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.generator.config import ProxyConfig
 from corenas_tpsr.generator.proxy import ProxyEvaluator, ProxyJob
-from corenas_tpsr.perceptual.stage import resolve
+from corenas_tpsr.perceptual.resolving import resolve
 
 MEASURE_LPIPS = '--set \'search.evaluator.metrics=["psnr", "lpips"]\''
 MEASURE_LATENCY = "--set search.evaluator.latency=[320,180]"
