@@ -100,18 +100,19 @@ class Answer:
         numbers = [n for m in self.models for s in m.sets for n in s.numbers]
         return tuple(dict.fromkeys(beside.name for n in numbers for beside in n.beside))
 
-    def protocols(self) -> list[tuple[str, str, str]]:
-        """Return how numbers were measured: the title, the models if not all, and the text."""
+    def protocols(self) -> dict[str, list[tuple[str, str]]]:
+        """Return by title how numbers were measured: the models, if not all, and the text."""
         told: dict[tuple[str, str], list[str]] = {}
         for model in self.models:
             for line in {**_list_protocols(model.numbers), **dict.fromkeys(model.notes)}:
                 told.setdefault(line, []).append(model.name)
         if not self.models:
             told = {line: [] for line in _list_protocols(self.found)}
-        return [
-            (title, _list_some(names) if len(names) < len(self.models) else "", text)
-            for (title, text), names in told.items()
-        ]
+        found: dict[str, list[tuple[str, str]]] = {}
+        for (title, text), names in told.items():
+            some = _list_some(names) if len(names) < len(self.models) else ""
+            found.setdefault(title, []).append((some, text))
+        return found
 
 
 def _list_protocols(numbers: Sequence[Number]) -> dict[tuple[str, str], None]:
@@ -125,7 +126,9 @@ def _list_some(names: Sequence[str]) -> str:
 
 def find_answer(record: RunRecord) -> Answer:
     """Return what came out of a run so far."""
-    known = {name: q for stage in record.stages.values() for name, q in stage.quantities.items()}
+    # What the first stage measured is the network's; a later one may measure something else.
+    stages = reversed(record.stages.values())
+    known = {name: q for stage in stages for name, q in stage.quantities.items()}
     limits = find_limits(record)
     entries = record.summary.get("models")
     models = tuple(

@@ -18,6 +18,7 @@ from corenas.report._files import MOST_DIAGRAMS
 from corenas.search.pareto import front
 from corenas.show.progress import format_number
 from corenas.values.architecture import Architecture
+from corenas.values.quantity import Quantity
 from corenas.values.trial import Event
 from corenas_sr.results.comparing import MOST_BYTES
 
@@ -237,6 +238,16 @@ def test_what_has_no_room_is_named(write_run: WriteRun) -> None:
     assert [image["alt"].split(";")[0] for image in page.all("img")] == ["Diagram of the small"]
 
 
+def test_numbers_are_described_by_the_stage_that_measured_the_network(write_run: WriteRun) -> None:
+    again = (Quantity("cost", "lower", protocol="of something else"),)
+    events = [begun(), measured(0, {"op": "a"}, score=1.0)]
+    events.append(Event("stage", message="started", stage="second", quantities=again))
+    models = [{"name": "net", "cost": 3.0, "metrics": {"quality": 2.0}}]
+    page = make(write_run(events, summary={"models": models}))
+    assert "quality ten images" in page.text
+    assert "of something else" not in page.text
+
+
 def test_a_front_of_thousands_is_thinned_and_that_is_said(write_run: WriteRun) -> None:
     events = [measured(n, {"op": str(n)}, score=float(n), cost=float(n)) for n in range(4000)]
     page = make(write_run([begun(), *events]))
@@ -256,8 +267,7 @@ def test_each_protocol_is_told_with_the_models_that_it_is_of(write_run: WriteRun
         model["size"] = 3
     page = make(write_run([begun()], summary=summary))
     told = page.text[page.text.index("size a count") - 200 :]
-    assert "psnr of x2 shave 2" in told
-    assert "psnr of x4, x4-perceptual shave 4" in told
+    assert "psnr shave 2 (x2) shave 4 (x4, x4-perceptual)" in told
 
 
 def test_all_of_the_front_is_drawn_and_told(write_run: WriteRun) -> None:
