@@ -127,7 +127,7 @@ def _list_some(names: Sequence[str]) -> str:
 def find_answer(record: RunRecord) -> Answer:
     """Return what came out of a run so far."""
     # What the first stage measured is the network's; a later one may measure something else.
-    stages = reversed(record.stages.values())
+    stages = reversed([*record.stages.values()])
     known = {name: q for stage in stages for name, q in stage.quantities.items()}
     limits = find_limits(record)
     entries = record.summary.get("models")

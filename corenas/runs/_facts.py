@@ -9,13 +9,14 @@ from typing import Any
 
 from corenas.errors import ResumeError
 from corenas.files import write_json
+from corenas.runs._stage_files import writing
 
 
 class Facts:
     """JSON values by name, each in a file with its digest.
 
     Args:
-        folder: Holds the files.
+        folder: Holds the files, in that of the run.
         known: Whether facts in the folder still hold. Where not, they are found out again.
     """
 
@@ -42,7 +43,8 @@ class Facts:
     def keep(self, name: str, value: Any, *, of_data: bool = False) -> None:
         """Write a fact down; readers of other folders are told whether it is one of the data."""
         held = {"value": value, "digest": digest_of(value)}
-        write_json(self._path(name), held | {"of_data": True} if of_data else held)
+        with writing(self._folder.parent):
+            write_json(self._path(name), held | {"of_data": True} if of_data else held)
         self._values[name] = json.loads(json.dumps(value))  # as it is found again: tuples are lists
 
     def _path(self, name: str) -> Path:

@@ -149,13 +149,8 @@ class Run:
         Raises:
             ResumeError: The file that holds it is damaged.
         """
-        return self._remember(name, make, of_data=False)
-
-    def _remember(self, name: str, make: Callable[[], Any], *, of_data: bool) -> Any:
         if not self._facts.has(name):
-            fact = make()
-            with writing(self.folder):
-                self._facts.keep(name, fact, of_data=of_data)
+            self._facts.keep(name, make())
         return self._facts.get(name)
 
     def confirm(self, name: str, value: Any) -> None:
@@ -176,8 +171,9 @@ class Run:
                 f"{', '.join(self.unconfirmed)}: the run does not know what was there when it "
                 "began, so it cannot go on with data from elsewhere"
             )
-        before = self._remember(name, lambda: value, of_data=True)
-        if before != value:
+        if not self._facts.has(name):
+            self._facts.keep(name, value, of_data=True)
+        if self._facts.get(name) != value:
             raise ResumeError(f"{self.folder}: the {name} is not what it was when the run began")
         self.unconfirmed = ()
 

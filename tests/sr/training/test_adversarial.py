@@ -261,14 +261,6 @@ def test_a_discriminator_that_tells_too_much_apart_does_not_learn(loss):
         assert (float(discriminator.certainty.detach()) != certainty) == learns
 
 
-def test_a_discriminator_without_a_balance_always_learns():
-    generator, _, features = networks()
-    discriminator = Brightness(0.001)
-    scalars = adversarial_step(generator, discriminator, features).step([batch()])
-    assert "learnt" not in scalars
-    assert float(discriminator.certainty.detach()) != pytest.approx(0.001)
-
-
 def test_weights_that_are_not_settled_are_refused():
     with pytest.raises(ValueError, match=r"weights\.features is unset"):
         adversarial_step(*networks(), weights=LossWeights())
