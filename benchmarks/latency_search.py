@@ -9,7 +9,7 @@ others within the time that the table tells for that network, and within twice t
 first one finds may be slower. The networks of all fronts are trained again for longer, from another
 seed, since the best of many short trainings owes something to luck, and timed as a whole in turns.
 Then for each network of the first search: the least time of another's that are at least as good,
-which is endless where none is, and the best PSNR of those that are at least as fast. Wall times:
+if one is, and the best PSNR of those that are at least as fast. Wall times:
 this needs a quiet machine, and takes two hours. With the same --out and options it goes on where it
 was stopped.
 """
