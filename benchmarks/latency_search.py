@@ -9,9 +9,8 @@ others within the time that the table tells for that network, and within twice t
 first one finds may be slower. The networks of all fronts are trained again for longer, from another
 seed, since the best of many short trainings owes something to luck, and timed as a whole in turns.
 Then for each network of the first search: the least time of another's that are at least as good,
-if one is, and the best PSNR of those that are at least as fast. Wall times:
-this needs a quiet machine, and takes two hours. With the same --out and options it goes on where it
-was stopped.
+if one is, and the best PSNR of those that are at least as fast. Wall times: this needs a quiet
+machine, and takes two hours. With the same --out and options it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -83,7 +82,8 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     table = _make_table(arguments)
-    limits = _limits(table)
+    reference = _reference(table)
+    limits, names = _limits(*reference), _names(*reference)
     _search(arguments, table, limits)
     fronts = {name: _front(arguments.out / name) for name in limits}
     every = [architecture for front in fronts.values() for architecture in front]
@@ -93,8 +93,8 @@ def main() -> int:
         name: [Point(psnr[each.id], seconds[each.id]) for each in front]
         for name, front in fronts.items()
     }
-    _draw(points, _names(table), arguments.out / "fronts.png")
-    return _judge(points, _names(table))
+    _draw(points, names, arguments.out / "fronts.png")
+    return _judge(points, names)
 
 
 def _arguments() -> argparse.Namespace:
@@ -131,9 +131,8 @@ def _reference(table: Path) -> tuple[int, float]:
     return mult_adds, LatencyTable.read(table).estimate(space, architecture)
 
 
-def _limits(table: Path) -> Mapping[str, Sequence[str]]:
+def _limits(mult_adds: int, seconds: float) -> Mapping[str, Sequence[str]]:
     """Return the options of each search that limit its networks."""
-    mult_adds, seconds = _reference(table)
     print(f"{REFERENCE}: {mult_adds / 1e9:.3f} G mult-adds, {1e3 * seconds:.1f} ms by the table")
     options = {MULT_ADDS: [f"--set=mult_adds_limit={mult_adds}"]}
     for name, factor in LIMITS.items():
@@ -142,9 +141,8 @@ def _limits(table: Path) -> Mapping[str, Sequence[str]]:
     return options
 
 
-def _names(table: Path) -> Mapping[str, str]:
+def _names(mult_adds: int, seconds: float) -> Mapping[str, str]:
     """Return what searches are called for people."""
-    mult_adds, seconds = _reference(table)
     named = {name: f"limit of {1e3 * each * seconds:.0f} ms" for name, each in LIMITS.items()}
     return {MULT_ADDS: f"limit of {mult_adds / 1e9:.2f} G mult-adds", **named}
 

@@ -175,13 +175,7 @@ def test_mlflow_has_every_number_once(run: Any) -> None:
     assert found.info.run_name == "run"
     assert found.data.params["search.steps"] == "8"
     assert found.data.metrics["results/models.net.psnr"] == best(out)
-    wanted = expected(out)
-    logged = Counter(
-        (name, each.step, each.value)
-        for name in {tag for tag, _, _ in wanted}
-        for each in client.get_metric_history(found.info.run_id, name)
-    )
-    assert logged == wanted
+    assert logged_in(client, found, out) == expected(out)
     pictures = client.list_artifacts(found.info.run_id, "images")
     assert [each.path for each in pictures] == ["images/red.png"]
 
@@ -228,13 +222,7 @@ def test_mlflow_gets_no_half_of_a_run(
     assert "tracker" not in shown
     found, client = only_run(address)
     assert found.info.run_id != before.info.run_id
-    wanted = expected(out)
-    logged = Counter(
-        (name, each.step, each.value)
-        for name in {tag for tag, _, _ in wanted}
-        for each in client.get_metric_history(found.info.run_id, name)
-    )
-    assert logged == wanted
+    assert logged_in(client, found, out) == expected(out)
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # SQLAlchemy 2.1's
@@ -252,6 +240,15 @@ def test_pictures_lie_beside_the_database(tmp_path: Path, monkeypatch: pytest.Mo
     found, client = only_run("sqlite:///../x.db")
     pictures = client.list_artifacts(found.info.run_id, "images")
     assert [each.path for each in pictures] == ["images/red.png"]
+
+
+def logged_in(client: Any, found: Any, out: Path) -> Counter[tuple[str, int, float]]:
+    """Return every number that MLflow has of a run under the names of its journal."""
+    return Counter(
+        (name, each.step, each.value)
+        for name in {tag for tag, _, _ in expected(out)}
+        for each in client.get_metric_history(found.info.run_id, name)
+    )
 
 
 def begun_in_mlflow(folder: Path, address: str, mark: Any = None, **parameters: str) -> Any:
