@@ -63,15 +63,18 @@ PUBLISHED = {
 CONFIDENCE = 0.95
 
 WEIGHTS = (
-    {"features": 0.02, "adversarial": 0.005},
-    {"features": 0.005, "adversarial": 0.005},
-    {"features": 0.08, "adversarial": 0.005},
-    {"features": 0.02, "adversarial": 0.0},
-    {"features": 0.02, "adversarial": 0.02},
-    {"features": 0.02, "adversarial": 0.005, "pixel": 0.05},
-    {"features": 0.02, "adversarial": 0.005, "pixel": 0.25},
+    {"pixel": 0.1, "features": 0.01, "adversarial": 0.1},
+    {"pixel": 0.1, "features": 0.01, "adversarial": 0.0},
+    {"pixel": 0.1, "features": 0.01, "adversarial": 0.3},
+    {"pixel": 0.1, "features": 0.0025, "adversarial": 0.1},
+    {"pixel": 0.1, "features": 0.04, "adversarial": 0.1},
+    {"pixel": 0.01, "features": 0.01, "adversarial": 0.1},
+    {"pixel": 0.01, "features": 0.02, "adversarial": 0.005},
 )
-"""Weights of the losses: alpha is ``pixel``, lambda ``features``, gamma ``adversarial``."""
+"""Weights of the losses: alpha is ``pixel``, lambda ``features``, gamma ``adversarial``.
+
+The last are the recipe's own with SqueezeNet.
+"""
 
 
 def main() -> int | str | None:
@@ -177,6 +180,9 @@ def _command(
         "discriminator.evaluator.training.steps": arguments.proxy_steps,
         "discriminator.evaluator.evaluate_every": max(1, arguments.proxy_steps // 6),
         "discriminator.evaluator.crops": 16,
+        # The same patches for all candidates, and the mean: else their order is mostly luck.
+        "discriminator.evaluator.patches": seed,
+        "discriminator.evaluator.counts": "mean",
         "compare.trainings": 1,
         "compare.training.steps": arguments.steps,
         "compare.training.schedule": "cosine",
@@ -331,7 +337,7 @@ def _report_between(table: Table, folder: Path) -> None:
 
 
 def _report_weights(table: Table, folders: Mapping[Path, Any], picture: Path) -> None:
-    _print_head("Set5, x4, by the weights of the losses")
+    _print_head("Set5, x4, by the weights of the losses, and SRGAN's discriminator's influence")
     start = table.measure(table.generator)
     _print_row("before", _shown(start))
     curves: dict[str, list[Numbers]] = {}
@@ -340,10 +346,12 @@ def _report_weights(table: Table, folders: Mapping[Path, Any], picture: Path) ->
         name = ", ".join(f"{key} {value:g}" for key, value in weights.items())
         if not _contenders(folder):
             continue
+        summary = json.loads((folder / "summary.json").read_text())
         # The generator, what lies between, and the training's last weights.
-        models = json.loads((folder / "summary.json").read_text())["models"]
-        curves[name] = [table.measure(folder / each["file"]) for each in models]
-        _print_row(name, _shown(curves[name][-1]))
+        curves[name] = [table.measure(folder / each["file"]) for each in summary["models"]]
+        (contender,) = summary["perceptual"]["contenders"]
+        influence = contender["influence"] or 0.0
+        _print_row(f"{name}: influence {100 * influence:.2g} %", _shown(curves[name][-1]))
     _draw_weights(curves, picture)
 
 

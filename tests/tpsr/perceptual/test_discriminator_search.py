@@ -140,6 +140,18 @@ def test_cost_is_the_discriminators(data: DataConfig, generator: Path) -> None:
     cost = SPACE.cost(SMALLEST)
     assert (metrics["params"], metrics["mult_adds"]) == (cost.params, cost.mult_adds)
     assert metrics["discriminator_loss"] > 0
+    assert 0 < metrics["influence"] < 1
+
+
+def test_influence_is_measured_where_a_discriminator_can_have_it(
+    data: DataConfig, generator: Path
+) -> None:
+    assert "influence" in evaluator(data, generator).measures
+    silent = {"losses": {"pixel": 1.0, "adversarial": 0.0}}
+    made = evaluator(data, generator, perceptual={**PERCEPTUAL, **silent})
+    outcome = prepared(made).run("cpu", lambda s, v: False)
+    assert "influence" not in made.measures
+    assert made.measures.keys() - {"params", "mult_adds"} == outcome.metrics.keys()
 
 
 @pytest.mark.parametrize("unset", ["generator", "perceptual"])

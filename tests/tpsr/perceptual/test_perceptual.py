@@ -23,7 +23,7 @@ from corenas_sr.models.inference import upscale
 from corenas_sr.results.evaluation import build_metrics, evaluate
 from corenas_tpsr._presets import PRESETS
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.perceptual._comparison import Finished, report
+from corenas_tpsr.perceptual._comparison import Finished, _remark_on_influence, report
 from corenas_tpsr.perceptual.config import FULL_LAYERS
 from corenas_tpsr.perceptual.full_task import contenders
 from corenas_tpsr.perceptual.resolving import (
@@ -107,7 +107,9 @@ def test_every_discriminator_is_compared_on_all_benchmark_images(improved: Path)
         )
         for name in metrics:
             assert row["test"][name] == pytest.approx(expected.mean[name])
-        assert row["trainings"][row["best"]]["loss"] != 0
+        best = row["trainings"][row["best"]]
+        assert best["loss"] != 0
+        assert row["influence"] == best["influence"]
     assert rows["esrgan"]["params"] == 23_563_713 - 512 * 1024 * (36 - 4)
     winner = min(
         (values["random-features"], name)
@@ -507,6 +509,19 @@ def test_report_takes_all_images_of_all_benchmarks_and_values_without_a_number(
     ]
     assert row["test"]["psnr"] == pytest.approx(sum(v["psnr"] for v in singly) / 2)
     assert "on 2 images of the benchmarks" in said.text
+    assert "warning" not in said.text, "without an adversarial term, nobody had no say"
+
+
+@pytest.mark.parametrize(("most", "warned"), [(0.021, False), (0.0157, True)])
+def test_discriminators_without_a_say_are_warned_of(
+    tmp_path: Path, most: float, warned: bool
+) -> None:
+    said = Said()
+    run = Run(tmp_path / "run", seed=0, stop=Stop(), reporter=said)
+    _remark_on_influence(run, [{"influence": share} for share in (None, 0.001, most)])
+    run.close()
+    assert ("no discriminator had more than 1.6 % of the generator's" in said.text) == warned
+    assert bool(said.text) == warned
 
 
 def test_contenders_are_the_best_found_and_known_ones() -> None:

@@ -89,7 +89,9 @@ class AdversarialStep:
             ``loss`` of the generator, the weighted terms of which it is the sum (``pixel``,
             ``features``, ``adversarial``), the loss of the ``discriminator``, and the mean sigmoid
             of its logits in its own turn, for ``real`` and for ``fake`` images; with R1, its
-            weighted ``penalty``; with a balance, whether it ``learnt``, as 1 or 0.
+            weighted ``penalty``; with a balance, whether it ``learnt``, as 1 or 0; and, with an
+            adversarial term, its ``influence``: the norm of its gradient at the generated images,
+            as a share (0 to 1) of the sum of the terms' norms.
         """
         ((low, high),) = batches
         real = images(high, self._device)
@@ -123,17 +125,33 @@ class AdversarialStep:
         return scalars
 
     def _generator_turn(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        # Gradients end at the image first: there the terms' shares are told without another pass.
+        image = fake.detach().requires_grad_()
+        terms = self.terms(image, real)
+        gradients = {name: torch.autograd.grad(term, image)[0] for name, term in terms.items()}
+        whole = torch.stack([*gradients.values()]).sum(0)
+        _descend(self._generator_optimiser, fake, self.generator, whole)
+        scalars = {"loss": torch.stack([*terms.values()]).sum(), **terms}
+        if self._weights.adversarial:
+            scalars["influence"] = _share_of("adversarial", gradients)
+        return {name: value.detach() for name, value in scalars.items()}
+
+    def terms(self, image: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """Return the weighted terms of the generator's loss that have a weight.
+
+        Args:
+            image: What the generator gave, in [0, 255], shape (N, 3, H, W).
+            real: The ground truth, same shape and range.
+        """
         weights = self._weights
         terms = {}
         if weights.pixel:
-            terms["pixel"] = weights.pixel * F.l1_loss(fake, real)
+            terms["pixel"] = weights.pixel * F.l1_loss(image, real)
         if weights.features:
-            terms["features"] = weights.features * self._features(fake, real)
+            terms["features"] = weights.features * self._features(image, real)
         if weights.adversarial:
-            terms["adversarial"] = weights.adversarial * self._adversarial_term(real, fake)
-        loss = torch.stack(list(terms.values())).sum()
-        _descend(self._generator_optimiser, loss, self.generator)
-        return {name: value.detach() for name, value in {"loss": loss, **terms}.items()}
+            terms["adversarial"] = weights.adversarial * self._adversarial_term(real, image)
+        return terms
 
     def _adversarial_term(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the generator's adversarial loss; the discriminator gets no gradient from it."""
@@ -174,11 +192,25 @@ class AdversarialStep:
         return average
 
 
-def _descend(optimiser: torch.optim.Optimizer, loss: Tensor, network: nn.Module) -> None:
+def _descend(
+    optimiser: torch.optim.Optimizer,
+    value: Tensor,
+    network: nn.Module,
+    gradient: Tensor | None = None,
+) -> None:
+    """Do a step down a loss, or from what the network gave and the loss's gradient there."""
     optimiser.zero_grad(set_to_none=True)
     # Of the network alone: with R1, the images require a gradient as well.
-    torch.autograd.backward(loss, inputs=list(network.parameters()))
+    torch.autograd.backward(value, gradient, inputs=list(network.parameters()))
     optimiser.step()
+
+
+def _share_of(name: str, gradients: Mapping[str, Tensor]) -> Tensor:
+    """Return the norm of one gradient as a share of the sum of all norms; 0 where all are 0."""
+    norms = {each: gradient.norm() for each, gradient in gradients.items()}
+    tiny = torch.finfo(norms[name].dtype).tiny
+    share: Tensor = norms[name] / torch.stack([*norms.values()]).sum().clamp_min(tiny)
+    return share
 
 
 def _share_told_apart(real: Tensor, fake: Tensor) -> float:

@@ -20,6 +20,10 @@ from corenas_sr.results.evaluation import Evaluation, build_metrics, evaluate
 from corenas_sr.results.report import align_columns, crops_folder, draw_models, format_number
 from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.full_task import Contender, final_metrics
+from corenas_tpsr.perceptual.proxy import INFLUENCE
+
+LITTLE = 0.02
+"""Influence below which a discriminator has hardly a say."""
 
 START = "before"
 """Row of the generator before the comparison's trainings, in tables and pictures."""
@@ -86,6 +90,7 @@ def report(
         for each in against
     ]
     _print_table(run, config, rows, {"bicubic": base, START: measured[START]}, images=len(pairs))
+    _remark_on_influence(run, rows)
     _plot(run, config, {"bicubic": base, **measured})
     picture = draw_models(
         run.images / "perceptual.png",
@@ -148,6 +153,7 @@ def _row(
         **contender.to_json(),
         "trainings": trainings,
         "best": None if best is None else best.name,
+        "influence": None if best is None else best.values.get(INFLUENCE.name),
         "file": None if best is None else str(best.file.relative_to(run.folder)),
         "test": None if test is None else finite(test.mean),
     }
@@ -163,17 +169,32 @@ def _print_table(
 ) -> None:
     """Print the table: bicubic, the generator before, and the best training of each contender."""
     names = [metric.name for metric in final_metrics(config)]
-    lines = [["discriminator", "params", "mult-adds", *names]]
+    lines = [["discriminator", "params", "mult-adds", "influence", *names]]
     for name, evaluation in references.items():
-        lines.append([name, "-", "-", *(format_number(evaluation.mean[n]) for n in names)])
+        lines.append([name, "-", "-", "-", *(format_number(evaluation.mean[n]) for n in names)])
     for row in rows:
         values = row["test"] or dict.fromkeys(names)
-        costs = [human(row["params"]), human(row["mult_adds"])]
-        lines.append([row["name"], *costs, *(format_number(values[n]) for n in names)])
+        about = [human(row["params"]), human(row["mult_adds"]), _percent(row["influence"])]
+        lines.append([row["name"], *about, *(format_number(values[n]) for n in names)])
     where = "images of the benchmarks" if config.data.benchmarks else "validation images"
     run.say(f"the generator after training against each, on {images} {where}:")
     for line in align_columns(lines):
         run.say(line)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2g} %"
+
+
+def _remark_on_influence(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Say so where no discriminator had a say: the table then compares nothing but luck."""
+    shares = [row["influence"] for row in rows if row["influence"] is not None]
+    if shares and max(shares) < LITTLE:
+        run.say(
+            f"warning: no discriminator had more than {_percent(max(shares))} of the generator's "
+            "gradient, so which one judges makes little difference; "
+            "--set perceptual.losses.adversarial=... (gamma) gives them more"
+        )
 
 
 def _plot(run: Run, config: TpsrConfig, measured: Mapping[str, Evaluation]) -> None:

@@ -66,6 +66,13 @@ DISCRIMINATOR_LOSS = Quantity(
     "discriminator_loss", "neither", summary="near zero, a discriminator is too strong to teach"
 )
 
+INFLUENCE = Quantity(
+    "influence",
+    "neither",
+    protocol="the discriminator's share of the terms' gradients at the generated images",
+    summary="near zero, the generator learns the same whatever the discriminator says",
+)
+
 _UNSET = "tpsr-adversarial: {} is unset, and only the recipe tpsr fills it in"
 
 
@@ -198,7 +205,9 @@ class AdversarialJob:
                 due = [step for step in due if step > event.step] or [event.total + 1]
                 improved = training.deliverable()
                 values = crops.measure(improved, metrics, scale=self.scale, device=device)
-                values["discriminator_loss"] = event.scalars["discriminator"]
+                values[DISCRIMINATOR_LOSS.name] = event.scalars["discriminator"]
+                if INFLUENCE.name in event.scalars:
+                    values[INFLUENCE.name] = event.scalars[INFLUENCE.name]
                 measurements.append(values)
         return self._condense(measurements)
 
@@ -280,7 +289,10 @@ class AdversarialEvaluator(IndependentJobs):
         metrics = measured(self._config, self._perceptual)
         where = crops_note(self._config.crops, self._config.crop_size)
         patch = evolve(MULT_ADDS, protocol="the discriminator, for one patch")
-        numbers = [*quantities_of(metrics, self._scale, where), DISCRIMINATOR_LOSS, patch, PARAMS]
+        judged = [DISCRIMINATOR_LOSS]
+        if self._perceptual.losses.adversarial:
+            judged.append(INFLUENCE)
+        numbers = [*quantities_of(metrics, self._scale, where), *judged, patch, PARAMS]
         return {each.name: each for each in numbers}
 
     def check(self) -> None:
