@@ -86,9 +86,8 @@ def _discriminators() -> Iterator[tuple[str, nn.Module]]:
     side = SCALE * PATCH
     space = DiscriminatorSpace(DiscriminatorSpaceConfig(patch=side))
     with seeded(0):
-        yield "SRGAN", SrganDiscriminator(side)
-        for number in range(2):
-            yield f"random {number}", space.build(random_architecture(space, number))
+        drawn = {f"random {n}": space.build(random_architecture(space, n)) for n in range(2)}
+        yield from {"SRGAN": SrganDiscriminator(side), **drawn}.items()
 
 
 def _shares(step: AdversarialStep, batch: Batch) -> tuple[float, float]:

@@ -5,10 +5,12 @@
 Discriminators drawn at random are trained by each short task from several seeds, as the search of
 the recipe ``tpsr`` does, and by a long one with the steps of its full task, of which the mean of
 the last measurements counts; losses read SqueezeNet's features, and scores are LPIPS of AlexNet on
-crops of kodak24, for the long task on those of other images. For each task: the share of the
-variance of one score that the architecture explains (the intraclass correlation; what is missing is
-luck), and Kendall's tau of its means with the long task, both with intervals by resampling the
-discriminators. Every result is a line of --out; run again, it goes on with what is missing there.
+crops of kodak24, for the long task on those of other images, after other patches. For each task:
+the share of the variance of one score that the architecture explains (the intraclass correlation;
+what is missing is luck) with its interval by F, and Kendall's tau with the means of the long task:
+of the means over seeds, with an interval by resampling the discriminators, which is narrow where
+they are few, and of one seed as a search has it, averaged over seeds. Every result is a line of
+--out; run again with the same options, it goes on with what is missing there.
 Discriminators are done one after the other, so that a run that is stopped tells of the first ones.
 Two processes work, one core each.
 """
@@ -29,6 +31,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
+from scipy.stats import f as f_distribution
 from shared.perceptual import BATCH, PATCH, link_images, link_others, perceptual_options
 
 from corenas import structure
@@ -59,13 +62,14 @@ SEEDS, LONG_SEEDS = 3, 2
 class Kind:
     """A task: its changes to the options, and from how many seeds.
 
-    With ``same_patches``, a seed has the same patches for all discriminators; ``images`` are those
-    that are measured.
+    With ``same_patches``, a seed has the same patches for all discriminators, beginning with the
+    number ``patches``; ``images`` are those that are measured.
     """
 
     changes: Mapping[str, Any]
     seeds: int
     same_patches: bool = False
+    patches: int = 0
     images: str = "validation"
 
 
@@ -83,7 +87,8 @@ def kinds(arguments: argparse.Namespace) -> Mapping[str, Kind]:
         f"{short} steps, same patches": Kind(steps(short), SEEDS, same_patches=True),
         f"{short} steps, same patches, mean": Kind(steps(short, "mean"), SEEDS, same_patches=True),
         f"{3 * short} steps, same patches": Kind(steps(3 * short), 1, same_patches=True),
-        _long(arguments): Kind(full, LONG_SEEDS, same_patches=True, images="others"),
+        # Of other patches and images, so that a short task ranks as it does by nothing in common.
+        _long(arguments): Kind(full, LONG_SEEDS, same_patches=True, patches=1000, images="others"),
     }
 
 
@@ -97,7 +102,7 @@ def main() -> int:
     data = Path(os.environ["CORENAS_DATA"]).absolute()
     folder = arguments.out.with_suffix("")
     images = {**link_images(data, folder), "others": str(link_others(data, folder))}
-    start = hashlib.sha256(arguments.generator.read_bytes()).hexdigest()
+    start = _digest(arguments, data)
     done = dict(_results(arguments.out, start))
     jobs = [job for job in _jobs(arguments) if job not in done]
     with ProcessPoolExecutor(
@@ -109,7 +114,7 @@ def main() -> int:
                 kind, number, seed = running[future]
                 line = {"kind": kind, "number": number, "seed": seed, "score": future.result()}
                 with arguments.out.open("a") as file:
-                    file.write(json.dumps({**line, "generator": start}) + "\n")
+                    file.write(json.dumps({**line, "start": start}) + "\n")
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
     results = dict(_results(arguments.out, start))
@@ -139,11 +144,28 @@ def _jobs(arguments: argparse.Namespace) -> Iterator[Job]:
                 yield kind, number, seed
 
 
-def _results(file: Path, generator: str) -> Iterator[tuple[Job, float | None]]:
+def _digest(arguments: argparse.Namespace, data: Path) -> str:
+    """Return what results must have in common to stand in one table."""
+    options = [_base(arguments, data), {n: str(kind) for n, kind in kinds(arguments).items()}]
+    generator = hashlib.sha256(arguments.generator.read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps([generator, options]).encode()).hexdigest()
+
+
+def _base(arguments: argparse.Namespace, data: Path) -> dict[str, Any]:
+    """Return the options that all tasks share."""
+    return {
+        "generator": str(arguments.generator),
+        "perceptual": perceptual_options(data),
+        "training": {"batch": BATCH, "patch": PATCH, "learning_rate": 2e-4},
+        "crops": 16,
+    }
+
+
+def _results(file: Path, start: str) -> Iterator[tuple[Job, float | None]]:
     for line in file.read_text().splitlines() if file.exists() else ():
         result = json.loads(line)
-        if result["generator"] != generator:
-            raise SystemExit(f"{file}: has results of another generator")
+        if result.get("start") != start:
+            raise SystemExit(f"{file}: has results of another generator or other options")
         yield (result["kind"], result["number"], result["seed"]), result["score"]
 
 
@@ -151,15 +173,10 @@ def _score(
     arguments: argparse.Namespace, images: Mapping[str, str], kind: str, number: int, seed: int
 ) -> float | None:
     """Train against a discriminator; return minus LPIPS, as the search has it, or None."""
-    base = {
-        "generator": str(arguments.generator),
-        "perceptual": perceptual_options(Path(os.environ["CORENAS_DATA"]).absolute()),
-        "training": {"batch": BATCH, "patch": PATCH, "learning_rate": 2e-4},
-        "crops": 16,
-    }
     task = kinds(arguments)[kind]
-    changes = {**task.changes, "patches": seed if task.same_patches else None}
-    config = structure(AdversarialProxyConfig, base, changes)
+    patches = task.patches + seed if task.same_patches else None
+    base = _base(arguments, Path(os.environ["CORENAS_DATA"]).absolute())
+    config = structure(AdversarialProxyConfig, base, {**task.changes, "patches": patches})
     space = DiscriminatorSpace(DiscriminatorSpaceConfig(patch=4 * config.training.patch))
     architecture = random_architecture(space, number)
     own = derive_seed(seed, kind, str(number))
@@ -194,30 +211,31 @@ def _report(results: Mapping[Job, float | None], arguments: argparse.Namespace) 
     print(
         f"{len(kept)} discriminators; LPIPS of the long task {-max(long):.4f} to {-min(long):.4f}"
     )
-    print("| task | seeds | deviation of means | of one's seeds | explained | tau with long |")
-    print("|---|--:|--:|--:|--:|---|")
+    print(
+        "| task | seeds | deviation of means | residual | explained | tau of means | of one seed |"
+    )
+    print("|---|--:|--:|--:|--:|---|--:|")
     for kind, about in kinds(arguments).items():
         values = scores[kind]
         within, share = _explained_of(values, same_patches=about.same_patches)
-        tau = "" if kind == _long(arguments) else _tau_of(values.mean(1), long)
+        taus = " | " if kind == _long(arguments) else _taus_of(values, long)
         deviation = float(values.mean(1).std(ddof=1))
         print(
-            f"| {kind} | {about.seeds} | {deviation:.5f} | {within} | {share} | {tau} |",
+            f"| {kind} | {about.seeds} | {deviation:.5f} | {within} | {share} | {taus} |",
             flush=True,
         )
 
 
 def _explained_of(values: Table, *, same_patches: bool) -> tuple[str, str]:
-    """Return the deviation within and the share explained in words; with one seed, nothing."""
+    """Return the residual and the share explained in words; with one seed, nothing."""
     if values.shape[1] < 2:
         return "-", "-"
-    within, share = _explained(values, same_patches)
-    low, high = _interval(len(values), lambda rows: _explained(values[rows], same_patches)[1])
+    within, share, low, high = explained(values, same_patches=same_patches)
     return f"{within:.5f}", f"{100 * share:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
 
 
-def _explained(values: Table, same_patches: bool) -> tuple[float, float]:
-    """Return the deviation within and the intraclass correlation of single scores.
+def explained(values: Table, *, same_patches: bool) -> tuple[float, float, float, float]:
+    """Return the residual, the intraclass correlation of single scores, and its interval.
 
     Shrout and Fleiss (1979): ICC(1, 1), or ICC(3, 1) where a column has its patches in common.
 
@@ -227,22 +245,30 @@ def _explained(values: Table, same_patches: bool) -> tuple[float, float]:
     """
     rows, columns = values.shape
     between = columns * float(values.mean(1).var(ddof=1))
+    left = values - values.mean(1, keepdims=True)
+    free = rows * (columns - 1)
     if same_patches:
-        left = values - values.mean(1, keepdims=True) - values.mean(0) + values.mean()
-        within = float((left**2).sum()) / ((rows - 1) * (columns - 1))
-    else:
-        within = float(values.var(1, ddof=1).mean())
-    whole = between + (columns - 1) * within
-    return within**0.5, (between - within) / whole if whole else 0.0
+        left, free = left - left.mean(0), (rows - 1) * (columns - 1)
+    within = float((left**2).sum()) / free
+    if not within:
+        return 0.0, 1.0, 1.0, 1.0
+    ratio = between / within
+    least = ratio / float(f_distribution.ppf(SIDES[1], rows - 1, free))
+    most = ratio * float(f_distribution.ppf(SIDES[1], free, rows - 1))
+    share, low, high = ((each - 1) / (each + columns - 1) for each in (ratio, least, most))
+    return within**0.5, share, low, high
 
 
-def _tau_of(short: Table, long: Table) -> str:
-    pairs = list(zip(short.tolist(), long.tolist(), strict=True))
+def _taus_of(short: Table, long: Table) -> str:
+    """Return two cells: tau of the means over seeds, with its interval, and of a single seed."""
+    pairs = list(zip(short.mean(1).tolist(), long.tolist(), strict=True))
     tau = kendall_tau(pairs)
     if tau is None:
-        return "-"
+        return "- | -"
     low, high = _interval(len(pairs), lambda rows: kendall_tau([pairs[row] for row in rows]))
-    return f"{tau:+.2f} ({low:+.2f} to {high:+.2f}, n = {len(pairs)})"
+    singly = [kendall_tau(list(zip(seed.tolist(), long.tolist(), strict=True))) for seed in short.T]
+    one = np.mean([each for each in singly if each is not None])
+    return f"{tau:+.2f} ({low:+.2f} to {high:+.2f}, n = {len(pairs)}) | {one:+.2f}"
 
 
 def _interval(count: int, statistic: Callable[[Table], float | None]) -> tuple[float, float]:

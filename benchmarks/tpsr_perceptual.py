@@ -8,12 +8,13 @@ against the best one found, a random one, SRGAN's and ESRGAN's; two runs work si
 an even number of seeds wastes nothing. So few candidates teach a policy nothing: what is found is
 the best of so many draws by the score of the search. Losses read SqueezeNet's features; LPIPS of
 AlexNet on eight images of kodak24 is what the search goes by, and what picks the checkpoint of a
-training. LPIPS of VGG16 and ST-LPIPS of VGG16 have had no part in anything, nor have Set5 and the
-other sixteen images of kodak24, on which NIQE is measured, too: images of Set5 are small for it.
-Then the networks between the generator and what came of it, of the first seed. With --weights, what
-other weights of the three losses give is measured instead, against SRGAN's discriminator, by the
-last weights of each training, and drawn beside what lies between. With the same --out and options
-it goes on where it was stopped.
+training. LPIPS of VGG16 and both ST-LPIPS have had no part in any of that, nor have Set5 and the
+other sixteen images of kodak24. The weights of the losses were found on Set5 and the eight images,
+by trainings of 300 steps with one seed, so that nothing at all was chosen by the sixteen. Then the
+networks between the generator and what came of it, of the first seed. With --weights, what other
+weights of the three losses give is measured instead, against SRGAN's discriminator, by the last
+weights of one training each, and drawn beside what lies between. With the same --out and options it
+goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -42,9 +45,10 @@ from shared.perceptual import (
     link_others,
     perceptual_options,
 )
-from shared.running import is_finished, run_side_by_side
+from shared.running import SIDE_BY_SIDE, Failed, is_finished, run_side_by_side
 
 from corenas import Chosen, choose
+from corenas.devices import use_one_thread
 from corenas_sr.data.datasets import load_pairs
 from corenas_sr.metric import ImageMetric
 from corenas_sr.models.files import load_model
@@ -94,19 +98,28 @@ def main() -> int | str | None:
     status: int | str | None = 0
     try:
         run_side_by_side(commands, arguments.out)
-    except SystemExit as failed:
-        # What is finished is worth its table.
+    except Failed as failed:
+        # What is finished is worth its table, unless it is a run of other options.
         status = failed.code
+        runs = {folder: about for folder, about in runs.items() if folder.name not in failed.names}
     runs = {folder: about for folder, about in runs.items() if is_finished(folder)}
     if not runs:
         return status
     table = Table(data, generator, arguments.out)
+    table.measure_all(
+        [
+            generator,
+            *(file for folder in runs for file in _contenders(folder).values()),
+            *(file for folder in _between(arguments, runs) for file in _models(folder).values()),
+        ]
+    )
     if arguments.weights:
         _report_weights(table, runs, arguments.out / "weights.png")
     else:
         found = f"best of {arguments.candidates}"
         _report_contenders(table, {folder: seed for folder, (seed, _) in runs.items()}, found)
-        _report_between(table, next(iter(runs)))
+        for folder in _between(arguments, runs):
+            _report_between(table, folder)
     print(f"{(time.monotonic() - started) / 60:.0f} minutes, in this start")
     return status
 
@@ -201,6 +214,10 @@ def _command(
 Numbers = Mapping[str, float]
 
 
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 @frozen
 class Table:
     """What is measured of a model, each once: ``out`` keeps it."""
@@ -209,17 +226,31 @@ class Table:
     generator: Path
     out: Path
 
+    def measure_all(self, files: Iterable[Path]) -> None:
+        """Measure models, two at once."""
+        known = self._known()
+        new = {digest: file for file in files if (digest := _digest(file)) not in known}
+        link_others(self.data, self.out)
+        with ProcessPoolExecutor(
+            SIDE_BY_SIDE, mp_context=get_context("spawn"), initializer=use_one_thread
+        ) as pool:
+            running = {pool.submit(self._measure, file): digest for digest, file in new.items()}
+            for future in as_completed(running):
+                with self._kept.open("a") as opened:
+                    opened.write(json.dumps([running[future], future.result()]) + "\n")
+
     def measure(self, file: Path) -> Numbers:
         """Return the metrics of a model by the names of the columns."""
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        kept = self.out / "measured.jsonl"
-        lines = kept.read_text().splitlines() if kept.exists() else []
-        known: dict[str, Numbers] = dict(map(json.loads, lines))
-        if digest not in known:
-            known[digest] = self._measure(file)
-            with kept.open("a") as opened:
-                opened.write(json.dumps([digest, known[digest]]) + "\n")
-        return known[digest]
+        self.measure_all([file])
+        return self._known()[_digest(file)]
+
+    @property
+    def _kept(self) -> Path:
+        return self.out / "measured.jsonl"
+
+    def _known(self) -> dict[str, Numbers]:
+        lines = self._kept.read_text().splitlines() if self._kept.exists() else []
+        return dict(map(json.loads, lines))
 
     def _measure(self, file: Path) -> Numbers:
         model = load_model(file)
@@ -245,7 +276,9 @@ class Table:
             chosen = choose("metrics", "st-lpips")
             chosen = evolve(chosen, config=evolve(chosen.config, net=net))
             yield set5, build_metrics([chosen]), {"st-lpips": f"st-lpips {net}"}
-        yield link_others(self.data, self.out), build_metrics([niqe]), {"niqe": KODAK}
+        chosen = choose("metrics", "st-lpips")
+        others = build_metrics([niqe, choose("metrics", "psnr"), chosen])
+        yield link_others(self.data, self.out), others, {each: f"{each}, kodak" for each in others}
 
     def _lpips(self, net: str, trunk: str) -> Chosen:
         chosen = choose("metrics", "lpips")
@@ -253,7 +286,6 @@ class Table:
         return evolve(chosen, config=evolve(chosen.config, net=net, weights=weights))
 
 
-KODAK = "niqe of kodak24"
 COLUMNS = (
     "psnr",
     "lpips vgg",
@@ -262,9 +294,13 @@ COLUMNS = (
     "st-lpips alex",
     "lpips squeeze",
     "niqe",
-    KODAK,
+    "psnr, kodak",
+    "st-lpips, kodak",
+    "niqe, kodak",
 )
-SHORT = ("psnr", "niqe", KODAK)
+"""Of Set5, and of the sixteen images of kodak24. LPIPS of AlexNet chose; losses read SqueezeNet."""
+
+SHORT = ("psnr", "niqe", "psnr, kodak", "niqe, kodak")
 """Columns with two digits."""
 
 
@@ -287,13 +323,24 @@ def _contenders(folder: Path) -> Mapping[str, Path]:
     return {row["name"]: folder / row["file"] for row in rows if row["file"]}
 
 
+def _between(arguments: argparse.Namespace, runs: Iterable[Path]) -> list[Path]:
+    """Return the runs of which the networks between both ends are shown."""
+    return list(runs) if arguments.weights else list(runs)[:1]
+
+
+def _models(folder: Path) -> Mapping[str, Path]:
+    """Return the model files that a run hands over: the generator, those between, the best."""
+    summary = json.loads((folder / "summary.json").read_text())
+    return {entry["name"]: folder / entry["file"] for entry in summary["models"]}
+
+
 def _report_contenders(table: Table, seeds: Mapping[Path, int], found: str) -> None:
     """Print medians over seeds with their range, and how far found ones are from random ones."""
     by_name: dict[str, dict[int, Numbers]] = {}
     for folder, seed in seeds.items():
         for name, file in _contenders(folder).items():
             by_name.setdefault(name, {})[seed] = table.measure(file)
-    _print_head("Set5, x4, medians over seeds (least to most)")
+    _print_head("x4, medians over seeds (least to most)")
     _print_row("before", _shown(table.measure(table.generator)))
     for name, rows in by_name.items():
         shown = found if name == "searched-1" else name
@@ -331,13 +378,13 @@ def _report_between(table: Table, folder: Path) -> None:
     """Print the networks between the generator and the best training of a run."""
     summary = json.loads((folder / "summary.json").read_text())
     winner = summary["perceptual"].get("winner", "none")
-    _print_head(f"Set5, x4, {folder.name}: between the generator and the best training ({winner})")
-    for entry in summary["models"]:
-        _print_row(entry["name"], _shown(table.measure(folder / entry["file"])))
+    _print_head(f"x4, {folder.name}: between the generator and the best training ({winner})")
+    for name, file in _models(folder).items():
+        _print_row(name, _shown(table.measure(file)))
 
 
 def _report_weights(table: Table, folders: Mapping[Path, Any], picture: Path) -> None:
-    _print_head("Set5, x4, by the weights of the losses, and SRGAN's discriminator's influence")
+    _print_head("x4, one seed, by the weights of the losses; influence of SRGAN's discriminator")
     start = table.measure(table.generator)
     _print_row("before", _shown(start))
     curves: dict[str, list[Numbers]] = {}
@@ -348,9 +395,9 @@ def _report_weights(table: Table, folders: Mapping[Path, Any], picture: Path) ->
             continue
         summary = json.loads((folder / "summary.json").read_text())
         # The generator, what lies between, and the training's last weights.
-        curves[name] = [table.measure(folder / each["file"]) for each in summary["models"]]
+        curves[name] = [table.measure(file) for file in _models(folder).values()]
         (contender,) = summary["perceptual"]["contenders"]
-        influence = contender["influence"] or 0.0
+        influence = contender.get("influence") or 0.0
         _print_row(f"{name}: influence {100 * influence:.2g} %", _shown(curves[name][-1]))
     _draw_weights(curves, picture)
 

@@ -34,6 +34,14 @@ def link_large_enough(
     return folder
 
 
+class Failed(SystemExit):
+    """Some runs failed; the others came to their ends."""
+
+    def __init__(self, names: Sequence[str], logs: Path) -> None:
+        super().__init__(f"failed: {', '.join(names)}; see the logs in {logs}")
+        self.names = names
+
+
 def is_finished(folder: Path) -> bool:
     """Tell whether a run came to its end; one that was stopped leaves a summary, too."""
     summary = folder / "summary.json"
@@ -44,7 +52,7 @@ def run_side_by_side(commands: Mapping[str, Sequence[str]], logs: Path) -> None:
     """Run commands, `SIDE_BY_SIDE` at once; what each prints goes to a log by its name.
 
     Raises:
-        SystemExit: One failed. The others came to their ends first.
+        Failed: Some did; that ends a script which does not catch it.
     """
     waiting, failed = list(commands.items()), list[str]()
     running: dict[str, subprocess.Popen[bytes]] = {}
@@ -61,4 +69,4 @@ def run_side_by_side(commands: Mapping[str, Sequence[str]], logs: Path) -> None:
         failed += [name for name, status in ended.items() if status]
         running = {name: running[name] for name, status in ended.items() if status is None}
     if failed:
-        raise SystemExit(f"failed: {', '.join(failed)}; see the logs in {logs}")
+        raise Failed(failed, logs)

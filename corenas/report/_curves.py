@@ -21,7 +21,7 @@ MOST_DOTS = 1200
 """How many dots a chart has at most, beside those that are always kept."""
 
 _BUCKETS = 200
-_MOST_PANELS = 12
+_MOST_PANELS = 15
 _MOST_LINES = 12
 _ROWS = 9
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# By the paper's 0.01 and 0.005 the features have all but a hundredth of the gradient, and which
-# discriminator judges makes no difference that could be found.
-_HEARD: Mapping[str, Any] = {"pixel": 0.1, "adversarial": 0.1}
+# By the paper's 0.01 and 0.005 a discriminator has less than a hundredth of the gradient in the
+# first hundred steps, and which one judges makes no difference that a short search could find.
+_LOSSES: Mapping[str, Any] = {"pixel": 0.1, "adversarial": 0.1}
 
 # Candidates differ by less than the luck of a training with patches of its own.
-_FAIR: Mapping[str, Any] = {"patches": 0, "counts": "mean"}
+_SAME_PATCHES: Mapping[str, Any] = {"patches": 0, "counts": "mean"}
 
 QUICK: Mapping[str, Any] = {
     "search": {
@@ -45,14 +45,14 @@ QUICK: Mapping[str, Any] = {
         "validate_every": 1000,
     },
     # A first run must reach its end on a machine that has no ImageNet weights.
-    "perceptual": {"missing": "st-lpips", "losses": _HEARD},
+    "perceptual": {"missing": "st-lpips", "losses": _LOSSES},
     "discriminator": {
         "steps": 8,
         "evaluator": {
             "training": {"steps": 30, "batch": 4, "patch": 16, "report_every": 10},
             "evaluate_every": 10,
             "crops": 6,
-            **_FAIR,
+            **_SAME_PATCHES,
         },
     },
     "compare": {
@@ -99,10 +99,14 @@ STANDARD: Mapping[str, Any] = {
         "schedule": "cosine",
         "validate_every": 5000,
     },
-    "perceptual": {"losses": _HEARD},
+    "perceptual": {"losses": _LOSSES},
     "discriminator": {
         "steps": 50,
-        "evaluator": {"training": {"steps": 2000, "batch": 16}, "evaluate_every": 200, **_FAIR},
+        "evaluator": {
+            "training": {"steps": 2000, "batch": 16},
+            "evaluate_every": 200,
+            **_SAME_PATCHES,
+        },
     },
     "compare": {
         "trainings": 1,

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from corenas.training.networks import seeded
 from corenas_sr.features.config import Cut, LossWeights
 from corenas_sr.training.adversarial import AdversarialStep
-from corenas_sr.training.losses import FeatureLoss, StandardAdversarial
+from corenas_sr.training.losses import FeatureLoss, Hinge, RelativisticAverage, StandardAdversarial
 
 RATE = 1e-3
+LOSSES = [StandardAdversarial(), RelativisticAverage(), Hinge()]
 
 
 class Dark(nn.Module):
@@ -24,7 +26,7 @@ class Dark(nn.Module):
         return self.level.expand(len(x), 3, 16, 16)
 
 
-class Brightness(nn.Module):
+class Bright(nn.Module):
     """A discriminator whose gradient at an image is the same in all pixels."""
 
     def __init__(self):
@@ -35,15 +37,17 @@ class Brightness(nn.Module):
         return self.certainty * x.mean((1, 2, 3))[:, None]
 
 
-def step_of(weights):
-    features = FeatureLoss(nn.Sequential(nn.Conv2d(3, 4, 3)), [Cut(1, 3)])
+def step_of(weights, *, loss=LOSSES[0], discriminator=None, **options):
+    with seeded(1):
+        features = FeatureLoss(nn.Sequential(nn.Conv2d(3, 4, 3)), [Cut(1, 3)])
     return AdversarialStep(
         Dark(),
-        Brightness(),
+        Bright() if discriminator is None else discriminator,
         features=features,
-        adversarial=StandardAdversarial(),
+        adversarial=loss,
         weights=weights,
         learning_rate=RATE,
+        **options,
     )
 
 
@@ -93,3 +97,25 @@ def test_where_nothing_pulls_it_is_nothing():
         step.discriminator.certainty.fill_(-1e4)
         step.generator.level.fill_(-1e4)
     assert float(step.step([batch()])["influence"]) == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"r1": 10.0, "ema": 0.9, "balance": 0.9}])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_all_terms_count_whatever_the_loss_is(loss, options):
+    with seeded(2):
+        judge = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 1))
+    weights = LossWeights(pixel=0.3, features=12.0, adversarial=0.1)
+    step = step_of(weights, loss=loss, discriminator=judge, **options)
+    low, high = batch()
+    fake = step.generator(low).detach().clone().requires_grad_()
+    scalars = step.step([(low, high)])
+    # The discriminator has had its turn, and stays as it is in the generator's.
+    real = high.float()
+    terms = [
+        0.3 * nn.functional.l1_loss(fake, real),
+        12.0 * step._features(fake, real),
+        0.1 * loss.generator(judge(real).detach() if loss.needs_real else None, judge(fake)),
+    ]
+    norms = [float(torch.autograd.grad(term, fake)[0].norm()) for term in terms]
+    assert min(norms) > 0.01 * max(norms), "each of them has something to say"
+    assert float(scalars["influence"]) == pytest.approx(norms[2] / sum(norms), rel=1e-4)

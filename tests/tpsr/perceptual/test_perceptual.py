@@ -23,7 +23,7 @@ from corenas_sr.models.inference import upscale
 from corenas_sr.results.evaluation import build_metrics, evaluate
 from corenas_tpsr._presets import PRESETS
 from corenas_tpsr.config import TpsrConfig
-from corenas_tpsr.perceptual._comparison import Finished, _remark_on_influence, report
+from corenas_tpsr.perceptual._comparison import Finished, report
 from corenas_tpsr.perceptual.config import FULL_LAYERS
 from corenas_tpsr.perceptual.full_task import contenders
 from corenas_tpsr.perceptual.resolving import (
@@ -79,11 +79,8 @@ def test_report_says_what_the_stage_was_optimised_for(improved: Path) -> None:
         assert features.startswith("random-features (random weights, they know nothing of images)")
         assert "vgg" not in features.lower()
     assert perceptual["optimised_for"]["metric"] == "random-features"
-    assert perceptual["optimised_for"]["losses"] == {
-        "pixel": 0.01,
-        "features": 1.0,
-        "adversarial": 0.005,
-    }
+    losses = {"pixel": 0.1, "features": 1.0, "adversarial": 0.1}
+    assert perceptual["optimised_for"]["losses"] == losses, "those of the preset quick"
     said = (improved / "said.txt").read_text()
     assert "the weights of vgg19 are not on this machine" in said
     assert "random-features stand in" in said
@@ -421,6 +418,24 @@ def test_the_preset_quick_has_networks_that_are_installed(
     assert config.perceptual.metric.config.net == "vgg"
 
 
+@pytest.mark.parametrize(
+    ("preset", "alpha", "gamma", "patches", "counts"),
+    [
+        ("quick", 0.1, 0.1, 0, "mean"),
+        ("standard", 0.1, 0.1, 0, "mean"),
+        ("paper", 0.01, 0.005, None, "best"),
+    ],
+)
+def test_presets_but_the_papers_give_discriminators_a_say_and_the_same_patches(
+    preset: str, alpha: float, gamma: float, patches: int | None, counts: str
+) -> None:
+    config = structure(TpsrConfig, PRESETS[preset])
+    losses = config.perceptual.weights_of_losses
+    assert (losses.pixel, losses.adversarial) == (alpha, gamma)
+    evaluator = config.discriminator.evaluator
+    assert (evaluator.option("patches"), evaluator.option("counts")) == (patches, counts)
+
+
 @pytest.mark.parametrize("option", ["weights", "metric"])
 def test_nothing_stands_in_for_a_file_that_is_named(tmp_path: Path, option: str) -> None:
     file = tmp_path / "typo.pth"
@@ -509,19 +524,49 @@ def test_report_takes_all_images_of_all_benchmarks_and_values_without_a_number(
     ]
     assert row["test"]["psnr"] == pytest.approx(sum(v["psnr"] for v in singly) / 2)
     assert "on 2 images of the benchmarks" in said.text
-    assert "warning" not in said.text, "without an adversarial term, nobody had no say"
+    assert row["influence"] is None
+    assert "warning" not in said.text, "a training of an older version does not know"
 
 
-@pytest.mark.parametrize(("most", "warned"), [(0.021, False), (0.0157, True)])
+@pytest.mark.parametrize(
+    ("shares", "warned"),
+    [((0.001, 0.021), False), ((0.001, 0.0157), True), ((0.001, None), False)],
+)
 def test_discriminators_without_a_say_are_warned_of(
-    tmp_path: Path, most: float, warned: bool
+    tmp_path: Path,
+    photographs: Path,
+    generator: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shares: tuple[float | None, ...],
+    warned: bool,
 ) -> None:
+    for drawing in ("draw_models", "dots_plot"):
+        monkeypatch.setattr(f"corenas_tpsr.perceptual._comparison.{drawing}", lambda *_, **__: None)
+    values = {
+        "data": {"validation": str(photographs / "valid")},
+        "perceptual": {"network": "random-features", "metric": "random-features"},
+        "compare": {"baselines": ["random"], "count": 1},
+    }
+    config = structure(TpsrConfig, values)
     said = Said()
     run = Run(tmp_path / "run", seed=0, stop=Stop(), reporter=said)
-    _remark_on_influence(run, [{"influence": share} for share in (None, 0.001, most)])
+    file = Path(shutil.copy(generator, run.models / "x4.safetensors"))
+    found = [config.discriminator.space.build().parse([["identity", "reduce-conv1"]] * 5)]
+    against = contenders(config, found, scale=4, seed=0)
+    finished = [
+        Finished(f"{each.name}-1", file, {"random-features": 0.25, "influence": share}, -0.25)
+        for each, share in zip(against, shares, strict=True)
+    ]
+    rows = report(run, config, against, finished, generator=generator)
     run.close()
+    assert [row["influence"] for row in rows] == list(shares)
+    lines = said.text.splitlines()
+    (head,) = (line.split() for line in lines if line.startswith("discriminator"))
+    (first,) = (line.split() for line in lines if line.startswith("searched-1"))
+    # Costs have a unit each, after a space.
+    assert first[head.index("influence") + 2 :][:2] == ["0.1", "%"]
     assert ("no discriminator had more than 1.6 % of the generator's" in said.text) == warned
-    assert bool(said.text) == warned
+    assert ("warning" in said.text) == warned
 
 
 def test_contenders_are_the_best_found_and_known_ones() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -129,15 +130,17 @@ class AdversarialStep:
         image = fake.detach().requires_grad_()
         terms = self.terms(image, real)
         gradients = {name: torch.autograd.grad(term, image)[0] for name, term in terms.items()}
-        whole = torch.stack([*gradients.values()]).sum(0)
-        _descend(self._generator_optimiser, fake, self.generator, whole)
+        whole = reduce(torch.add, gradients.values())
+        _descend(self._generator_optimiser, fake, self.generator, gradient=whole)
         scalars = {"loss": torch.stack([*terms.values()]).sum(), **terms}
         if self._weights.adversarial:
             scalars["influence"] = _share_of("adversarial", gradients)
         return {name: value.detach() for name, value in scalars.items()}
 
     def terms(self, image: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """Return the weighted terms of the generator's loss that have a weight.
+        """Return the weighted terms of the generator's loss that have a weight, by name.
+
+        The discriminator is frozen and in evaluation mode while it judges, and trains afterwards.
 
         Args:
             image: What the generator gave, in [0, 255], shape (N, 3, H, W).
@@ -194,20 +197,21 @@ class AdversarialStep:
 
 def _descend(
     optimiser: torch.optim.Optimizer,
-    value: Tensor,
+    output: Tensor,
     network: nn.Module,
+    *,
     gradient: Tensor | None = None,
 ) -> None:
-    """Do a step down a loss, or from what the network gave and the loss's gradient there."""
+    """Do a step; the loss's ``gradient`` at the output is unset where the output is the loss."""
     optimiser.zero_grad(set_to_none=True)
     # Of the network alone: with R1, the images require a gradient as well.
-    torch.autograd.backward(value, gradient, inputs=list(network.parameters()))
+    torch.autograd.backward(output, gradient, inputs=list(network.parameters()))
     optimiser.step()
 
 
 def _share_of(name: str, gradients: Mapping[str, Tensor]) -> Tensor:
     """Return the norm of one gradient as a share of the sum of all norms; 0 where all are 0."""
-    norms = {each: gradient.norm() for each, gradient in gradients.items()}
+    norms = {term: gradient.norm() for term, gradient in gradients.items()}
     tiny = torch.finfo(norms[name].dtype).tiny
     share: Tensor = norms[name] / torch.stack([*norms.values()]).sum().clamp_min(tiny)
     return share

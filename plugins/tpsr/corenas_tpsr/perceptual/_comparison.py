@@ -22,8 +22,8 @@ from corenas_tpsr.config import TpsrConfig
 from corenas_tpsr.perceptual.full_task import Contender, final_metrics
 from corenas_tpsr.perceptual.proxy import INFLUENCE
 
-LITTLE = 0.02
-"""Influence below which a discriminator has hardly a say."""
+LEAST_INFLUENCE = 0.02
+"""Share (0 to 1) of the gradient below which a discriminator has hardly a say."""
 
 START = "before"
 """Row of the generator before the comparison's trainings, in tables and pictures."""
@@ -187,9 +187,10 @@ def _percent(share: float | None) -> str:
 
 
 def _remark_on_influence(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Say so where no discriminator had a say: the table then compares nothing but luck."""
-    shares = [row["influence"] for row in rows if row["influence"] is not None]
-    if shares and max(shares) < LITTLE:
+    """Say so where no discriminator had a say: the table then compares little but luck."""
+    shares = [row["influence"] for row in rows if row["file"]]
+    # Unknown is what was trained by an older version, or without an adversarial term.
+    if shares and None not in shares and max(shares) < LEAST_INFLUENCE:
         run.say(
             f"warning: no discriminator had more than {_percent(max(shares))} of the generator's "
             "gradient, so which one judges makes little difference; "

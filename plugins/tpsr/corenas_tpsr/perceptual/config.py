@@ -145,7 +145,7 @@ class AdversarialProxyConfig:
     patches: int | None = option(
         None,
         "seed of the patches with which all candidates are trained, so that luck with them is the "
-        "same; unset: each has patches of its own",
+        "same, in this run and in others with this number; unset: each has patches of its own",
         ge=0,
     )
     metrics: tuple[Chosen, ...] = components(

@@ -69,7 +69,8 @@ DISCRIMINATOR_LOSS = Quantity(
 INFLUENCE = Quantity(
     "influence",
     "neither",
-    protocol="the discriminator's share of the terms' gradients at the generated images",
+    protocol="norm of the adversarial term's gradient at the generated images, as a share of the "
+    "sum of the three terms' norms; mean of the steps since the report before",
     summary="near zero, the generator learns the same whatever the discriminator says",
 )
 
