@@ -220,7 +220,7 @@ def test_what_has_no_room_is_named(write_run: WriteRun) -> None:
     ]
     events = [begun()]
     for number, each in enumerate(choices):
-        scalars = {f"scalar{n}": float(number) for n in range(15)}
+        scalars = {f"scalar{n}": float(number) for n in range(18)}
         events.append(measured(number, each, score=float(number), scalars=scalars))
         events.append(refused(100 + number, f"reason {'x' * number}"))
     folder = write_run(events)
@@ -233,7 +233,7 @@ def test_what_has_no_room_is_named(write_run: WriteRun) -> None:
     assert "48 more decisions" in page.text
     assert "10 decisions on which scores differ less are left out" in page.text
     assert "the 8 most frequent reasons; 8 more" in " ".join(page.tables)
-    assert "Not drawn, and in the journal: scalar12, scalar13, scalar14." in page.text
+    assert "Not drawn, and in the journal: scalar15, scalar16, scalar17." in page.text
     assert "Too large for this page, and among the run's files: large.svg." in page.text
     assert [image["alt"].split(";")[0] for image in page.all("img")] == ["Diagram of the small"]
 
