@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# By the paper's 0.01 and 0.005 a discriminator has less than a fiftieth of the gradient in the first
-# hundred steps, and which one judges makes no difference that a short search could find.
+# By the paper's 0.01 and 0.005 a discriminator has less than a fiftieth of the gradient in the
+# first hundred steps, and which one judges makes no difference that a short search could find.
 _LOSSES: Mapping[str, Any] = {"pixel": 0.1, "adversarial": 0.1}
 
 # Candidates differ by less than the luck of a training with patches of its own.
