@@ -9,7 +9,7 @@ from typing import Any
 # first hundred steps, and which one judges makes no difference that a short search could find.
 _LOSSES: Mapping[str, Any] = {"pixel": 0.1, "adversarial": 0.1}
 
-# Candidates differ by less than the luck of a training with patches of its own.
+# Luck with patches is then the same for all candidates.
 _SAME_PATCHES: Mapping[str, Any] = {"patches": 0, "counts": "mean"}
 
 QUICK: Mapping[str, Any] = {
