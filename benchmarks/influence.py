@@ -4,15 +4,16 @@
 
 By the paper's weights of the losses and by those of the benchmarks of stage two, against SRGAN's
 discriminator and two drawn at random, after so many steps of training: the adversarial term's share
-of the norms of the terms' gradients, at the generated images (the ``influence`` that a run reports)
-and at the generator's weights. Means over batches that were not trained on.
+of the norms of the terms' gradients, at the generated images and at the generator's weights. Means
+over batches that were not trained on; the ``influence`` that a run reports is that at the images,
+of the batches that the discriminator has just learnt.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
 
@@ -27,6 +28,7 @@ from corenas_sr.data.datasets import load_pairs
 from corenas_sr.data.patches import Batch, PatchSampler
 from corenas_sr.models.files import load_model
 from corenas_sr.training.adversarial import AdversarialStep
+from corenas_sr.training.pixel import images
 from corenas_tpsr.discriminator.config import DiscriminatorSpaceConfig
 from corenas_tpsr.discriminator.space import DiscriminatorSpace
 from corenas_tpsr.discriminator.srgan import SrganDiscriminator
@@ -52,7 +54,7 @@ def main() -> None:
     for perceptual in _settings(data):
         weights = perceptual.weights_of_losses
         shown = f"{weights.pixel:g}, {weights.features:g}, {weights.adversarial:g}"
-        for name, discriminator in _discriminators():
+        for name, discriminator in _discriminators().items():
             patches = PatchSampler(pairs, scale=SCALE, patch=PATCH, batch=BATCH, seed=0)
             step = adversarial_step(
                 load_model(arguments.generator).module,
@@ -68,11 +70,8 @@ def main() -> None:
                     step.step([patches.next_batch()])
                 done = steps
                 found = [_shares(step, patches.next_batch()) for _ in range(arguments.batches)]
-                images, parameters = (100 * mean(each) for each in zip(*found, strict=True))
-                print(
-                    f"| {shown} | {name} | {steps} | {images:.2g} % | {parameters:.2g} % |",
-                    flush=True,
-                )
+                there, here = (100 * mean(each) for each in zip(*found, strict=True))
+                print(f"| {shown} | {name} | {steps} | {there:.2g} % | {here:.2g} % |", flush=True)
 
 
 def _settings(data: Path) -> Iterator[PerceptualConfig]:
@@ -82,17 +81,17 @@ def _settings(data: Path) -> Iterator[PerceptualConfig]:
     yield structure(PerceptualConfig, ours)
 
 
-def _discriminators() -> Iterator[tuple[str, nn.Module]]:
+def _discriminators() -> Mapping[str, nn.Module]:
     side = SCALE * PATCH
     space = DiscriminatorSpace(DiscriminatorSpaceConfig(patch=side))
     with seeded(0):
         drawn = {f"random {n}": space.build(random_architecture(space, n)) for n in range(2)}
-        yield from {"SRGAN": SrganDiscriminator(side), **drawn}.items()
+        return {"SRGAN": SrganDiscriminator(side), **drawn}
 
 
 def _shares(step: AdversarialStep, batch: Batch) -> tuple[float, float]:
     """Return the adversarial term's share of the norms: at the images, and at the weights."""
-    low, high = (side.float() for side in batch)
+    low, high = (images(side, torch.device("cpu")) for side in batch)
     fake = step.generator(low)
     image = fake.detach().requires_grad_()
     norms: dict[str, tuple[float, float]] = {}
@@ -101,9 +100,9 @@ def _shares(step: AdversarialStep, batch: Batch) -> tuple[float, float]:
         parameters = list(step.generator.parameters())
         own = torch.autograd.grad(fake, parameters, there, retain_graph=True)
         norms[name] = float(there.norm()), float(_norm(own))
-    images, weights = zip(*norms.values(), strict=True)
-    at = norms["adversarial"]
-    return at[0] / sum(images), at[1] / sum(weights)
+    at_images, at_weights = zip(*norms.values(), strict=True)
+    ours = norms["adversarial"]
+    return ours[0] / sum(at_images), ours[1] / sum(at_weights)
 
 
 def _norm(gradients: tuple[Tensor, ...]) -> Tensor:

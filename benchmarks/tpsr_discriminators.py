@@ -146,15 +146,14 @@ def _jobs(arguments: argparse.Namespace) -> Iterator[Job]:
 
 def _digest(arguments: argparse.Namespace, data: Path) -> str:
     """Return what results must have in common to stand in one table."""
-    options = [_base(arguments, data), {n: str(kind) for n, kind in kinds(arguments).items()}]
+    options = [_base(data), {name: str(kind) for name, kind in kinds(arguments).items()}]
     generator = hashlib.sha256(arguments.generator.read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps([generator, options]).encode()).hexdigest()
 
 
-def _base(arguments: argparse.Namespace, data: Path) -> dict[str, Any]:
-    """Return the options that all tasks share."""
+def _base(data: Path) -> dict[str, Any]:
+    """Return the options that all tasks share, whatever the generator."""
     return {
-        "generator": str(arguments.generator),
         "perceptual": perceptual_options(data),
         "training": {"batch": BATCH, "patch": PATCH, "learning_rate": 2e-4},
         "crops": 16,
@@ -175,14 +174,15 @@ def _score(
     """Train against a discriminator; return minus LPIPS, as the search has it, or None."""
     task = kinds(arguments)[kind]
     patches = task.patches + seed if task.same_patches else None
-    base = _base(arguments, Path(os.environ["CORENAS_DATA"]).absolute())
-    config = structure(AdversarialProxyConfig, base, {**task.changes, "patches": patches})
+    base = _base(Path(os.environ["CORENAS_DATA"]).absolute())
+    own = {"generator": str(arguments.generator), "patches": patches}
+    config = structure(AdversarialProxyConfig, base, {**task.changes, **own})
     space = DiscriminatorSpace(DiscriminatorSpaceConfig(patch=4 * config.training.patch))
     architecture = random_architecture(space, number)
-    own = derive_seed(seed, kind, str(number))
+    job_seed = derive_seed(seed, kind, str(number))
     chosen = {"train": images["train"], "validation": images[task.images]}
     evaluator = AdversarialEvaluator(config, space, structure(DataConfig, chosen))
-    job = evaluator.prepare(architecture, number=0, seed=own)
+    job = evaluator.prepare(architecture, number=0, seed=job_seed)
     assert isinstance(job, AdversarialJob)
     outcome = attempt(job, "cpu", lambda step, value: False)
     if isinstance(outcome, Failure):
@@ -251,7 +251,8 @@ def explained(values: Table, *, same_patches: bool) -> tuple[float, float, float
         left, free = left - left.mean(0), (rows - 1) * (columns - 1)
     within = float((left**2).sum()) / free
     if not within:
-        return 0.0, 1.0, 1.0, 1.0
+        share = float(between > 0)
+        return 0.0, share, share, share
     ratio = between / within
     least = ratio / float(f_distribution.ppf(SIDES[1], rows - 1, free))
     most = ratio * float(f_distribution.ppf(SIDES[1], free, rows - 1))

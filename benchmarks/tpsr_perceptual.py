@@ -33,7 +33,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 from scipy.stats import t
-from shared.judging import Numbers, Table
+from shared.judging import Numbers, measure_all
 from shared.perceptual import (
     BATCH,
     PATCH,
@@ -93,21 +93,23 @@ def main() -> int | str | None:
     runs = {folder: about for folder, about in runs.items() if is_finished(folder)}
     if not runs:
         return status
-    table = Table(data, generator, arguments.out)
-    table.measure_all(
-        [
-            generator,
-            *(file for folder in runs for file in _contenders(folder).values()),
-            *(file for folder in _between(arguments, runs) for file in _models(folder).values()),
-        ]
-    )
+    # Of which runs the networks between both ends are shown.
+    between = list(runs) if arguments.weights else list(runs)[:1]
+    files = [
+        generator,
+        *(file for folder in runs for file in _contenders(folder).values()),
+        *(file for folder in between for file in _models(folder).values()),
+    ]
+    measured = measure_all(files, data, arguments.out)
+    before = measured[generator]
     if arguments.weights:
-        _report_weights(table, runs, arguments.out / "weights.png")
+        _report_weights(measured, before, runs, arguments.out / "weights.png")
     else:
         found = f"best of {arguments.candidates}"
-        _report_contenders(table, {folder: seed for folder, (seed, _) in runs.items()}, found)
-        for folder in _between(arguments, runs):
-            _report_between(table, folder)
+        seeds = {folder: seed for folder, (seed, _) in runs.items()}
+        _report_contenders(measured, before, seeds, found)
+        for folder in between:
+            _report_between(measured, folder)
     print(f"{(time.monotonic() - started) / 60:.0f} minutes, in this start")
     return status
 
@@ -230,31 +232,34 @@ def _shown(numbers: Numbers) -> dict[str, str]:
     return {n: f"{v:.2f}" if n in SHORT else f"{v:.4f}" for n, v in numbers.items()}
 
 
+Measured = Mapping[Path, Numbers]
+
+
+def _summary(folder: Path) -> Mapping[str, Any]:
+    summary: Mapping[str, Any] = json.loads((folder / "summary.json").read_text())
+    return summary
+
+
 def _contenders(folder: Path) -> Mapping[str, Path]:
-    summary = json.loads((folder / "summary.json").read_text())
-    rows = summary["perceptual"].get("contenders", [])
+    rows = _summary(folder)["perceptual"].get("contenders", [])
     return {row["name"]: folder / row["file"] for row in rows if row["file"]}
-
-
-def _between(arguments: argparse.Namespace, runs: Iterable[Path]) -> list[Path]:
-    """Return the runs of which the networks between both ends are shown."""
-    return list(runs) if arguments.weights else list(runs)[:1]
 
 
 def _models(folder: Path) -> Mapping[str, Path]:
     """Return the model files that a run hands over: the generator, those between, the best."""
-    summary = json.loads((folder / "summary.json").read_text())
-    return {entry["name"]: folder / entry["file"] for entry in summary["models"]}
+    return {entry["name"]: folder / entry["file"] for entry in _summary(folder)["models"]}
 
 
-def _report_contenders(table: Table, seeds: Mapping[Path, int], found: str) -> None:
+def _report_contenders(
+    measured: Measured, before: Numbers, seeds: Mapping[Path, int], found: str
+) -> None:
     """Print medians over seeds with their range, and how far found ones are from random ones."""
     by_name: dict[str, dict[int, Numbers]] = {}
     for folder, seed in seeds.items():
         for name, file in _contenders(folder).items():
-            by_name.setdefault(name, {})[seed] = table.measure(file)
+            by_name.setdefault(name, {})[seed] = measured[file]
     _print_head("x4, medians over seeds (least to most)")
-    _print_row("before", _shown(table.measure(table.generator)))
+    _print_row("before", _shown(before))
     for name, rows in by_name.items():
         shown = found if name == "searched-1" else name
         _print_row(f"{shown}, {len(rows)} seeds", _median_and_range(list(rows.values())))
@@ -287,29 +292,28 @@ def _interval(ours: Sequence[Numbers], theirs: Sequence[Numbers]) -> dict[str, s
     return shown
 
 
-def _report_between(table: Table, folder: Path) -> None:
+def _report_between(measured: Measured, folder: Path) -> None:
     """Print the networks between the generator and the best training of a run."""
-    summary = json.loads((folder / "summary.json").read_text())
-    winner = summary["perceptual"].get("winner", "none")
+    winner = _summary(folder)["perceptual"].get("winner", "none")
     _print_head(f"x4, {folder.name}: between the generator and the best training ({winner})")
     for name, file in _models(folder).items():
-        _print_row(name, _shown(table.measure(file)))
+        _print_row(name, _shown(measured[file]))
 
 
-def _report_weights(table: Table, folders: Mapping[Path, Any], picture: Path) -> None:
+def _report_weights(
+    measured: Measured, before: Numbers, folders: Iterable[Path], picture: Path
+) -> None:
     _print_head("x4, one seed, by the weights of the losses; influence of SRGAN's discriminator")
-    start = table.measure(table.generator)
-    _print_row("before", _shown(start))
+    _print_row("before", _shown(before))
     curves: dict[str, list[Numbers]] = {}
     for folder in folders:
         weights = WEIGHTS[int(folder.name.removeprefix("weights-"))]
         name = ", ".join(f"{key} {value:g}" for key, value in weights.items())
         if not _contenders(folder):
             continue
-        summary = json.loads((folder / "summary.json").read_text())
         # The generator, what lies between, and the training's last weights.
-        curves[name] = [table.measure(file) for file in _models(folder).values()]
-        (contender,) = summary["perceptual"]["contenders"]
+        curves[name] = [measured[file] for file in _models(folder).values()]
+        (contender,) = _summary(folder)["perceptual"]["contenders"]
         influence = contender.get("influence") or 0.0
         _print_row(f"{name}: influence {100 * influence:.2g} %", _shown(curves[name][-1]))
     _draw_weights(curves, picture)

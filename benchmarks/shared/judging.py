@@ -24,45 +24,43 @@ from shared.running import SIDE_BY_SIDE
 Numbers = Mapping[str, float]
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def measure_all(files: Iterable[Path], data: Path, out: Path) -> Mapping[Path, Numbers]:
+    """Measure models, two at once, and keep what is measured in ``out``.
+
+    Args:
+        files: Model files; what ``out`` has of one with the same content is not measured again.
+        data: Has the images and the weights of LPIPS.
+        out: A folder.
+
+    Returns:
+        The metrics of each by the names of the columns.
+    """
+    kept = out / "measured.jsonl"
+    lines = kept.read_text().splitlines() if kept.exists() else []
+    known: dict[str, Numbers] = dict(map(json.loads, lines))
+    digests = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    new = {digest: file for file, digest in digests.items() if digest not in known}
+    judge = _Judge(data, link_others(data, out))
+    with ProcessPoolExecutor(
+        SIDE_BY_SIDE, mp_context=get_context("spawn"), initializer=use_one_thread
+    ) as pool:
+        running = {pool.submit(judge.measure, file): digest for digest, file in new.items()}
+        for future in as_completed(running):
+            digest, found = running[future], future.result()
+            known[digest] = found
+            with kept.open("a") as opened:
+                opened.write(json.dumps([digest, found]) + "\n")
+    return {file: known[digest] for file, digest in digests.items()}
 
 
 @frozen
-class Table:
-    """What is measured of a model, each once: ``out`` keeps it."""
+class _Judge:
+    """Measures on Set5 in ``data`` and on the photographs in the folder ``others``."""
 
     data: Path
-    generator: Path
-    out: Path
-
-    def measure_all(self, files: Iterable[Path]) -> None:
-        """Measure models, two at once."""
-        known = self._known()
-        new = {digest: file for file in files if (digest := _digest(file)) not in known}
-        link_others(self.data, self.out)
-        with ProcessPoolExecutor(
-            SIDE_BY_SIDE, mp_context=get_context("spawn"), initializer=use_one_thread
-        ) as pool:
-            running = {pool.submit(self._measure, file): digest for digest, file in new.items()}
-            for future in as_completed(running):
-                with self._kept.open("a") as opened:
-                    opened.write(json.dumps([running[future], future.result()]) + "\n")
+    others: Path
 
     def measure(self, file: Path) -> Numbers:
-        """Return the metrics of a model by the names of the columns."""
-        self.measure_all([file])
-        return self._known()[_digest(file)]
-
-    @property
-    def _kept(self) -> Path:
-        return self.out / "measured.jsonl"
-
-    def _known(self) -> dict[str, Numbers]:
-        lines = self._kept.read_text().splitlines() if self._kept.exists() else []
-        return dict(map(json.loads, lines))
-
-    def _measure(self, file: Path) -> Numbers:
         model = load_model(file)
         found: dict[str, float] = {}
         for folder, metrics, names in self._metrics():
@@ -88,7 +86,7 @@ class Table:
             yield set5, build_metrics([chosen]), {"st-lpips": f"st-lpips {net}"}
         chosen = choose("metrics", "st-lpips")
         others = build_metrics([niqe, choose("metrics", "psnr"), chosen])
-        yield link_others(self.data, self.out), others, {each: f"{each}, kodak" for each in others}
+        yield self.others, others, {each: f"{each}, kodak" for each in others}
 
     def _lpips(self, net: str, trunk: str) -> Chosen:
         chosen = choose("metrics", "lpips")
