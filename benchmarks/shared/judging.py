@@ -1,15 +1,17 @@
-"""What the benchmark of TPSR's stage two measures of a model, each model once."""
+"""What the benchmarks of TPSR's stage two measure of a model, each model once, and their tables."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import mean, median, stdev
 
 from attrs import evolve, frozen
+from scipy.stats import t
 
 from corenas import Chosen, choose
 from corenas.devices import use_one_thread
@@ -22,9 +24,38 @@ from shared.perceptual import link_others
 from shared.running import SIDE_BY_SIDE
 
 Numbers = Mapping[str, float]
+Measured = Mapping[Path, Numbers]
+
+COLUMNS = (
+    "psnr",
+    "lpips vgg",
+    "st-lpips vgg",
+    "lpips alex",
+    "st-lpips alex",
+    "lpips squeeze",
+    "niqe",
+    "psnr, kodak",
+    "st-lpips, kodak",
+    "niqe, kodak",
+)
+"""Of Set5, and of the sixteen images of kodak24. LPIPS of AlexNet chose; losses read SqueezeNet."""
+
+PUBLISHED = {
+    "psnr": 29.60,
+    "lpips vgg": 0.2221,
+    "lpips alex": 0.1207,
+    "lpips squeeze": 0.1082,
+    "st-lpips alex": 0.0742,
+}
+"""Of the perceptual x4 model that the authors of TPSR published, measured here on Set5."""
+
+_SHORT = ("psnr", "niqe", "psnr, kodak", "niqe, kodak")
+"""Columns with two digits."""
+
+_CONFIDENCE = 0.95
 
 
-def measure_all(files: Iterable[Path], data: Path, out: Path) -> Mapping[Path, Numbers]:
+def measure_all(files: Iterable[Path], data: Path, out: Path) -> Measured:
     """Measure models, two at once, and keep what is measured in ``out``.
 
     Args:
@@ -92,3 +123,42 @@ class _Judge:
         chosen = choose("metrics", "lpips")
         weights = self.data / "weights" / f"{trunk}_features.pth"
         return evolve(chosen, config=evolve(chosen.config, net=net, weights=weights))
+
+
+def print_head(first: str) -> None:
+    """Print the head of a table; ``first`` is the title of its first column."""
+    print(f"| {first} | {' | '.join(COLUMNS)} |")
+    print(f"|---|{'--:|' * len(COLUMNS)}")
+
+
+def print_row(name: str, values: Mapping[str, str]) -> None:
+    """Print a row, empty where there is no value."""
+    print(f"| {name} | {' | '.join(values.get(each, '') for each in COLUMNS)} |", flush=True)
+
+
+def shown(numbers: Numbers) -> dict[str, str]:
+    """Return numbers with the digits of their columns."""
+    return {n: f"{v:.2f}" if n in _SHORT else f"{v:.4f}" for n, v in numbers.items()}
+
+
+def median_and_range(rows: Sequence[Numbers]) -> dict[str, str]:
+    """Return the median of each column, with the least and the most."""
+    cells = {}
+    for name in COLUMNS:
+        values = [row[name] for row in rows]
+        middle, least, most = (
+            shown({name: value})[name] for value in (median(values), min(values), max(values))
+        )
+        cells[name] = f"{middle} ({least} to {most})"
+    return cells
+
+
+def paired_differences(ours: Sequence[Numbers], theirs: Sequence[Numbers]) -> dict[str, str]:
+    """Return mean differences of the same seeds with the half width of their interval (t)."""
+    quantile = float(t.ppf((1 + _CONFIDENCE) / 2, len(ours) - 1))
+    cells = {}
+    for name in COLUMNS:
+        differences = [a[name] - b[name] for a, b in zip(ours, theirs, strict=True)]
+        half = quantile * stdev(differences) / len(differences) ** 0.5
+        cells[name] = f"{mean(differences):+.4f} ± {half:.4f}"
+    return cells

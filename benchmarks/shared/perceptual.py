@@ -1,12 +1,15 @@
-"""What the benchmarks of TPSR's stage two share: losses, the metric that chooses, and images."""
+"""What the benchmarks of TPSR's stage two share: losses, the metric that chooses, images, runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.running import link_large_enough
+from attrs import frozen
+
+from shared.running import Failed, is_finished, link_large_enough, run_side_by_side
 
 PATCH = 24
 """Low-resolution pixels; discriminators judge four times as many."""
@@ -50,10 +53,76 @@ def link_others(data: Path, folder: Path) -> Path:
     return link_large_enough(sources, folder / "others", least=4 * PATCH, some=OTHERS)
 
 
-def assignments(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+@frozen
+class StageTwo:
+    """A run of stage two from a trained generator: options of its own, and what tables call it."""
+
+    folder: Path
+    seed: int
+    changes: Mapping[str, Any]
+    title: str = ""
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """What came of it."""
+        summary = json.loads((self.folder / "summary.json").read_text())
+        return {**summary["perceptual"], "models": summary["models"]}
+
+    @property
+    def contenders(self) -> Mapping[str, Path]:
+        """The best model file against each discriminator."""
+        rows = self.summary.get("contenders", [])
+        return {row["name"]: self.folder / row["file"] for row in rows if row["file"]}
+
+    @property
+    def models(self) -> Mapping[str, Path]:
+        """The model files handed over: the generator, those between, and the best training."""
+        return {entry["name"]: self.folder / entry["file"] for entry in self.summary["models"]}
+
+    def command(self, data: Path, out: Path, generator: Path, *, steps: int) -> list[str]:
+        """Return its command, with full trainings of so many steps."""
+        values: dict[str, Any] = {
+            "stages": "discriminator",
+            "generator": generator,
+            "data": link_images(data, out),
+            "perceptual": perceptual_options(data),
+            "discriminator.evaluator.crops": 16,
+            "compare.trainings": 1,
+            "compare.training.steps": steps,
+            "compare.training.schedule": "cosine",
+            "compare.training.milestones": "[]",
+            "compare.training.validate_every": max(1, steps // 5),
+            "compare.training.report_every": max(1, steps // 30),
+        }
+        training = {"batch": BATCH, "patch": PATCH, "learning_rate": 2e-4}
+        for which in ("discriminator.evaluator.training", "compare.training"):
+            values |= {f"{which}.{name}": value for name, value in training.items()}
+        values |= self.changes
+        options = [f"--out={self.folder}", f"--seed={self.seed}", "--workers=1"]
+        return ["corenas", "run", "tpsr", *options, *_assignments(values)]
+
+
+def run_all(
+    runs: Sequence[StageTwo], data: Path, out: Path, generator: Path, *, steps: int
+) -> tuple[list[StageTwo], int | str | None]:
+    """Bring runs to their ends, two at once; return those that are there, and the exit status."""
+    # Also those that are finished: a run that is there refuses other options than its own.
+    commands = {run.folder.name: run.command(data, out, generator, steps=steps) for run in runs}
+    failed: Sequence[str] = ()
+    status: int | str | None = 0
+    try:
+        run_side_by_side(commands, out)
+    except Failed as failure:
+        # What is finished is worth its table, unless it is a run of other options.
+        failed, status = failure.names, failure.code
+    there = [run for run in runs if run.folder.name not in failed and is_finished(run.folder)]
+    return there, status
+
+
+def _assignments(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Yield nested options as assignments of a command line."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from assignments(value, f"{prefix}{name}.")
+            yield from _assignments(value, f"{prefix}{name}.")
         else:
             yield f"--set={prefix}{name}={value}"
