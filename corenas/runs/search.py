@@ -15,7 +15,7 @@ from corenas.names import nearest
 from corenas.options.structuring import Chosen
 from corenas.protocols import Budget, Evaluator, Objective, Problem, SearchSpace, Strategy
 from corenas.search.config import SearchConfig
-from corenas.search.objectives import NotMeasured
+from corenas.search.objectives import NotMeasured, have_direction
 from corenas.search.rungs.agreement import agreements
 from corenas.stopping import Stop
 from corenas.values.plan import StagePlan
@@ -87,7 +87,7 @@ def _build_objective(config: SearchConfig, evaluator: Evaluator, where: str) -> 
     how = f"; with --set {quote}{where}.{advice}{quote} it does" if advice else ""
     raise ConfigError(
         f"{where}.objective: {chosen.name!r} needs {name!r}, which {where}.evaluator does not "
-        f"measure{nearest(name, measures)}{how}"
+        f"measure{nearest(name, have_direction(measures))}{how}"
     )
 
 

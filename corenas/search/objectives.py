@@ -219,11 +219,16 @@ Quantities = Mapping[str, Quantity]
 """What an evaluator measures, by name."""
 
 
+def have_direction(quantities: Quantities) -> list[str]:
+    """Return the names of those that can be better or worse, as an objective needs."""
+    return [name for name, quantity in quantities.items() if quantity.sign]
+
+
 def _find_quantity(name: str | None, quantities: Quantities) -> Quantity:
     """Return the quantity of a name, or the first one where none is given."""
     name = next(iter(quantities), "score") if name is None else name
     if name not in quantities:
-        raise NotMeasured(name, quantities)
+        raise NotMeasured(name, have_direction(quantities))
     if not quantities[name].sign:
         raise ConfigError(f"{name!r} has no good direction, so it cannot be an objective")
     return quantities[name]

@@ -100,8 +100,7 @@ def check_second(*assignments: str) -> None:
         (
             ['discriminator.objective={use="metric", metric="ssim"}'],
             "discriminator.objective: 'metric' needs 'ssim', which discriminator.evaluator does "
-            "not measure; allowed: discriminator_loss, influence, mult_adds, params, psnr, "
-            "random-features",
+            "not measure; allowed: mult_adds, params, psnr, random-features",
         ),
         (
             [
