@@ -18,6 +18,7 @@ options it goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -73,6 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=6)
     parser.add_argument("--proxy-steps", type=int, default=60)
     parser.add_argument("--steps", type=int, default=600, help="of each full training")
+    parser.add_argument("--baselines", nargs="+", default=["random", "srgan", "esrgan"])
     return parser.parse_args()
 
 
@@ -80,12 +82,13 @@ def _run(arguments: argparse.Namespace, seed: int) -> StageTwo:
     changes = {
         "discriminator.steps": arguments.candidates,
         "discriminator.evaluator.training.steps": arguments.proxy_steps,
+        "discriminator.evaluator.training.schedule": "cosine",
         "discriminator.evaluator.evaluate_every": max(1, arguments.proxy_steps // 6),
         # The same patches for all candidates, and the mean: else their order is mostly luck.
         "discriminator.evaluator.patches": seed,
         "discriminator.evaluator.counts": "mean",
         "compare.count": 1,
-        "compare.baselines": '["random", "srgan", "esrgan"]',
+        "compare.baselines": json.dumps(arguments.baselines),
     }
     return StageTwo(arguments.out / f"seed-{seed}", seed, changes)
 
