@@ -9,8 +9,10 @@ crops of kodak24, for the long task on those of other images, after other patche
 the share of the variance of one score that the architecture explains (the intraclass correlation;
 what is missing is luck) with its interval by F, and Kendall's tau with the means of the long task:
 of the means over seeds, with an interval by resampling the discriminators, which is narrow where
-they are few, and of one seed as a search has it, averaged over seeds. Every result is a line of
---out; run again with the same options, it goes on with what is missing there.
+they are few, and of one seed as a search has it, averaged over seeds; and what a search gains: the
+LPIPS, by the means of the long task, of the best of six by one seed, less that of a random one,
+over all sixes. For the long task itself, one seed is judged by the others. Every result is a line
+of --out; run again with the same options, it goes on with what is missing there.
 Discriminators are done one after the other, so that a run that is stopped tells of the first ones.
 Two processes work, one core each.
 """
@@ -22,8 +24,9 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,9 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 SIDES = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
 SEEDS, LONG_SEEDS = 3, 2
+
+CANDIDATES = 6
+"""Of a search, as ``tpsr_perceptual.py`` has it."""
 
 
 @frozen
@@ -212,16 +218,25 @@ def _report(results: Mapping[Job, float | None], arguments: argparse.Namespace) 
         f"{len(kept)} discriminators; LPIPS of the long task {-max(long):.4f} to {-min(long):.4f}"
     )
     print(
-        "| task | seeds | deviation of means | residual | explained | tau of means | of one seed |"
+        "| task | seeds | deviation of means | residual | explained | tau of means | of one seed "
+        f"| best of {CANDIDATES} less random |"
     )
-    print("|---|--:|--:|--:|--:|---|--:|")
+    print("|---|--:|--:|--:|--:|---|--:|--:|")
     for kind, about in kinds(arguments).items():
         values = scores[kind]
         within, share = _explained_of(values, same_patches=about.same_patches)
-        taus = " | " if kind == _long(arguments) else _taus_of(values, long)
+        is_long = kind == _long(arguments)
+        judged = [
+            (values[:, seed], np.delete(values, seed, 1).mean(1) if is_long else long)
+            for seed in range(about.seeds)
+        ]
         deviation = float(values.mean(1).std(ddof=1))
+        # A score is minus LPIPS.
+        gain = -float(np.mean([_gain(*pair) for pair in judged]))
         print(
-            f"| {kind} | {about.seeds} | {deviation:.5f} | {within} | {share} | {taus} |",
+            f"| {kind} | {about.seeds} | {deviation:.5f} | {within} | {share} | "
+            f"{'' if is_long else _tau_of(values.mean(1), long)} | {_mean_tau(judged)} | "
+            f"{gain:+.4f} |",
             flush=True,
         )
 
@@ -260,16 +275,37 @@ def explained(values: Table, *, same_patches: bool) -> tuple[float, float, float
     return within**0.5, share, low, high
 
 
-def _taus_of(short: Table, long: Table) -> str:
-    """Return two cells: tau of the means over seeds, with its interval, and of a single seed."""
-    pairs = list(zip(short.mean(1).tolist(), long.tolist(), strict=True))
+def _tau_of(short: Table, long: Table) -> str:
+    """Return tau of two orders, with its interval."""
+    pairs = list(zip(short.tolist(), long.tolist(), strict=True))
     tau = kendall_tau(pairs)
     if tau is None:
-        return "- | -"
+        return "-"
     low, high = _interval(len(pairs), lambda rows: kendall_tau([pairs[row] for row in rows]))
-    singly = [kendall_tau(list(zip(seed.tolist(), long.tolist(), strict=True))) for seed in short.T]
-    one = np.mean([each for each in singly if each is not None])
-    return f"{tau:+.2f} ({low:+.2f} to {high:+.2f}, n = {len(pairs)}) | {one:+.2f}"
+    return f"{tau:+.2f} ({low:+.2f} to {high:+.2f}, n = {len(pairs)})"
+
+
+def _mean_tau(judged: Sequence[tuple[Table, Table]]) -> str:
+    """Return the mean of the taus of single seeds with what judges each."""
+    taus = [kendall_tau(list(zip(*map(Table.tolist, pair), strict=True))) for pair in judged]
+    known = [each for each in taus if each is not None]
+    return f"{np.mean(known):+.2f}" if known else "-"
+
+
+def _gain(choosing: Table, judging: Table) -> float:
+    """Return how far the best of so many is above the mean, by other scores than chose it.
+
+    Args:
+        choosing: A score of each discriminator.
+        judging: Another one of each.
+
+    Returns:
+        The mean over all choices of `CANDIDATES` of them, or of all where they are fewer.
+    """
+    count = len(choosing)
+    drawn = combinations(range(count), min(CANDIDATES, count))
+    best = [max(rows, key=lambda row: float(choosing[row])) for rows in drawn]
+    return float(judging[best].mean() - judging.mean())
 
 
 def _interval(count: int, statistic: Callable[[Table], float | None]) -> tuple[float, float]:
