@@ -3,13 +3,14 @@
     CORENAS_DATA=FOLDER python benchmarks/tpsr_losses.py weights --generator x4.safetensors
     CORENAS_DATA=FOLDER python benchmarks/tpsr_losses.py ideas --generator x4.safetensors
 
-The folder holds what ``tpsr_perceptual.py`` needs, and networks, images and judges are the same; no
-discriminator is searched here. ``weights`` trains against SRGAN's discriminator by other weights of
-the three losses, from the first seed, and draws beside it what lies between the generator and each
-of them: the front of PSNR against LPIPS. ``ideas`` trains against a random discriminator by other
-adversarial losses and what is said to steady them, from several seeds, of which each has the same
-discriminator for all. The last weights of each training count: the best by LPIPS would draw every
-point of the front to one side. With the same --out and options it goes on where it was stopped.
+The folder holds what ``tpsr_perceptual.py`` needs; networks, images and judges of Set5 are the
+same, and no discriminator is searched. ``weights`` trains against SRGAN's discriminator by other
+weights of the three losses, from the first seed, and draws beside it what lies between the
+generator and each of them: the front of PSNR against LPIPS. ``ideas`` trains against a random
+discriminator by other adversarial losses and what is said to steady them, from several seeds, of
+which each has the same discriminator for all. The last weights of each training count: the best by
+LPIPS would draw every point of the front to one side. With the same --out and options it goes on
+where it was stopped.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import torch
 from matplotlib.figure import Figure
 from shared.judging import (
     PUBLISHED,
+    SET5,
     Measured,
     Numbers,
     measure_all,
@@ -97,9 +99,9 @@ def main() -> int | str | None:
     if not runs:
         return status
     files = [generator, *(file for run in runs for file in run.models.values())]
-    measured = measure_all(files, data, arguments.out)
-    print_head("x4, by the weights of the losses" if weights else "x4, medians (least to most)")
-    print_row("before", shown(measured[generator]))
+    measured = measure_all(files, data, arguments.out, SET5)
+    print_head("x4, Set5" if weights else "x4, Set5, medians (least to most)", SET5)
+    print_row("before", shown(measured[generator]), SET5)
     if weights:
         _report_weights(measured, runs, arguments.out / "weights.png")
     else:
@@ -112,10 +114,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["weights", "ideas"])
     parser.add_argument("--generator", type=Path, required=True, help="trained x4 model file")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="a folder for each of the two")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=600, help="of each training")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.out = arguments.out or Path(f"runs/benchmark-losses-{arguments.what}")
+    return arguments
 
 
 def _weighted(arguments: argparse.Namespace) -> Iterator[StageTwo]:
@@ -152,7 +156,7 @@ def _report_weights(measured: Measured, runs: Sequence[StageTwo], picture: Path)
         # The generator, what lies between, and the training's last weights.
         curves[run.title] = [measured[file] for file in run.models.values()]
         title = f"{run.title}: influence of SRGAN's discriminator {_influence(run):.2g} %"
-        print_row(title, shown(curves[run.title][-1]))
+        print_row(title, shown(curves[run.title][-1]), SET5)
     _draw_weights(curves, picture)
 
 
@@ -185,14 +189,15 @@ def _report_ideas(measured: Measured, runs: Sequence[StageTwo]) -> None:
             influences.setdefault(run.title, []).append(_influence(run))
     for title, rows in by_title.items():
         influence = f"influence {median(influences[title]):.2g} %"
-        print_row(f"{title}, {len(rows)} seeds: {influence}", median_and_range(list(rows.values())))
+        name = f"{title}, {len(rows)} seeds: {influence}"
+        print_row(name, median_and_range(list(rows.values())), SET5)
     for title, rows in by_title.items():
         other = AGAINST.get(title, PLAIN)
         both = sorted(rows.keys() & by_title.get(other, {}).keys())
         if title != other and len(both) > 1:
             pairs = [rows[seed] for seed in both], [by_title[other][seed] for seed in both]
             name = f"{title} less {other}, {len(both)} seeds, mean and interval"
-            print_row(name, paired_differences(*pairs))
+            print_row(name, paired_differences(*pairs), SET5)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ COLUMNS = (
 )
 """Of Set5, and of the sixteen images of kodak24. LPIPS of AlexNet chose; losses read SqueezeNet."""
 
+SET5 = COLUMNS[:7]
+"""Those of Set5 alone, which take a third of the time."""
+
 PUBLISHED = {
     "psnr": 29.60,
     "lpips vgg": 0.2221,
@@ -55,13 +58,16 @@ _SHORT = ("psnr", "niqe", "psnr, kodak", "niqe, kodak")
 _CONFIDENCE = 0.95
 
 
-def measure_all(files: Iterable[Path], data: Path, out: Path) -> Measured:
+def measure_all(
+    files: Iterable[Path], data: Path, out: Path, columns: Sequence[str] = COLUMNS
+) -> Measured:
     """Measure models, two at once, and keep what is measured in ``out``.
 
     Args:
         files: Model files; what ``out`` has of one with the same content is not measured again.
         data: Has the images and the weights of LPIPS.
         out: A folder.
+        columns: All, or `SET5`; another folder for each, as what is kept has no more than these.
 
     Returns:
         The metrics of each by the names of the columns.
@@ -71,7 +77,7 @@ def measure_all(files: Iterable[Path], data: Path, out: Path) -> Measured:
     known: dict[str, Numbers] = dict(map(json.loads, lines))
     digests = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     new = {digest: file for file, digest in digests.items() if digest not in known}
-    judge = _Judge(data, link_others(data, out))
+    judge = _Judge(data, link_others(data, out) if columns == COLUMNS else None)
     with ProcessPoolExecutor(
         SIDE_BY_SIDE, mp_context=get_context("spawn"), initializer=use_one_thread
     ) as pool:
@@ -86,10 +92,10 @@ def measure_all(files: Iterable[Path], data: Path, out: Path) -> Measured:
 
 @frozen
 class _Judge:
-    """Measures on Set5 in ``data`` and on the photographs in the folder ``others``."""
+    """Measures on Set5 in ``data``, and on the photographs in the folder ``others``, if any."""
 
     data: Path
-    others: Path
+    others: Path | None
 
     def measure(self, file: Path) -> Numbers:
         model = load_model(file)
@@ -115,9 +121,10 @@ class _Judge:
             chosen = choose("metrics", "st-lpips")
             chosen = evolve(chosen, config=evolve(chosen.config, net=net))
             yield set5, build_metrics([chosen]), {"st-lpips": f"st-lpips {net}"}
-        chosen = choose("metrics", "st-lpips")
-        others = build_metrics([niqe, choose("metrics", "psnr"), chosen])
-        yield self.others, others, {each: f"{each}, kodak" for each in others}
+        if self.others is not None:
+            chosen = choose("metrics", "st-lpips")
+            others = build_metrics([niqe, choose("metrics", "psnr"), chosen])
+            yield self.others, others, {each: f"{each}, kodak" for each in others}
 
     def _lpips(self, net: str, trunk: str) -> Chosen:
         chosen = choose("metrics", "lpips")
@@ -125,15 +132,15 @@ class _Judge:
         return evolve(chosen, config=evolve(chosen.config, net=net, weights=weights))
 
 
-def print_head(first: str) -> None:
+def print_head(first: str, columns: Sequence[str] = COLUMNS) -> None:
     """Print the head of a table; ``first`` is the title of its first column."""
-    print(f"| {first} | {' | '.join(COLUMNS)} |")
-    print(f"|---|{'--:|' * len(COLUMNS)}")
+    print(f"| {first} | {' | '.join(columns)} |")
+    print(f"|---|{'--:|' * len(columns)}")
 
 
-def print_row(name: str, values: Mapping[str, str]) -> None:
+def print_row(name: str, values: Mapping[str, str], columns: Sequence[str] = COLUMNS) -> None:
     """Print a row, empty where there is no value."""
-    print(f"| {name} | {' | '.join(values.get(each, '') for each in COLUMNS)} |", flush=True)
+    print(f"| {name} | {' | '.join(values.get(each, '') for each in columns)} |", flush=True)
 
 
 def shown(numbers: Numbers) -> dict[str, str]:
@@ -144,7 +151,7 @@ def shown(numbers: Numbers) -> dict[str, str]:
 def median_and_range(rows: Sequence[Numbers]) -> dict[str, str]:
     """Return the median of each column, with the least and the most."""
     cells = {}
-    for name in COLUMNS:
+    for name in rows[0]:
         values = [row[name] for row in rows]
         middle, least, most = (
             shown({name: value})[name] for value in (median(values), min(values), max(values))
@@ -157,7 +164,7 @@ def paired_differences(ours: Sequence[Numbers], theirs: Sequence[Numbers]) -> di
     """Return mean differences of the same seeds with the half width of their interval (t)."""
     quantile = float(t.ppf((1 + _CONFIDENCE) / 2, len(ours) - 1))
     cells = {}
-    for name in COLUMNS:
+    for name in ours[0]:
         differences = [a[name] - b[name] for a, b in zip(ours, theirs, strict=True)]
         half = quantile * stdev(differences) / len(differences) ** 0.5
         cells[name] = f"{mean(differences):+.4f} ± {half:.4f}"
