@@ -184,8 +184,9 @@ def _report_ideas(measured: Measured, runs: Sequence[StageTwo]) -> None:
     by_title: dict[str, dict[int, Numbers]] = {}
     influences: dict[str, list[float]] = {}
     for run in runs:
-        for file in run.contenders.values():
-            by_title.setdefault(run.title, {})[run.seed] = measured[file]
+        if run.contenders:
+            *_, trained = run.models.values()
+            by_title.setdefault(run.title, {})[run.seed] = measured[trained]
             influences.setdefault(run.title, []).append(_influence(run))
     for title, rows in by_title.items():
         influence = f"influence {median(influences[title]):.2g} %"
