@@ -79,12 +79,14 @@ class StageTwo:
         """The model files handed over: the generator, those between, and the best training."""
         return {entry["name"]: self.folder / entry["file"] for entry in self.summary["models"]}
 
-    def command(self, data: Path, out: Path, generator: Path, *, steps: int) -> list[str]:
-        """Return its command, with full trainings of so many steps."""
+    def command(
+        self, data: Path, images: Mapping[str, str], generator: Path, *, steps: int
+    ) -> list[str]:
+        """Return its command, on linked images, with full trainings of so many steps."""
         values: dict[str, Any] = {
             "stages": "discriminator",
             "generator": generator,
-            "data": link_images(data, out),
+            "data": images,
             "perceptual": perceptual_options(data),
             "discriminator.evaluator.crops": 16,
             "compare.trainings": 1,
@@ -106,8 +108,9 @@ def run_all(
     runs: Sequence[StageTwo], data: Path, out: Path, generator: Path, *, steps: int
 ) -> tuple[list[StageTwo], int | str | None]:
     """Bring runs to their ends, two at once; return those that are there, and the exit status."""
+    images = link_images(data, out)
     # Also those that are finished: a run that is there refuses other options than its own.
-    commands = {run.folder.name: run.command(data, out, generator, steps=steps) for run in runs}
+    commands = {run.folder.name: run.command(data, images, generator, steps=steps) for run in runs}
     failed: Sequence[str] = ()
     status: int | str | None = 0
     try:

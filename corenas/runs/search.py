@@ -15,7 +15,7 @@ from corenas.names import nearest
 from corenas.options.structuring import Chosen
 from corenas.protocols import Budget, Evaluator, Objective, Problem, SearchSpace, Strategy
 from corenas.search.config import SearchConfig
-from corenas.search.objectives import NotMeasured, have_direction
+from corenas.search.objectives import NotMeasured
 from corenas.search.rungs.agreement import agreements
 from corenas.stopping import Stop
 from corenas.values.plan import StagePlan
@@ -71,11 +71,12 @@ def _locate(where: str, chosen: Chosen, error: ConfigError) -> ConfigError:
 
 def _build_objective(config: SearchConfig, evaluator: Evaluator, where: str) -> Objective:
     measures, chosen = evaluator.measures, config.objective
+    allowed: Iterable[str] = measures
     try:
         objective: Objective = chosen.build(measures)
         missing = [name for name in objective.needs if name not in measures]
     except NotMeasured as error:
-        missing = [error.name]
+        missing, allowed = [error.name], error.allowed
     except ConfigError as error:
         raise _locate(f"{where}.objective", chosen, error) from error
     if not missing:
@@ -87,7 +88,7 @@ def _build_objective(config: SearchConfig, evaluator: Evaluator, where: str) -> 
     how = f"; with --set {quote}{where}.{advice}{quote} it does" if advice else ""
     raise ConfigError(
         f"{where}.objective: {chosen.name!r} needs {name!r}, which {where}.evaluator does not "
-        f"measure{nearest(name, have_direction(measures))}{how}"
+        f"measure{nearest(name, allowed)}{how}"
     )
 
 

@@ -85,11 +85,11 @@ class ConstraintConfig:
 
 
 class NotMeasured(ConfigError):  # noqa: N818 - it names what is the case
-    """An objective names a quantity that the evaluator does not measure: ``name``."""
+    """An objective names a quantity, ``name``, that is not measured; ``allowed`` could be named."""
 
-    def __init__(self, name: str, measured: Iterable[str]) -> None:
-        super().__init__(f"{name!r} is not measured{nearest(name, measured)}")
-        self.name = name
+    def __init__(self, name: str, allowed: Iterable[str]) -> None:
+        self.name, self.allowed = name, tuple(allowed)
+        super().__init__(f"{name!r} is not measured{nearest(name, self.allowed)}")
 
 
 @frozen
@@ -219,16 +219,11 @@ Quantities = Mapping[str, Quantity]
 """What an evaluator measures, by name."""
 
 
-def have_direction(quantities: Quantities) -> list[str]:
-    """Return the names of those that can be better or worse, as an objective needs."""
-    return [name for name, quantity in quantities.items() if quantity.sign]
-
-
 def _find_quantity(name: str | None, quantities: Quantities) -> Quantity:
     """Return the quantity of a name, or the first one where none is given."""
     name = next(iter(quantities), "score") if name is None else name
     if name not in quantities:
-        raise NotMeasured(name, have_direction(quantities))
+        raise NotMeasured(name, [each.name for each in quantities.values() if each.sign])
     if not quantities[name].sign:
         raise ConfigError(f"{name!r} has no good direction, so it cannot be an objective")
     return quantities[name]
